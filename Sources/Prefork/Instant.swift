@@ -1,0 +1,47 @@
+/// A point on the system's monotonic clock, or on a test's virtual one.
+struct Instant: Comparable, Hashable, Sendable {
+    var nanoseconds: Int64
+
+    static let distantPast = Instant(nanoseconds: .min)
+
+    static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
+
+    /// Saturates: a deadline of "never" (`Duration.seconds(Int64.max)`) must not overflow.
+    static func + (instant: Instant, duration: Duration) -> Instant {
+        let (sum, overflow) = instant.nanoseconds.addingReportingOverflow(duration.clampedNanoseconds)
+        return Instant(nanoseconds: overflow ? .max : sum)
+    }
+
+    static func - (instant: Instant, duration: Duration) -> Instant {
+        let (difference, overflow) = instant.nanoseconds.subtractingReportingOverflow(duration.clampedNanoseconds)
+        return Instant(nanoseconds: overflow ? .min : difference)
+    }
+
+    static func - (later: Instant, earlier: Instant) -> Duration {
+        let (difference, overflow) = later.nanoseconds.subtractingReportingOverflow(earlier.nanoseconds)
+        return .nanoseconds(overflow ? (later < earlier ? .min : .max) : difference)
+    }
+}
+
+extension Duration {
+    /// Whole nanoseconds, at most some 292 years.
+    var clampedNanoseconds: Int64 {
+        let (seconds, attoseconds) = components
+        let (nanoseconds, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        if overflow { return seconds < 0 ? .min : .max }
+        let (sum, more) = nanoseconds.addingReportingOverflow(attoseconds / 1_000_000_000)
+        return more ? (seconds < 0 ? .min : .max) : sum
+    }
+
+    /// As a person reads it: `12.4 s`, `0.1 s`, `0 s`, `0.004 s`.
+    var inSeconds: String {
+        let milliseconds = clampedNanoseconds / 1_000_000
+        if milliseconds >= 100 || milliseconds <= -100 {
+            let tenths = milliseconds / 100
+            return tenths % 10 == 0 ? "\(tenths / 10) s" : "\(tenths / 10).\(abs(tenths % 10)) s"
+        }
+        let digits = String(abs(milliseconds))
+        if milliseconds == 0 { return "0 s" }
+        return (milliseconds < 0 ? "-" : "") + "0." + String(repeating: "0", count: 3 - digits.count) + digits + " s"
+    }
+}

@@ -1,0 +1,76 @@
+// What this system offers, found out once.
+#if canImport(Musl)
+    import Musl
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+extension Prefork {
+    /// How this system lets us learn of exits and close descriptors; found out by trying, once a run.
+    public struct Mechanisms: Sendable, Hashable, CustomStringConvertible {
+        /// How the master learns that a child has exited, and how a child learns that the master has.
+        public enum ExitNotice: String, Sendable {
+            /// pidfd_open(2): no polling, no signal.
+            case pidfd
+            /// kqueue(2) with NOTE_EXIT.
+            case kqueue
+            /// The master handles SIGCHLD; children compare getppid(2) at intervals.
+            case signalAndPolling = "SIGCHLD and ppid polling"
+        }
+
+        /// How a child is kept from inheriting what is not meant for it.
+        public enum DescriptorClosing: String, Sendable {
+            /// posix_spawn_file_actions_addclosefrom_np(3).
+            case closefrom
+            /// POSIX_SPAWN_CLOEXEC_DEFAULT.
+            case cloexecDefault = "POSIX_SPAWN_CLOEXEC_DEFAULT"
+            /// One close action for each descriptor that the system lists in /proc/self/fd or /dev/fd. A descriptor that
+            /// another thread opens at the same moment without close-on-exec is not among them.
+            case enumeration = "closing by /proc/self/fd or /dev/fd"
+        }
+
+        /// How exits are noticed.
+        public var exitNotice: ExitNotice
+        /// How descriptors are closed.
+        public var descriptorClosing: DescriptorClosing
+
+        /// For example `exits by pidfd, descriptors closed by closefrom`.
+        public var description: String {
+            "exits by \(exitNotice.rawValue), descriptors closed by \(descriptorClosing.rawValue)"
+        }
+
+        init(exitNotice: ExitNotice, descriptorClosing: DescriptorClosing) {
+            self.exitNotice = exitNotice
+            self.descriptorClosing = descriptorClosing
+        }
+    }
+}
+
+extension Prefork.Mechanisms {
+    /// Tries each on this process itself. A pidfd must be opened and signalled through: seccomp profiles of container
+    /// engines have denied the one or the other with EPERM, which is as good as not there.
+    static func probe() -> Prefork.Mechanisms {
+        Prefork.Mechanisms(exitNotice: probeExitNotice(), descriptorClosing: probeDescriptorClosing())
+    }
+
+    #if canImport(Darwin)
+        private static func probeExitNotice() -> ExitNotice { .kqueue }
+        private static func probeDescriptorClosing() -> DescriptorClosing { .cloexecDefault }
+    #else
+        private static func probeExitNotice() -> ExitNotice {
+            do {
+                let descriptor = Descriptor(try HiddenSymbols.pidfdOpen(System.processID))
+                try HiddenSymbols.pidfdSendSignal(descriptor.raw, Signal(number: 0))
+                return .pidfd
+            } catch {
+                return .signalAndPolling
+            }
+        }
+
+        private static func probeDescriptorClosing() -> DescriptorClosing {
+            HiddenSymbols.hasCloseFrom ? .closefrom : .enumeration
+        }
+    #endif
+}

@@ -1,0 +1,143 @@
+// posix_spawn(3) with a clean signal state and exactly the wanted descriptors.
+#if canImport(Musl)
+    import Musl
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// What a child is made of.
+struct SpawnPlan: Sendable {
+    /// A path; not searched for in PATH.
+    var executable: CString
+    /// The whole argv, from the program's name on.
+    var arguments: [CString]
+    var environment: [CString]
+    /// `descriptors[i]` becomes 3 + i in the child. Each must be above the last of these numbers and close-on-exec.
+    var descriptors: [CInt]
+}
+
+enum ChildSpawner {
+    /// The first number of a child's own descriptors, after the three standard ones.
+    static let firstDescriptor: CInt = 3
+
+    /// Starts a child: standard input on /dev/null, output and error as ours, the plan's descriptors from 3 on, no other;
+    /// an empty signal mask and default dispositions, whatever this thread's are.
+    static func spawn(_ plan: SpawnPlan, closing: Prefork.Mechanisms.DescriptorClosing) throws(SystemError) -> Int32 {
+        let actions = try FileActions()
+        let attributes = try SpawnAttributes()
+        try attributes.setCleanSignals()
+        try actions.open(0, "/dev/null", O_RDONLY)
+        try actions.inherit(1, as: 1)
+        try actions.inherit(2, as: 2)
+        var number = firstDescriptor
+        for descriptor in plan.descriptors {
+            // The sources lie above all targets, so no copy here can overwrite one that is still to come.
+            try actions.inherit(descriptor, as: number)
+            number += 1
+        }
+        try actions.closeAll(from: number, closing)
+
+        var processID: pid_t = 0
+        let code = withCStrings(plan.arguments) { arguments in
+            withCStrings(plan.environment) { environment in
+                withCStrings([plan.executable]) { path in
+                    // No other thread can come between: the kernel makes the descriptor table's copy in one step, and
+                    // what is opened elsewhere meanwhile is closed above or close-on-exec.
+                    actions.withUnsafe { actions in
+                        attributes.withUnsafe { attributes in
+                            path[0].map { posix_spawn(&processID, $0, actions, attributes, arguments, environment) }
+                                ?? ENOENT
+                        }
+                    }
+                }
+            }
+        }
+        try System.check("posix_spawn", code, plan.executable.text)
+        return processID
+    }
+
+    /// The open descriptors of this process from `lowest` on, as /proc/self/fd or /dev/fd lists them; by trying each
+    /// number up to the limit where neither is there.
+    static func openDescriptors(from lowest: CInt) -> [CInt] {
+        for path in ["/proc/self/fd", "/dev/fd"] {
+            guard let directory = opendir(path) else { continue }
+            defer { closedir(directory) }
+            let own = dirfd(directory)
+            var numbers: [CInt] = []
+            while let entry = readdir(directory) {
+                let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                    String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+                }
+                if let number = CInt(name), number >= lowest, number != own { numbers.append(number) }
+            }
+            return numbers
+        }
+        var limit = rlimit()
+        _ = getrlimit(SystemConstant.openFiles, &limit)
+        return (lowest..<CInt(clamping: max(limit.rlim_cur, 1024))).filter { System.isOpen($0) }
+    }
+}
+
+/// The program of this process.
+enum ProgramFile {
+    #if canImport(Darwin)
+        /// _NSGetExecutablePath(3).
+        static func path() throws(SystemError) -> CString {
+            var size = UInt32(0)
+            _ = _NSGetExecutablePath(nil, &size)
+            var buffer = [CChar](repeating: 0, count: Int(size) + 1)
+            guard _NSGetExecutablePath(&buffer, &size) == 0 else {
+                throw SystemError(call: "_NSGetExecutablePath", code: ENAMETOOLONG)
+            }
+            return buffer.withUnsafeBufferPointer { $0.baseAddress.map { CString(copying: $0) } ?? CString("") }
+        }
+
+        static func restoreCommandName(_ name: CString) {}
+    #else
+        /// /proc/self/exe: the very file that this process runs, also after somebody has put another in its place. Where
+        /// there is no /proc: the path that it was started by.
+        static func path() throws(SystemError) -> CString {
+            let link = "/proc/self/exe"
+            if access(link, X_OK) == 0 { return CString(link) }
+            guard let path = HiddenSymbols.executedPath() else {
+                throw SystemError(call: "access", code: ENOENT, context: link)
+            }
+            return path
+        }
+
+        /// A child that was executed as /proc/self/exe is called "exe" in ps and top; this gives it the name that the
+        /// arguments say (proc(5), /proc/pid/comm; 15 bytes). Without a writable /proc the name stays: no harm.
+        static func restoreCommandName(_ name: CString) {
+            let base = name.bytes.split(separator: UInt8(ascii: "/")).last ?? []
+            let descriptor = open("/proc/self/comm", O_WRONLY | O_CLOEXEC)
+            guard descriptor >= 0, !base.isEmpty else { return }
+            let file = Descriptor(descriptor)
+            _ = base.withUnsafeBytes { write(file.raw, $0.baseAddress, $0.count) }
+        }
+    #endif
+}
+
+/// Calls `body` with a NULL-terminated array of C strings.
+private func withCStrings<Result>(
+    _ strings: [CString],
+    _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> Result
+) -> Result {
+    let size = strings.reduce(0) { $0 + $1.bytes.count + 1 }
+    return withUnsafeTemporaryAllocation(of: CChar.self, capacity: size) { text in
+        withUnsafeTemporaryAllocation(of: UnsafeMutablePointer<CChar>?.self, capacity: strings.count + 1) { array in
+            var position = 0
+            for (index, string) in strings.enumerated() {
+                array.initializeElement(at: index, to: text.baseAddress.map { $0 + position })
+                for byte in string.bytes + [0] {
+                    text.initializeElement(at: position, to: CChar(bitPattern: byte))
+                    position += 1
+                }
+            }
+            array.initializeElement(at: strings.count, to: nil)
+            guard let base = array.baseAddress else { preconditionFailure("an allocation of at least one element") }
+            return body(base)
+        }
+    }
+}

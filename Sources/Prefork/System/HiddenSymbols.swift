@@ -1,0 +1,76 @@
+// What glibc has and Swift's `Glibc` module does not show, because it wants _GNU_SOURCE. Each is looked for by name at
+// run time: an older C library, or an executable without dlsym, has a portable way instead (see `Capabilities`).
+#if canImport(Musl)
+    import Musl
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+enum HiddenSymbols {
+    #if os(Linux) || os(Android)
+        private typealias SystemCall = @convention(c) (Int, Int, Int, Int, Int) -> Int
+        private typealias CloseFrom =
+            @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, CInt) -> CInt
+        private typealias GetAffinity = @convention(c) (Int32, Int, UnsafeMutableRawPointer) -> CInt
+        private typealias GetAuxiliaryValue = @convention(c) (UInt) -> UInt
+
+        // Through syscall(2), because glibc has wrappers since 2.36 only. The numbers are the same on every architecture
+        // (they are newer than the common table of Linux 5.1).
+        private static let pidfdOpenNumber = 434
+        private static let pidfdSendSignalNumber = 424
+        private static let executablePathKey: UInt = 31  // AT_EXECFN, getauxval(3)
+
+        private static let systemCall = symbol("syscall", as: SystemCall.self)
+        private static let closeFrom = symbol("posix_spawn_file_actions_addclosefrom_np", as: CloseFrom.self)
+        private static let getAffinity = symbol("sched_getaffinity", as: GetAffinity.self)
+        private static let getAuxiliaryValue = symbol("getauxval", as: GetAuxiliaryValue.self)
+
+        /// pidfd_open(2): close-on-exec from birth, readable when the process has ended. Linux 5.3.
+        static func pidfdOpen(_ processID: Int32) throws(SystemError) -> CInt {
+            guard let systemCall else { throw SystemError(call: "pidfd_open", code: ENOSYS) }
+            let result = try System.call("pidfd_open", "\(processID)") {
+                systemCall(pidfdOpenNumber, Int(processID), 0, 0, 0)
+            }
+            return CInt(truncatingIfNeeded: result)
+        }
+
+        /// pidfd_send_signal(2): cannot hit another process, whoever has reaped ours. Linux 5.1.
+        static func pidfdSendSignal(_ pidfd: CInt, _ signal: Signal) throws(SystemError) {
+            guard let systemCall else { throw SystemError(call: "pidfd_send_signal", code: ENOSYS) }
+            _ = try System.call("pidfd_send_signal") {
+                systemCall(pidfdSendSignalNumber, Int(pidfd), Int(signal.number), 0, 0)
+            }
+        }
+
+        static var hasCloseFrom: Bool { closeFrom != nil }
+
+        /// posix_spawn_file_actions_addclosefrom_np(3). glibc 2.34.
+        static func addCloseFrom(
+            _ actions: inout posix_spawn_file_actions_t,
+            _ lowest: CInt
+        ) throws(SystemError) {
+            try System.check("posix_spawn_file_actions_addclosefrom_np", closeFrom?(&actions, lowest) ?? ENOSYS)
+        }
+
+        /// The number of processors in the affinity mask of this thread (sched_getaffinity(2)).
+        static func affinityCount() -> Int? {
+            guard let getAffinity else { return nil }
+            // A mask for 8192 processors: EINVAL where the kernel's is larger, which no kernel's is.
+            var mask = [UInt64](repeating: 0, count: 128)
+            let result = mask.withUnsafeMutableBytes { bytes in
+                bytes.baseAddress.map { getAffinity(0, bytes.count, $0) } ?? -1
+            }
+            return result == 0 ? mask.reduce(0) { $0 + $1.nonzeroBitCount } : nil
+        }
+
+        /// The path that this program was started by (getauxval(3), AT_EXECFN): for a system without /proc.
+        static func executedPath() -> CString? {
+            guard let address = getAuxiliaryValue?(executablePathKey), address != 0,
+                let path = UnsafePointer<CChar>(bitPattern: address)
+            else { return nil }
+            return CString(copying: path)
+        }
+    #endif
+}

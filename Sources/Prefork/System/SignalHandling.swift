@@ -1,0 +1,187 @@
+// A self-pipe and handlers: signals become bits that a poll loop reads.
+#if canImport(Musl)
+    import Musl
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+import Synchronization
+
+/// Handlers for a set of signals, for as long as this value lives. One at a time in a process.
+///
+/// A handler may interrupt any thread anywhere, so it touches nothing but raw memory: no lazy global, no reference count,
+/// no exclusivity check. It sets the signal's bit, then writes one byte: a full pipe may drop the byte (the reader is about
+/// to wake anyway) but the bit stays, so no signal is lost.
+struct SignalHandling: ~Copyable {
+    /// Readable when a signal has come, or `wake` was called.
+    let descriptor: Descriptor
+    private let writeEnd: Descriptor
+    private let installed: [(signal: CInt, previous: sigaction)]
+    private let unblocked: sigset_t?
+
+    /// Installs the handlers and unblocks the signals in the calling thread: libdispatch's threads and some shells' children
+    /// block them, and a signal needs one thread that does not.
+    /// - Parameters:
+    ///   - handled: recorded, to be taken by `take`. SIGCHLD's handler calls the one that was there before, too.
+    ///   - silenced: an empty handler, never SIG_IGN, which would survive exec into what this process starts.
+    init(handled: [Signal], silenced: [Signal] = []) throws(SystemError) {
+        let state = SignalState.shared()
+        let ends = try Channel.makePair().split()
+        descriptor = Descriptor(ends.first)
+        writeEnd = Descriptor(ends.second)
+        // Nothing may be left from the one before us. No handler of ours is installed yet, so nobody else writes here.
+        _ = state.pointee.pending.exchange(0, ordering: .sequentiallyConsistent)
+        // The descriptor first, then the handlers: a handler never finds an old number.
+        state.pointee.wake.store(ends.second, ordering: .sequentiallyConsistent)
+
+        var previousActions: [(signal: CInt, previous: sigaction)] = []
+        var mask = sigset_t()
+        sigemptyset(&mask)
+        for signal in handled + silenced {
+            sigaddset(&mask, signal.number)
+            var previous = sigaction()
+            sigaction(signal.number, nil, &previous)
+            if signal == .child {
+                state.pointee.chained.store(previous.handlerAddress, ordering: .sequentiallyConsistent)
+            }
+            var action = sigaction.calling(silenced.contains(signal) ? ignoringHandler : recordingHandler)
+            sigaction(signal.number, &action, nil)
+            previousActions.append((signal.number, previous))
+        }
+        installed = previousActions
+        var before = sigset_t()
+        unblocked = pthread_sigmask(SIG_UNBLOCK, &mask, &before) == 0 ? before : nil
+    }
+
+    /// Takes the signals that have come since the last call, TERM before INT before the rest by number.
+    func take() -> [Signal] {
+        _ = Channel.receive(from: descriptor.raw)
+        // Bytes first, then bits: a signal between the two leaves a byte that wakes us once more for nothing. The other
+        // way round it would leave a bit without a byte.
+        let bits = SignalState.shared().pointee.pending.exchange(0, ordering: .sequentiallyConsistent)
+        return (1..<64).filter { bits & (1 << UInt64($0)) != 0 }.map { Signal(number: CInt($0)) }
+    }
+
+    /// A number to write one byte to from any thread (`Channel.send`) as long as this value lives.
+    var wakeDescriptor: CInt { writeEnd.raw }
+
+    /// Puts back what was there before, where ours is still the one installed. To be called in the thread that made this
+    /// value: the signal mask is a thread's.
+    consuming func restore() {}
+
+    deinit {
+        for (signal, previous) in installed {
+            var current = sigaction()
+            sigaction(signal, nil, &current)
+            if current.handlerAddress == recordingAddress || current.handlerAddress == ignoringAddress {
+                var previous = previous
+                sigaction(signal, &previous, nil)
+            }
+        }
+        if var mask = unblocked { pthread_sigmask(SIG_SETMASK, &mask, nil) }
+        let state = SignalState.shared()
+        state.pointee.wake.store(-1, ordering: .sequentiallyConsistent)
+        // A handler that runs in another thread may have loaded the number already. It has counted itself in before it did,
+        // so once nobody is inside the number can be closed: nobody writes into whatever gets it next.
+        while state.pointee.inside.load(ordering: .sequentiallyConsistent) != 0 { sched_yield() }
+    }
+}
+
+/// SIGCHLD ignored, or SA_NOCLDWAIT, is inherited through exec and makes the kernel throw exit statuses away (waitpid(2)).
+struct ChildStatusKeeping: ~Copyable {
+    private let previous: sigaction?
+
+    init() {
+        var action = sigaction()
+        sigaction(SIGCHLD, nil, &action)
+        let ignored = action.handlerAddress == sigaction.ignoreAddress
+        let discards = action.sa_flags & CInt(SA_NOCLDWAIT) != 0
+        guard ignored || discards else {
+            previous = nil
+            return
+        }
+        previous = action
+        if ignored { action = sigaction() }
+        action.sa_flags &= ~CInt(SA_NOCLDWAIT)
+        sigaction(SIGCHLD, &action, nil)
+    }
+
+    consuming func restore() {
+        if var previous { sigaction(SIGCHLD, &previous, nil) }
+    }
+}
+
+/// What the handlers touch. Allocated once and never freed: a handler may still be on its way when `restore` returns.
+private struct SignalState: ~Copyable {
+    let pending = Atomic<UInt64>(0)
+    let wake = Atomic<CInt>(-1)
+    let inside = Atomic<Int>(0)
+    let chained = Atomic<UInt>(0)
+
+    static func shared() -> UnsafeMutablePointer<SignalState> {
+        if let state = signalState { return state }
+        let state = UnsafeMutablePointer<SignalState>.allocate(capacity: 1)
+        state.initialize(to: SignalState())
+        signalState = state
+        return state
+    }
+}
+
+// Statically initialised and read without an exclusivity check, in debug builds too. Written once, by the first `init` above,
+// before the first handler is installed and under the one-at-a-time rule: no thread reads it while it is written.
+@exclusivity(unchecked) nonisolated(unsafe) private var signalState: UnsafeMutablePointer<SignalState>? = nil
+
+private typealias Handler = @convention(c) (CInt, UnsafeMutablePointer<siginfo_t>?, UnsafeMutableRawPointer?) -> Void
+
+private let recordingHandler: Handler = { number, information, context in
+    guard let state = signalState else { return }
+    let savedErrno = errno  // The interrupted code may be between a system call and its look at errno.
+    state.pointee.inside.wrappingAdd(1, ordering: .sequentiallyConsistent)
+    state.pointee.pending.bitwiseOr(1 &<< UInt64(truncatingIfNeeded: number), ordering: .sequentiallyConsistent)
+    let descriptor = state.pointee.wake.load(ordering: .sequentiallyConsistent)
+    if descriptor >= 0 {
+        var byte: UInt8 = 0
+        _ = write(descriptor, &byte, 1)
+    }
+    let chained = state.pointee.chained.load(ordering: .sequentiallyConsistent)
+    // 0 and 1 are SIG_DFL and SIG_IGN everywhere. A handler of one argument does not look at the other two.
+    if number == SIGCHLD, chained > 1 {
+        unsafeBitCast(chained, to: Handler.self)(number, information, context)
+    }
+    state.pointee.inside.wrappingSubtract(1, ordering: .sequentiallyConsistent)
+    errno = savedErrno
+}
+
+private let ignoringHandler: Handler = { _, _, _ in }
+private var recordingAddress: UInt { unsafeBitCast(recordingHandler, to: UInt.self) }
+private var ignoringAddress: UInt { unsafeBitCast(ignoringHandler, to: UInt.self) }
+
+extension sigaction {
+    fileprivate static let ignoreAddress: UInt = 1
+    // SA_RESTART: the program's own system calls go on as if nothing had happened.
+    private static let flags = CInt(truncatingIfNeeded: UInt32(SA_RESTART)) | CInt(SA_SIGINFO)
+
+    #if canImport(Darwin)
+        fileprivate static func calling(_ handler: @escaping Handler) -> sigaction {
+            sigaction(__sigaction_u: unsafeBitCast(handler, to: __sigaction_u.self), sa_mask: 0, sa_flags: flags)
+        }
+        fileprivate var handlerAddress: UInt { unsafeBitCast(__sigaction_u, to: UInt.self) }
+    #elseif canImport(Musl)
+        fileprivate static func calling(_ handler: @escaping Handler) -> sigaction {
+            var action = sigaction()
+            action.__sa_handler.sa_sigaction = handler
+            action.sa_flags = flags
+            return action
+        }
+        fileprivate var handlerAddress: UInt { unsafeBitCast(__sa_handler, to: UInt.self) }
+    #else
+        fileprivate static func calling(_ handler: @escaping Handler) -> sigaction {
+            var action = sigaction()
+            action.__sigaction_handler.sa_sigaction = handler
+            action.sa_flags = flags
+            return action
+        }
+        fileprivate var handlerAddress: UInt { unsafeBitCast(__sigaction_handler, to: UInt.self) }
+    #endif
+}

@@ -1,0 +1,67 @@
+// The file of a Unix-domain socket: whose it is, whether anybody still listens on it, who may remove it.
+#if canImport(Musl)
+    import Musl
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+struct SocketFile {
+    let path: String
+    let identity: FileIdentity
+
+    /// Removes the file while it is still the one that we made: after a restart it may be our successor's.
+    func remove() {
+        try? withDirectoryLock(ofFile: path) { () throws(SystemError) in
+            let there = try? System.identity(ofPath: path)
+            if let there, there.isSocket, there.identity == identity { unlink(path) }
+        }
+    }
+
+    /// Removes what a master that was killed has left behind. A socket that somebody listens on is EADDRINUSE; what is no
+    /// socket is never removed: EADDRINUSE as well, from `bind`.
+    static func removeIfStale(_ path: String) throws(SystemError) {
+        guard let there = try? System.identity(ofPath: path), there.isSocket else { return }
+        let probe = try PlatformListener.makeSocket(family: AF_UNIX)
+        let name = PlatformListener.unixAddress(path)
+        let raw = probe.raw
+        do {
+            _ = try System.call("connect") {
+                withUnsafePointer(to: name.storage) { pointer in
+                    pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(raw, $0, name.length) }
+                }
+            }
+        } catch {
+            switch error.code {
+            case ECONNREFUSED:
+                // Nobody listens. Between this answer and the unlink only another master could bind anew, and that one
+                // waits for our lock.
+                unlink(path)
+                return
+            case ENOENT: return
+            case EAGAIN, EINPROGRESS, EPROTOTYPE: break  // A full backlog, or a datagram socket: somebody is there.
+            default: throw SystemError(call: "connect", code: error.code, context: path)
+            }
+        }
+        throw SystemError(call: "bind", code: EADDRINUSE, context: path)
+    }
+}
+
+/// Runs `body` under flock(2) on the directory of a file: held while one master looks for a stale socket, removes it and
+/// listens anew. Advisory: where it cannot be had (no permission to read the directory, a file system without locks,
+/// somebody who holds it for more than a second) the work goes on without it, as every other server does.
+func withDirectoryLock<Result>(
+    ofFile path: String,
+    _ body: () throws(SystemError) -> Result
+) throws(SystemError) -> Result {
+    let parent = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+    let raw = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard raw >= 0 else { return try body() }
+    let directory = Descriptor(raw)
+    let giveUp = System.now() + .seconds(1)
+    while flock(raw, LOCK_EX | LOCK_NB) == -1, System.now() < giveUp { System.pause(milliseconds: 5) }
+    let result = try body()
+    directory.close()
+    return result
+}

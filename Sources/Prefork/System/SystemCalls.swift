@@ -1,0 +1,355 @@
+// The one place that reads `errno`, loops on EINTR and owns descriptors.
+#if canImport(Musl)
+    import Musl
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#else
+    #error("Prefork needs POSIX processes, signals and descriptor inheritance: Linux or an Apple system.")
+#endif
+
+extension Prefork {
+    /// A C function that failed: its name, its `errno` and what it was about.
+    public struct SystemError: Error, Sendable, Hashable, CustomStringConvertible {
+        /// The C function, for example `bind`.
+        public let call: String
+        /// The value of `errno` (errno(3)).
+        public let code: CInt
+        /// What the call was about, for example an address or a path; may be empty.
+        public let context: String
+        /// What the C library says of the code (strerror_r(3), gai_strerror(3)).
+        public let message: String
+
+        /// An error of the C function `call`.
+        public init(call: String, code: CInt, context: String = "") {
+            self.init(call: call, code: code, context: context, message: System.message(for: code))
+        }
+
+        init(call: String, code: CInt, context: String, message: String) {
+            self.call = call
+            self.code = code
+            self.context = context
+            self.message = message
+        }
+
+        /// For example `bind 127.0.0.1:80: Permission denied (errno 13)`.
+        public var description: String {
+            "\(call)\(context.isEmpty ? "" : " \(context)"): \(message) (errno \(code))"
+        }
+    }
+}
+
+typealias SystemError = Prefork.SystemError
+
+/// Wrapped system calls. Nothing here keeps state.
+enum System {
+    static var processID: Int32 { getpid() }
+    static var parentProcessID: Int32 { getppid() }
+
+    /// Calls `body` until it is not interrupted by a signal; -1 becomes an error with `errno`.
+    @inline(__always)
+    static func call<Result: SignedInteger>(
+        _ name: String,
+        _ context: @autoclosure () -> String = "",
+        _ body: () -> Result
+    ) throws(SystemError) -> Result {
+        while true {
+            let result = body()
+            if result != -1 { return result }
+            let code = errno
+            if code != EINTR { throw SystemError(call: name, code: code, context: context()) }
+        }
+    }
+
+    /// For functions that return an error number instead of setting `errno` (pthread_*, posix_spawn*).
+    @inline(__always)
+    static func check(_ name: String, _ code: CInt, _ context: @autoclosure () -> String = "") throws(SystemError) {
+        if code != 0 { throw SystemError(call: name, code: code, context: context()) }
+    }
+
+    /// strerror_r(3); the number itself where the C library knows no text.
+    static func message(for code: CInt) -> String {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
+            buffer.initialize(repeating: 0)
+            guard let base = buffer.baseAddress, strerror_r(code, base, buffer.count - 1) == 0 else {
+                return "error \(code)"
+            }
+            return String(cString: base)
+        }
+    }
+
+    /// CLOCK_MONOTONIC: it does not jump when somebody sets the clock, and it goes on while this process is stopped.
+    static func now() -> Instant {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Instant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+    }
+
+    // MARK: Descriptors
+
+    /// Sets close-on-exec (fcntl(2), FD_CLOEXEC).
+    static func setCloseOnExec(_ descriptor: CInt) throws(SystemError) {
+        let flags = try call("fcntl", "F_GETFD") { fcntl(descriptor, F_GETFD) }
+        _ = try call("fcntl", "F_SETFD") { fcntl(descriptor, F_SETFD, flags | FD_CLOEXEC) }
+    }
+
+    /// Sets O_NONBLOCK. It belongs to the open file description: every process that shares it is affected.
+    static func setNonBlocking(_ descriptor: CInt) throws(SystemError) {
+        let flags = try call("fcntl", "F_GETFL") { fcntl(descriptor, F_GETFL) }
+        _ = try call("fcntl", "F_SETFL") { fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) }
+    }
+
+    static func isOpen(_ descriptor: CInt) -> Bool { fcntl(descriptor, F_GETFD) != -1 }
+
+    /// The lowest descriptor that is not below `minimum` becomes a copy of `descriptor`, which is closed.
+    static func move(_ descriptor: consuming Descriptor, atLeast minimum: CInt) throws(SystemError) -> Descriptor {
+        if descriptor.raw >= minimum { return descriptor }
+        let raw = descriptor.raw
+        return Descriptor(try call("fcntl", "F_DUPFD_CLOEXEC") { fcntl(raw, F_DUPFD_CLOEXEC, minimum) })
+    }
+
+    /// The device and inode of an open descriptor (fstat(2)).
+    static func identity(of descriptor: CInt) -> FileIdentity? {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { return nil }
+        return FileIdentity(status)
+    }
+
+    /// The same of a path, without following a link (lstat(2)).
+    static func identity(ofPath path: String) throws(SystemError) -> (identity: FileIdentity, isSocket: Bool) {
+        var status = stat()
+        _ = try call("lstat", path) { lstat(path, &status) }
+        return (FileIdentity(status), status.st_mode & S_IFMT == S_IFSOCK)
+    }
+
+    /// Opens /dev/null on those of 0, 1 and 2 that are closed: a listener or a pidfd that took such a number
+    /// would be written to by the next `print`.
+    static func openStandardDescriptors() throws(SystemError) {
+        for number in CInt(0)...2 where !isOpen(number) {
+            let raw = try call("open", "/dev/null") { open("/dev/null", O_RDWR) }
+            // open(2) takes the lowest free number; another thread may have been quicker, then dup2 settles it.
+            if raw != number {
+                _ = try call("dup2") { dup2(raw, number) }
+                closeDescriptor(raw)
+            }
+        }
+    }
+
+    /// The bytes of a file.
+    static func readFile(_ path: String) throws(SystemError) -> [UInt8] {
+        let file = Descriptor(try call("open", path) { open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) })
+        let raw = file.raw
+        var contents: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 16_384)
+        while true {
+            let count = try call("read", path) { read(raw, &buffer, buffer.count) }
+            if count == 0 { return contents }
+            contents.append(contentsOf: buffer.prefix(count))
+        }
+    }
+
+    /// Writes all of `bytes`, or what poll(2) finds room for: a standard error that nobody reads must not stop
+    /// the master, and one that nobody holds open any more must not kill it by SIGPIPE.
+    /// - Returns: false where nothing was written.
+    static func writeLine(_ bytes: [UInt8], to descriptor: CInt) -> Bool {
+        var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        guard systemPoll(&request, 1, 0) == 1, request.revents & Int16(POLLOUT) != 0 else { return false }
+        return withoutBrokenPipeSignal {
+            // One write: lines of several processes on one pipe stay whole up to PIPE_BUF (pipe(7)).
+            let written = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+            return written == bytes.count
+        }
+    }
+
+    /// Runs `body` with SIGPIPE blocked in this thread and takes away the one that `body` caused. SIGPIPE is sent to the
+    /// thread that writes (pipe(7)), so one that was pending before is the only other that can be there: then it stays.
+    private static func withoutBrokenPipeSignal(_ body: () -> Bool) -> Bool {
+        var pipe = sigset_t()
+        var previous = sigset_t()
+        var pending = sigset_t()
+        sigemptyset(&pipe)
+        sigaddset(&pipe, SIGPIPE)
+        sigpending(&pending)
+        let wasPending = sigismember(&pending, SIGPIPE) == 1
+        pthread_sigmask(SIG_BLOCK, &pipe, &previous)
+        defer { pthread_sigmask(SIG_SETMASK, &previous, nil) }
+        let result = body()
+        if !result && !wasPending {
+            sigpending(&pending)
+            if sigismember(&pending, SIGPIPE) == 1 {
+                var taken: CInt = 0
+                sigwait(&pipe, &taken)
+            }
+        }
+        return result
+    }
+
+    // MARK: Polling
+
+    /// poll(2), restarted when a signal interrupts it, with the time that is left.
+    /// - Parameter deadline: nil waits for ever.
+    static func poll(_ requests: inout [pollfd], until deadline: Instant?) throws(SystemError) {
+        while true {
+            let timeout: CInt
+            if let deadline {
+                // Rounded up: rounding down would spin through the last millisecond.
+                let left = max(.zero, deadline - now()).clampedNanoseconds
+                timeout = CInt(clamping: left / 1_000_000 + (left % 1_000_000 == 0 ? 0 : 1))
+            } else {
+                timeout = -1
+            }
+            let result = requests.withUnsafeMutableBufferPointer { buffer in
+                systemPoll(buffer.baseAddress, nfds_t(buffer.count), timeout)
+            }
+            if result >= 0 { return }
+            let code = errno
+            if code == EINTR { return }  // The caller looks at its signals first.
+            throw SystemError(call: "poll", code: code)
+        }
+    }
+
+    /// For a loop whose poll(2) fails: nothing else would keep it from spinning.
+    static func pause(milliseconds: CInt) { _ = systemPoll(nil, 0, milliseconds) }
+
+    // MARK: Environment
+
+    /// The environment as it is, entry by entry and byte by byte (environ(7)).
+    static func environment() -> [CString] {
+        var entries: [CString] = []
+        guard var entry = environmentPointer() else { return entries }
+        while let text = entry.pointee {
+            entries.append(CString(copying: text))
+            entry += 1
+        }
+        return entries
+    }
+
+    static func environmentValue(_ name: String) -> CString? {
+        getenv(name).map { CString(copying: $0) }
+    }
+
+    static func removeEnvironmentValue(_ name: String) {
+        unsetenv(name)
+    }
+
+    // MARK: Processes
+
+    /// kill(2) of this process: delivered to whichever thread, or signalfd, is there for it.
+    static func signalSelf(_ signal: Signal) {
+        kill(getpid(), signal.number)
+    }
+
+    static func exitNow(_ status: CInt) -> Never { _exit(status) }
+
+    /// exit(3): runs the handlers of atexit(3) and flushes C streams.
+    static func leave(_ status: CInt) -> Never { exit(status) }
+}
+
+/// A file as fstat(2) knows it.
+struct FileIdentity: Hashable, Sendable {
+    let device: UInt64
+    let inode: UInt64
+
+    init(device: UInt64, inode: UInt64) {
+        self.device = device
+        self.inode = inode
+    }
+
+    fileprivate init(_ status: stat) {
+        device = UInt64(truncatingIfNeeded: status.st_dev)
+        inode = UInt64(truncatingIfNeeded: status.st_ino)
+    }
+}
+
+/// An open descriptor with one owner; closed when the owner ends.
+struct Descriptor: ~Copyable {
+    let raw: CInt
+
+    init(_ raw: CInt) { self.raw = raw }
+
+    // Not repeated on EINTR: Linux has released the number by then, and it may be another thread's already (close(2)).
+    deinit { closeDescriptor(raw) }
+
+    /// Hands the number to somebody else, who closes it.
+    consuming func release() -> CInt {
+        let raw = raw
+        discard self
+        return raw
+    }
+
+    /// Closes now; says so where the end of a scope would do it unseen.
+    consuming func close() {}
+
+    /// The number, or -1, which poll(2) passes over, where there is none.
+    static func number(of descriptor: borrowing Descriptor?) -> CInt {
+        switch descriptor {
+        case .some(let descriptor): descriptor.raw
+        case .none: -1
+        }
+    }
+}
+
+/// A C string of any bytes: arguments and environment entries need not be UTF-8.
+struct CString: Hashable, Sendable {
+    /// Without the NUL at the end.
+    let bytes: [UInt8]
+
+    init(bytes: [UInt8]) { self.bytes = bytes }
+    init(_ text: String) { bytes = Array(text.utf8) }
+    init(copying pointer: UnsafePointer<CChar>) {
+        bytes = UnsafeRawBufferPointer(start: pointer, count: strlen(pointer)).map { $0 }
+    }
+
+    /// Repaired where the bytes are no UTF-8.
+    var text: String { String(decoding: bytes, as: UTF8.self) }
+    var hasNUL: Bool { bytes.contains(0) }
+
+    /// The part before the first `=` of an environment entry.
+    var variableName: ArraySlice<UInt8> { bytes.prefix { $0 != UInt8(ascii: "=") } }
+}
+
+/// A signal number with its name (signal(7)); the numbers of TERM, INT, KILL, QUIT and ABRT are the same everywhere.
+struct Signal: Hashable, Sendable, CustomStringConvertible {
+    let number: CInt
+
+    static let terminate = Signal(number: SIGTERM)
+    static let interrupt = Signal(number: SIGINT)
+    static let kill = Signal(number: SIGKILL)
+    static let user1 = Signal(number: SIGUSR1)
+    static let child = Signal(number: SIGCHLD)
+
+    private static let names: [(CInt, String)] = [
+        (SIGHUP, "HUP"), (SIGINT, "INT"), (SIGQUIT, "QUIT"), (SIGILL, "ILL"), (SIGTRAP, "TRAP"), (SIGABRT, "ABRT"),
+        (SIGBUS, "BUS"), (SIGFPE, "FPE"), (SIGKILL, "KILL"), (SIGUSR1, "USR1"), (SIGSEGV, "SEGV"), (SIGUSR2, "USR2"),
+        (SIGPIPE, "PIPE"), (SIGALRM, "ALRM"), (SIGTERM, "TERM"), (SIGCHLD, "CHLD"), (SIGXCPU, "XCPU"),
+        (SIGXFSZ, "XFSZ"), (SIGSYS, "SYS"),
+    ]
+
+    /// For example `9 (KILL)`.
+    var description: String {
+        let name = Signal.names.first { $0.0 == number }?.1
+        return name.map { "\(number) (\($0))" } ?? "\(number)"
+    }
+}
+
+private func closeDescriptor(_ raw: CInt) { close(raw) }
+
+/// poll(2) under a name that `System.poll` does not hide.
+private func systemPoll(_ requests: UnsafeMutablePointer<pollfd>?, _ count: nfds_t, _ timeout: CInt) -> CInt {
+    poll(requests, count, timeout)
+}
+
+/// dlsym(3) in everything that is loaded; nil where the symbol is not there.
+func symbol<Function>(_ name: String, as type: Function.Type) -> Function? {
+    dlsym(everythingLoaded, name).map { unsafeBitCast($0, to: type) }
+}
+
+#if canImport(Darwin)
+    /// RTLD_DEFAULT, a cast that Swift does not import.
+    private var everythingLoaded: UnsafeMutableRawPointer? { UnsafeMutableRawPointer(bitPattern: -2) }
+    private func environmentPointer() -> UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? { _NSGetEnviron().pointee }
+#else
+    private var everythingLoaded: UnsafeMutableRawPointer? { nil }
+    private func environmentPointer() -> UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? { environ }
+#endif
