@@ -1,0 +1,143 @@
+extension Prefork {
+    /// Where a fleet listens: a TCP host and port, or the path of a Unix-domain socket.
+    ///
+    /// As text: `127.0.0.1:8080`, `:8080` (all interfaces), `[::1]:8080`, `localhost:8080`, `unix:/run/app.sock`; with a
+    /// network in front where it is not the one that the host implies: `tcp://:8080`, `tcp6://localhost:8080`. What
+    /// ``description`` prints is read back as an equal address.
+    public struct Address: Sendable, Hashable, CustomStringConvertible {
+        /// The address families of a TCP listener; the names are those of Go's `net.Listen` and of fasthttp.
+        public enum Network: String, Sendable, CaseIterable {
+            /// IPv4 and IPv6 on one socket (IPV6_V6ONLY off) where the host allows it.
+            case tcp
+            /// IPv4 only.
+            case tcp4
+            /// IPv6 only (IPV6_V6ONLY on).
+            case tcp6
+        }
+
+        enum Endpoint: Hashable, Sendable {
+            case tcp(host: String, port: Int)
+            case unix(path: String)
+        }
+
+        let endpoint: Endpoint
+        /// The network that was asked for; nil leaves it to the host: `tcp6` for a numeric IPv6 address, else `tcp4`.
+        public let network: Network?
+
+        /// A TCP address. Whether host and port make sense is checked by `run`, which throws
+        /// ``PreforkError/invalidAddress(_:reason:)``.
+        /// - Parameters:
+        ///   - host: numeric or a name to resolve; empty for all interfaces.
+        ///   - port: 0...65535; 0 lets the kernel choose, and ``Event/listening(_:)`` and ``Child/addresses`` tell.
+        ///   - network: nil takes `tcp6` for a numeric IPv6 host and `tcp4` otherwise.
+        public static func tcp(_ host: String, port: Int, network: Network? = nil) -> Address {
+            Address(endpoint: .tcp(host: host, port: port), network: network)
+        }
+
+        /// A Unix-domain stream socket (unix(7)).
+        /// - Parameter path: of the socket's file, at most 107 bytes on Linux, 103 on Darwin.
+        public static func unix(_ path: String) -> Address {
+            Address(endpoint: .unix(path: path), network: nil)
+        }
+
+        private init(endpoint: Endpoint, network: Network?) {
+            self.endpoint = endpoint
+            self.network = network
+        }
+
+        /// Reads an address.
+        /// - Throws: ``PreforkError/invalidAddress(_:reason:)`` with the text as it was given.
+        public init(_ text: String) throws(PreforkError) {
+            if text.hasPrefix("unix:") {
+                self = .unix(String(text.dropFirst("unix:".count)))
+            } else {
+                var rest = Substring(text)
+                var network: Network?
+                if let separator = text.firstRange(of: "://") {
+                    let name = text[..<separator.lowerBound]
+                    guard let known = Network(rawValue: String(name)) else {
+                        throw .invalidAddress(text, reason: "\(quoted(name)) is none of tcp, tcp4 and tcp6")
+                    }
+                    network = known
+                    rest = text[separator.upperBound...]
+                }
+                guard let colon = rest.lastIndex(of: ":") else {
+                    throw .invalidAddress(text, reason: "no port; expected HOST:PORT, :PORT or unix:PATH")
+                }
+                let digits = rest[rest.index(after: colon)...]
+                // Int would take "+80" and "٣".
+                guard !digits.isEmpty, digits.utf8.allSatisfy({ (48...57).contains($0) }), let port = Int(digits) else {
+                    throw .invalidAddress(text, reason: "the port \(quoted(digits)) is not a number")
+                }
+                var host = rest[..<colon]
+                if host.hasPrefix("[") || host.hasSuffix("]") {
+                    guard host.hasPrefix("["), host.hasSuffix("]"), host.contains(":") else {
+                        throw .invalidAddress(text, reason: "brackets belong around an IPv6 address")
+                    }
+                    host = host.dropFirst().dropLast()
+                } else if host.contains(":") {
+                    throw .invalidAddress(text, reason: "an IPv6 address belongs in brackets, as in [::1]:8080")
+                }
+                self = .tcp(String(host), port: port, network: network)
+            }
+            if let fault { throw .invalidAddress(text, reason: fault) }
+        }
+
+        /// The text that ``init(_:)`` reads back.
+        public var description: String {
+            switch endpoint {
+            case .unix(let path): return "unix:\(path)"
+            case .tcp(let host, let port):
+                let text = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+                return network.map { "\($0.rawValue)://\(text)" } ?? text
+            }
+        }
+
+        /// The port of a TCP address; nil for a Unix-domain one.
+        public var port: Int? {
+            if case .tcp(_, let port) = endpoint { port } else { nil }
+        }
+
+        /// The host of a TCP address; nil for a Unix-domain one.
+        public var host: String? {
+            if case .tcp(let host, _) = endpoint { host } else { nil }
+        }
+
+        /// The path of a Unix-domain address; nil for a TCP one.
+        public var path: String? {
+            if case .unix(let path) = endpoint { path } else { nil }
+        }
+
+        var isUnix: Bool { path != nil }
+
+        var effectiveNetwork: Network { network ?? (host?.contains(":") == true ? .tcp6 : .tcp4) }
+
+        /// What no socket could be bound to, whatever the system; nil where it may be.
+        var fault: String? {
+            switch endpoint {
+            case .unix(let path):
+                if path.isEmpty { return "the path is empty" }
+                return path.utf8.contains(0) ? "the path contains a NUL" : nil
+            case .tcp(let host, let port):
+                if !(0...65535).contains(port) { return "the port \(port) is not in 0...65535" }
+                if host.utf8.contains(where: { $0 <= 32 || $0 == 127 }) {
+                    return "the host contains a space or a control"
+                }
+                if host.contains("/") || host.contains("[") || host.contains("]") || host.contains("@") {
+                    return "the host \(quoted(host)) contains a character that no host has"
+                }
+                if network == .tcp4, host.contains(":") { return "the host is an IPv6 address, the network tcp4" }
+                if network == .tcp6, isNumericIPv4(host) { return "the host is an IPv4 address, the network tcp6" }
+                return nil
+            }
+        }
+    }
+}
+
+/// For messages: what a user gave, with its ends visible.
+func quoted(_ text: some StringProtocol) -> String { "\"\(text)\"" }
+
+private func isNumericIPv4(_ host: String) -> Bool {
+    let parts = host.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+    return parts.count == 4 && parts.allSatisfy { !$0.isEmpty && $0.allSatisfy { (48...57).contains($0) } }
+}

@@ -1,0 +1,178 @@
+extension Prefork {
+    /// Every knob of a fleet. The master and its children build the same value, because they run the same program.
+    ///
+    /// Checked by `run` before anything is bound: ``PreforkError/invalidConfiguration(_:reason:)`` names the property.
+    public struct Configuration: Sendable {
+        /// How many exits a fleet survives.
+        public enum RecoverThreshold: Sendable, Hashable {
+            /// That many for each child.
+            case perChild(Int)
+            /// That many in all (fasthttp's RecoverThreshold).
+            case exits(Int)
+            /// The first unexpected exit ends the fleet with its reason (Fiber's DisableChildRecovery).
+            case never
+            /// A fleet never gives up; the delays of ``Configuration/recoverInterval`` bound what it costs.
+            case unlimited
+        }
+
+        /// The delays before a child is replaced, for each slot on its own.
+        public struct RecoverInterval: Sendable, Hashable {
+            /// Before the first try.
+            public var first: Duration
+            /// Before the second; doubled for each one after it.
+            public var next: Duration
+            /// No delay is longer.
+            public var maximum: Duration
+
+            /// Doubling delays, as in einhorn: by default none, 100 ms, 200 ms … 30 s.
+            public init(
+                first: Duration = .zero,
+                next: Duration = .milliseconds(100),
+                maximum: Duration = .seconds(30)
+            ) {
+                self.first = first
+                self.next = next
+                self.maximum = maximum
+            }
+
+            /// The same delay before each try (fasthttp's RecoverInterval).
+            public static func constant(_ delay: Duration) -> RecoverInterval {
+                RecoverInterval(first: delay, next: delay, maximum: delay)
+            }
+        }
+
+        /// Trying again to listen on an address that is in use.
+        public struct BindRetry: Sendable, Hashable {
+            /// How often after the first time. nil: as long as orphans of a killed master may hold the address while they
+            /// drain, which is ``Configuration/shutdownGracePeriod`` and a second; at least 5 times, at most 60.
+            public var attempts: Int?
+            /// Between two tries.
+            public var interval: Duration
+
+            /// By default every 500 ms for as long as orphans may take.
+            public init(attempts: Int? = nil, interval: Duration = .milliseconds(500)) {
+                self.attempts = attempts
+                self.interval = interval
+            }
+
+            /// One try.
+            public static let never = BindRetry(attempts: 0)
+        }
+
+        /// When a child counts as ready.
+        public enum Readiness: Sendable, Hashable {
+            /// When its `serve` closure is about to be called.
+            case implicit
+            /// When it has called ``Child/ready()``.
+            case explicit
+        }
+
+        /// Who handles signals.
+        public enum SignalPolicy: Sendable, Hashable {
+            /// Prefork: TERM, INT and USR1 in the master; TERM and INT in a child. What was installed before is put back
+            /// when `run` returns.
+            case handled
+            /// The program. In the master it calls ``Prefork/Prefork/stop()``; in a child the master's death is delivered as SIGTERM.
+            case unhandled
+        }
+
+        /// What a drain does to the task of an async `serve` closure.
+        public enum DrainPolicy: Sendable, Hashable {
+            /// Nothing, until shortly before the grace period ends; then it is cancelled. Cancelling reaches every handler
+            /// in flight, and a drain is to let those finish.
+            case waitForServe
+            /// Cancels it at once.
+            case cancel
+        }
+
+        /// What a child does when its master has died.
+        public enum MasterDeathPolicy: Sendable {
+            /// Closes the listeners that nobody has taken, drains as on SIGTERM, leaves after the grace period at the latest.
+            case drain
+            /// exit(3) with this status, at once.
+            case exit(Int32)
+            /// Calls this in a thread of Prefork's (fasthttp's OnMasterDeath), nothing else.
+            case call(@Sendable () -> Void)
+            /// Goes on serving. Until somebody stops this child, a new master cannot listen on the address.
+            case ignore
+        }
+
+        /// How many children; nil: WEB_CONCURRENCY, else one for each processor that affinity and cgroup quota allow.
+        /// 1...4096.
+        public var children: Int?
+        /// The most connections that wait for accept(2), for each listener. The kernel may cap it (net.core.somaxconn).
+        /// Default 4096.
+        public var backlog = 4096
+        /// Addresses that are in use are tried again.
+        public var bindRetry = BindRetry()
+        /// A certificate and key for the children, checked by the master before it binds.
+        public var tlsIdentity: TLSIdentity?
+
+        /// The program of the children; nil: this one. A path; PATH is not searched.
+        public var executable: String?
+        /// The arguments of the children after the program's name; nil: the master's own.
+        public var arguments: [String]?
+        /// Variables for the children beside the master's, which they replace where the names are the same.
+        public var environment: [String: String] = [:]
+        /// Starts a child in place of the default; nil: ``SpawnRequest/start()``. What it runs must become the child by
+        /// exec, not start it (fasthttp's CommandProducer). A ``SystemError`` that it throws is a failed start, which is
+        /// tried again; any other error stops the fleet.
+        public var spawn: (@Sendable (SpawnRequest) throws -> Int32)?
+
+        /// How many exits within ``recoverWindow`` are survived. Default: 5 for each child.
+        public var recoverThreshold = RecoverThreshold.perChild(5)
+        /// Exits that are older do not count; nil: all count. Default 60 s.
+        public var recoverWindow: Duration? = .seconds(60)
+        /// Delays before a replacement is started.
+        public var recoverInterval = RecoverInterval()
+        /// How often one slot is recovered in the fleet's whole life; nil: as often as the threshold allows
+        /// (Fiber's MaxChildRecoveries).
+        public var recoverLimitPerSlot: Int?
+        /// A child that was ready for that long sets its slot's delays back to the first. Default 10 s.
+        public var healthyAfter: Duration = .seconds(10)
+        /// A child that leaves with one of these statuses ends the fleet: another try would end the same way. Default 78,
+        /// EX_CONFIG of sysexits.h.
+        public var finalStatuses: Set<Int32> = [78]
+
+        /// When a child is ready. Default: when `serve` is about to be called.
+        public var readiness = Readiness.implicit
+        /// A child that is not ready after that long is stopped and counts as an exit. Default 60 s.
+        public var readyWithin: Duration = .seconds(60)
+        /// From the request to leave to SIGKILL. Default 5 s.
+        public var shutdownGracePeriod: Duration = .seconds(5)
+        /// What a drain does to an async `serve`.
+        public var onDrain = DrainPolicy.waitForServe
+
+        /// Signals to the master. Default: handled.
+        public var signals = SignalPolicy.handled
+        /// Signals to the children. Default: handled.
+        public var childSignals = SignalPolicy.handled
+
+        /// What a child does when its master has died. Default: drains and leaves.
+        public var onMasterDeath = MasterDeathPolicy.drain
+        /// How often a child asks for its parent where the system has no better way. Default 500 ms.
+        public var parentPollInterval: Duration = .milliseconds(500)
+
+        /// After each start of a child, first or replacement, in the master's thread (fasthttp's OnChildSpawn). An error
+        /// stops the fleet and is what `run` throws. A trap in a hook ends the master: Swift cannot recover from it.
+        public var onChildSpawn: (@Sendable (_ pid: Int32) throws -> Void)?
+        /// Once, after the first start of all children and before any is replaced (fasthttp's OnMasterReady), with the pids
+        /// in the order of the slots; a slot whose start failed is not among them. Errors as for ``onChildSpawn``.
+        public var onMasterReady: (@Sendable (_ pids: [Int32]) throws -> Void)?
+        /// After ``onChildSpawn`` of a replacement (fasthttp's OnChildRecover). Errors as for ``onChildSpawn``.
+        public var onChildRecover: (@Sendable (_ old: Int32, _ new: Int32) throws -> Void)?
+        /// Gets every event, in the master's thread; it must not block. nil: ``Prefork/Prefork/logToStandardError(_:)``.
+        public var observe: (@Sendable (Event) -> Void)?
+
+        /// For tests: mechanisms to use in place of the best ones.
+        package var mechanisms: Mechanisms?
+        /// For tests: a child that does not look at the control channel's hang-up has only the other sign.
+        package var watchesControlChannel = true
+
+        /// All defaults but these.
+        public init(children: Int? = nil, observe: (@Sendable (Event) -> Void)? = nil) {
+            self.children = children
+            self.observe = observe
+        }
+    }
+}

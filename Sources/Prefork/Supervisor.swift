@@ -1,0 +1,430 @@
+/// The rules: a value; inputs in, actions out; no clock, no system call. `Master` feeds it and does what it says, and a test
+/// drives it through random schedules with a virtual clock.
+struct Supervisor {
+    /// The rules' numbers, from a checked `Configuration`.
+    struct Rules: Sendable {
+        var children: Int
+        var recovery: Recovery
+        var window: Duration?
+        var interval = Prefork.Configuration.RecoverInterval()
+        var limitPerSlot: Int?
+        var healthyAfter: Duration = .seconds(10)
+        var finalStatuses: Set<Int32> = [78]
+        var readyWithin: Duration = .seconds(60)
+        var grace: Duration = .seconds(5)
+
+        enum Recovery: Sendable, Hashable {
+            case upTo(exits: Int)
+            case never
+            case unlimited
+        }
+    }
+
+    enum Input {
+        /// The spawn that the last `.spawn` asked for.
+        case spawned(slot: Int, pid: Int32)
+        case spawnFailed(slot: Int, SystemError)
+        /// The same, for a reason that another try would not mend.
+        case spawnRefused(slot: Int, PreforkError)
+        case ready(pid: Int32)
+        /// Reaped: the pid is not to be signalled any more.
+        case exited(pid: Int32, WaitStatus)
+        case stop(Prefork.StopReason)
+        /// A hook threw.
+        case fail(description: String)
+        /// `nextDeadline` has come.
+        case timer
+    }
+
+    enum Action: Equatable {
+        /// Start a child in that slot; answered by `.spawned`, `.spawnFailed` or `.spawnRefused` before any other input.
+        case spawn(slot: Int, generation: Int)
+        /// Call the hooks for a started child.
+        case announce(pid: Int32, replaces: Int32?)
+        /// Call the hook for the whole fleet.
+        case announceMaster(pids: [Int32])
+        case signal(pid: Int32, Signal)
+        case closeListeners
+        case report(Report)
+        /// No child is left; the error is what `run` throws, unless a hook threw.
+        case finish
+    }
+
+    /// What `Master` turns into public events.
+    enum Report: Equatable {
+        case spawned(slot: Int, pid: Int32, replaces: Int32?)
+        case spawnFailed(Prefork.ChildExit, Prefork.Event.Consequence)
+        case ready(slot: Int, pid: Int32, after: Duration)
+        case notReady(slot: Int, pid: Int32, after: Duration)
+        case exited(Prefork.ChildExit, Prefork.Event.Consequence)
+        case suspended(Duration)
+        case stopping(Prefork.StopReason)
+        case killing(slot: Int, pid: Int32)
+        case stopped
+    }
+
+    enum Phase: Equatable {
+        /// Slots are filled one after another; supervision has not begun.
+        case filling(next: Int)
+        case running
+        case stopping(since: Instant, deadline: Instant)
+        case finished
+    }
+
+    struct Life: Equatable {
+        let pid: Int32
+        let spawnedAt: Instant
+        var readyAt: Instant?
+        /// Since when it is judged: its start, or the end of a suspension of the master.
+        var judgedFrom: Instant
+    }
+
+    enum State: Equatable {
+        case empty
+        /// Between `.spawn` and its answer.
+        case spawning(since: Instant)
+        case starting(Life)
+        case ready(Life)
+        case stopping(Life, since: Instant, killAt: Instant?)
+        case waiting(until: Instant)
+    }
+
+    struct Slot {
+        var state = State.empty
+        /// Exits since the slot was last healthy.
+        var failures = 0
+        var recoveries = 0
+        var spawns = 0
+        var lastPID: Int32?
+        var lastExit: Prefork.ChildExit?
+    }
+
+    /// Two stop signals closer than this are one burst: Ctrl-C reaches the whole process group, and supervisors above us
+    /// pass signals on (gunicorn#2908).
+    static let burst: Duration = .milliseconds(100)
+    /// A timer that comes later than this means that the master itself was not running.
+    static let suspension: Duration = .seconds(1)
+    /// So many exits are kept for the error.
+    static let keptExits = 32
+
+    let rules: Rules
+    private(set) var phase = Phase.filling(next: 0)
+    private(set) var slots: [Slot]
+    /// Why the fleet stops, where it is not an orderly stop.
+    private(set) var failure: PreforkError?
+    /// Unexpected exits and failed starts: times within the window, and the last ones for the error.
+    private var exitTimes: [Instant] = []
+    private var exitCount = 0
+    private var lastExits: [Prefork.ChildExit] = []
+    private var slotOfPID: [Int32: Int] = [:]
+    /// When somebody should have called; later than that, the master was suspended.
+    private var expectedBy: Instant?
+
+    init(_ rules: Rules) {
+        self.rules = rules
+        slots = Array(repeating: Slot(), count: rules.children)
+    }
+
+    var isStopping: Bool {
+        if case .stopping = phase { true } else { phase == .finished }
+    }
+
+    /// When `.timer` is due; nil: never.
+    var nextDeadline: Instant? {
+        if case .filling = phase { return .distantPast }
+        return slots.compactMap(\.deadline).map { deadline in
+            guard case .judge(let start) = deadline else { return deadline.instant }
+            return start + rules.readyWithin
+        }.min()
+    }
+
+    /// One input, and what it leads to. At most one `.spawn` at a time: a stop may come before the next.
+    mutating func handle(_ input: Input, at now: Instant) -> [Action] {
+        var actions: [Action] = []
+        noticeSuspension(now, &actions)
+        switch input {
+        case .spawned(let slot, let pid): spawned(slot, pid, now, &actions)
+        case .spawnFailed(let slot, let error): spawnFailed(slot, error, now, &actions)
+        case .spawnRefused(let slot, let error):
+            slots[slot].state = .empty
+            stop(.failure("\(error)"), error, now, &actions)
+        case .ready(let pid): ready(pid, now, &actions)
+        case .exited(let pid, let status): exited(pid, status, now, &actions)
+        case .stop(let reason): stopAgain(reason, now, &actions)
+        case .fail(let text): stop(.failure(text), nil, now, &actions)
+        case .timer: timer(now, &actions)
+        }
+        finishIfEmpty(&actions)
+        expectedBy = nextDeadline.map { max($0, now) }
+        return actions
+    }
+
+    // MARK: Starting
+
+    private mutating func spawned(_ index: Int, _ pid: Int32, _ now: Instant, _ actions: inout [Action]) {
+        let replaces = slots[index].lastPID
+        let start: Instant
+        if case .spawning(let since) = slots[index].state { start = since } else { start = now }
+        slots[index].state = .starting(Life(pid: pid, spawnedAt: start, readyAt: nil, judgedFrom: now))
+        slots[index].lastPID = pid
+        slotOfPID[pid] = index
+        actions.append(.report(.spawned(slot: index, pid: pid, replaces: replaces)))
+        actions.append(.announce(pid: pid, replaces: replaces))
+        finishFilling(&actions)
+    }
+
+    private mutating func spawnFailed(
+        _ index: Int,
+        _ error: SystemError,
+        _ now: Instant,
+        _ actions: inout [Action]
+    ) {
+        slots[index].state = .empty
+        let exit = Prefork.ChildExit(
+            slot: index,
+            pid: 0,
+            reason: .notSpawned(error),
+            lifetime: .zero,
+            wasReady: false
+        )
+        let consequence = recover(index, exit, now, &actions)
+        actions.insert(.report(.spawnFailed(exit, consequence)), at: 0)
+        finishFilling(&actions)
+    }
+
+    private mutating func spawn(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
+        slots[index].state = .spawning(since: now)
+        actions.append(.spawn(slot: index, generation: slots[index].spawns))
+        slots[index].spawns += 1
+    }
+
+    /// After the last slot's first try supervision begins.
+    private mutating func finishFilling(_ actions: inout [Action]) {
+        guard case .filling(let next) = phase, next == rules.children else { return }
+        phase = .running
+        actions.append(.announceMaster(pids: slots.compactMap { $0.state.life?.pid }))
+    }
+
+    private mutating func ready(_ pid: Int32, _ now: Instant, _ actions: inout [Action]) {
+        guard let index = slotOfPID[pid], case .starting(var life) = slots[index].state else { return }
+        life.readyAt = now
+        slots[index].state = .ready(life)
+        actions.append(.report(.ready(slot: index, pid: pid, after: now - life.spawnedAt)))
+    }
+
+    // MARK: Exits
+
+    private mutating func exited(_ pid: Int32, _ status: WaitStatus, _ now: Instant, _ actions: inout [Action]) {
+        guard let index = slotOfPID.removeValue(forKey: pid), let life = slots[index].state.life else { return }
+        // A child that we told to leave because it was not ready is a failed start; in a stop all exits are expected.
+        let expected = isStopping
+        let exit = Prefork.ChildExit(
+            slot: index,
+            pid: pid,
+            reason: Prefork.ChildExit.Reason(status),
+            lifetime: now - life.spawnedAt,
+            wasReady: life.readyAt != nil
+        )
+        slots[index].state = .empty
+        slots[index].lastExit = exit
+        if expected {
+            actions.append(.report(.exited(exit, .expected)))
+            return
+        }
+        if let readyAt = life.readyAt, now - readyAt >= rules.healthyAfter { slots[index].failures = 0 }
+        let consequence = recover(index, exit, now, &actions)
+        actions.insert(.report(.exited(exit, consequence)), at: 0)
+    }
+
+    /// Decides what an unexpected exit, or a failed start, leads to.
+    private mutating func recover(
+        _ index: Int,
+        _ exit: Prefork.ChildExit,
+        _ now: Instant,
+        _ actions: inout [Action]
+    ) -> Prefork.Event.Consequence {
+        slots[index].lastExit = exit
+        if isStopping { return .expected }
+        remember(exit, now)
+        if let error = refusal(index, exit) {
+            stop(.failure("\(error)"), error, now, &actions)
+            return .givingUp
+        }
+        let delay = rules.interval.delay(afterFailures: slots[index].failures)
+        slots[index].failures += 1
+        slots[index].recoveries += 1
+        slots[index].state = .waiting(until: now + delay)
+        return .recovering(after: delay)
+    }
+
+    private func refusal(_ index: Int, _ exit: Prefork.ChildExit) -> PreforkError? {
+        if case .status(let status) = exit.reason, rules.finalStatuses.contains(status) { return .childRefused(exit) }
+        switch rules.recovery {
+        case .never: return .childExited(exit)
+        case .upTo(let exits) where (rules.window == nil ? exitCount : exitTimes.count) > exits:
+            return .overRecovery(lastExits)
+        case .upTo, .unlimited: break
+        }
+        if let limit = rules.limitPerSlot, slots[index].recoveries >= limit { return .overRecovery(lastExits) }
+        return nil
+    }
+
+    private mutating func remember(_ exit: Prefork.ChildExit, _ now: Instant) {
+        exitCount += 1
+        lastExits = lastExits.suffix(Self.keptExits - 1) + [exit]
+        if let window = rules.window, case .upTo = rules.recovery {
+            exitTimes.append(now)
+            exitTimes.removeAll { $0 < now - window }
+        }
+    }
+
+    // MARK: Stopping
+
+    /// A request to stop; while stopping, a second signal kills at once, unless it belongs to the first one's burst.
+    private mutating func stopAgain(_ reason: Prefork.StopReason, _ now: Instant, _ actions: inout [Action]) {
+        guard case .stopping(let since, _) = phase else {
+            stop(reason, nil, now, &actions)
+            return
+        }
+        guard case .signal = reason, now - since >= Self.burst else { return }
+        for index in slots.indices { kill(index, &actions) }
+    }
+
+    private mutating func stop(
+        _ reason: Prefork.StopReason,
+        _ error: PreforkError?,
+        _ now: Instant,
+        _ actions: inout [Action]
+    ) {
+        guard !isStopping else { return }
+        failure = error
+        let deadline = now + rules.grace
+        phase = .stopping(since: now, deadline: deadline)
+        actions.append(.report(.stopping(reason)))
+        for index in slots.indices {
+            switch slots[index].state {
+            case .starting(let life), .ready(let life):
+                slots[index].state = .stopping(life, since: now, killAt: deadline)
+                actions.append(.signal(pid: life.pid, .terminate))
+            case .waiting: slots[index].state = .empty
+            case .empty, .spawning, .stopping: break
+            }
+        }
+        // Ours last: while a child still accepts, a new connection finds an open listener.
+        actions.append(.closeListeners)
+    }
+
+    private mutating func finishIfEmpty(_ actions: inout [Action]) {
+        guard case .stopping = phase, slots.allSatisfy({ $0.state == .empty }) else { return }
+        phase = .finished
+        actions.append(.report(.stopped))
+        actions.append(.finish)
+    }
+
+    // MARK: Time
+
+    private mutating func timer(_ now: Instant, _ actions: inout [Action]) {
+        if case .filling(let next) = phase {
+            phase = .filling(next: next + 1)
+            spawn(next, now, &actions)
+            return
+        }
+        for index in slots.indices {
+            switch slots[index].state {
+            case .starting(let life) where life.judgedFrom + rules.readyWithin <= now:
+                slots[index].state = .stopping(life, since: now, killAt: now + rules.grace)
+                actions.append(.report(.notReady(slot: index, pid: life.pid, after: now - life.spawnedAt)))
+                actions.append(.signal(pid: life.pid, .terminate))
+            case .stopping(_, _, let killAt?) where killAt <= now: kill(index, &actions)
+            default: break
+            }
+        }
+        // The one that has waited longest; others are due at once, after this one's answer.
+        let due = slots.indices.filter { slots[$0].state.waitsUntil.map { $0 <= now } ?? false }
+        if let index = due.min(by: { slots[$0].state.waitsUntil ?? now < slots[$1].state.waitsUntil ?? now }) {
+            spawn(index, now, &actions)
+        }
+    }
+
+    private mutating func kill(_ index: Int, _ actions: inout [Action]) {
+        guard case .stopping(let life, let since, .some) = slots[index].state else { return }
+        slots[index].state = .stopping(life, since: since, killAt: nil)
+        actions.append(.report(.killing(slot: index, pid: life.pid)))
+        actions.append(.signal(pid: life.pid, .kill))
+    }
+
+    /// A master that was stopped, or starved, while its timers ran out has no right to judge: the children had no chance to
+    /// be heard. All that is still waited for gets its whole time again.
+    private mutating func noticeSuspension(_ now: Instant, _ actions: inout [Action]) {
+        guard let expected = expectedBy, now - expected > Self.suspension else { return }
+        var restarted = false
+        for index in slots.indices {
+            switch slots[index].state {
+            case .starting(var life):
+                life.judgedFrom = now
+                slots[index].state = .starting(life)
+                restarted = true
+            case .stopping(let life, let since, .some):
+                slots[index].state = .stopping(life, since: since, killAt: now + rules.grace)
+                restarted = true
+            default: break
+            }
+        }
+        if restarted { actions.append(.report(.suspended(now - expected))) }
+    }
+}
+
+extension Supervisor.State {
+    var life: Supervisor.Life? {
+        switch self {
+        case .starting(let life), .ready(let life), .stopping(let life, _, _): life
+        case .empty, .spawning, .waiting: nil
+        }
+    }
+
+    fileprivate var waitsUntil: Instant? {
+        if case .waiting(let until) = self { until } else { nil }
+    }
+}
+
+extension Supervisor.Slot {
+    fileprivate enum Deadline {
+        case at(Instant)
+        case judge(Instant)
+
+        var instant: Instant {
+            switch self {
+            case .at(let instant), .judge(let instant): instant
+            }
+        }
+    }
+
+    fileprivate var deadline: Deadline? {
+        switch state {
+        case .starting(let life): .judge(life.judgedFrom)
+        case .stopping(_, _, let killAt): killAt.map { .at($0) }
+        case .waiting(let until): .at(until)
+        case .empty, .spawning, .ready: nil
+        }
+    }
+}
+
+extension Prefork.ChildExit.Reason {
+    init(_ status: WaitStatus) {
+        switch status {
+        case .exited(let code): self = .status(code)
+        case .signaled(let number, let core): self = .signal(number, coreDumped: core)
+        case .lost: self = .unknown
+        }
+    }
+}
+
+extension Prefork.Configuration.RecoverInterval {
+    /// Doubled for each failure after the second, never above the maximum.
+    func delay(afterFailures failures: Int) -> Duration {
+        if failures == 0 { return min(first, maximum) }
+        var delay = next
+        for _ in 1..<max(failures, 1) where delay < maximum { delay *= 2 }
+        return min(delay, maximum)
+    }
+}
