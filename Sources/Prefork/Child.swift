@@ -1,0 +1,187 @@
+import Synchronization
+
+extension Prefork {
+    /// What `serve` sees in a child. All members may be used from any thread until `serve` has returned.
+    public final class Child: Sendable {
+        private struct State: ~Copyable {
+            /// nil where somebody has taken it.
+            var listeners: [CInt?]
+            var control: Descriptor?
+            var isStopping = false
+            var masterIsGone = false
+            var callbacks: [@Sendable () -> Void] = []
+            var waiters: [Int: CheckedContinuation<Void, Never>] = [:]
+            var nextWaiter = 0
+            var cancelServe: (@Sendable () -> Void)?
+            var isCancelled = false
+
+            init(listeners: Range<CInt>, control: CInt) {
+                self.listeners = listeners.map { $0 }
+                self.control = Descriptor(control)
+            }
+        }
+
+        /// The stable place of this child in the fleet, 0..<children; a replacement has its predecessor's.
+        public let slot: Int
+        /// How many children this slot had before.
+        public let generation: Int
+        /// The master's process id.
+        public let masterPID: Int32
+        /// Where the listeners listen, in their order; ports are resolved.
+        public let addresses: [Address]
+        /// What ``Configuration/tlsIdentity`` says.
+        public let tlsIdentity: TLSIdentity?
+
+        private let state: Mutex<State>
+        private let stopReader: Descriptor
+        private let stopWriter: Descriptor
+
+        init(_ handshake: Handshake, tlsIdentity: TLSIdentity?) throws(SystemError) {
+            slot = handshake.slot
+            generation = handshake.generation
+            masterPID = handshake.masterID
+            addresses = handshake.addresses
+            self.tlsIdentity = tlsIdentity
+            state = Mutex(State(listeners: handshake.listeners, control: handshake.controlDescriptor))
+            let ends = try Channel.makePair().split()
+            stopReader = Descriptor(ends.first)
+            stopWriter = Descriptor(ends.second)
+        }
+
+        // MARK: Serving
+
+        /// The only listener, or the first: a bound, listening, non-blocking descriptor, close-on-exec; the caller owns it and
+        /// closes it. Never call shutdown(2) on it: that would stop the other children and the master, too.
+        /// - Parameter index: of the address in the list given to `Prefork`.
+        /// - Throws: ``PreforkError/listenerTaken(index:)`` the second time, ``PreforkError/noSuchListener(index:count:)``,
+        ///   ``PreforkError/masterIsGone(pid:)`` where the drain after the master's death has closed it.
+        public func takeListener(at index: Int = 0) throws(PreforkError) -> Int32 {
+            let taken: Result<CInt, PreforkError> = state.withLock { state in
+                guard state.listeners.indices.contains(index) else {
+                    return .failure(.noSuchListener(index: index, count: state.listeners.count))
+                }
+                guard let listener = state.listeners[index] else {
+                    return .failure(
+                        state.masterIsGone ? .masterIsGone(pid: masterPID) : .listenerTaken(index: index)
+                    )
+                }
+                state.listeners[index] = nil
+                return .success(listener)
+            }
+            return try taken.get()
+        }
+
+        /// Tells the master that this child serves; with ``Configuration/Readiness/explicit`` it must come within
+        /// ``Configuration/readyWithin``. More than once is harmless. Never waits.
+        public func ready() {
+            state.withLock { state in
+                // Under the lock: `end` takes the descriptor away under it, so the number cannot be another's by now.
+                let control = Descriptor.number(of: state.control)
+                if control != -1 { Channel.send(ControlMessage.ready.rawValue, to: control) }
+            }
+        }
+
+        // MARK: Draining
+
+        /// Whether the drain has begun: finish what was accepted, accept no more, return from `serve`.
+        public var isStopping: Bool { state.withLock { $0.isStopping } }
+
+        /// Readable (POLLIN) from the start of the drain on: for accept loops that poll it beside the listener. Never read
+        /// from it. Valid until `serve` has returned.
+        public var stopDescriptor: Int32 { stopReader.raw }
+
+        /// Returns when the drain begins, or when the calling task is cancelled.
+        public func stopRequested() async {
+            let id = state.withLock { state in
+                state.nextWaiter += 1
+                return state.nextWaiter
+            }
+            await withTaskCancellationHandler {
+                await withCheckedContinuation { continuation in
+                    // A cancellation before this finds no waiter, so it is asked for once more under the lock.
+                    let isOver = state.withLock { state in
+                        if state.isStopping || Task.isCancelled { return true }
+                        state.waiters[id] = continuation
+                        return false
+                    }
+                    if isOver { continuation.resume() }
+                }
+            } onCancel: {
+                state.withLock { $0.waiters.removeValue(forKey: id) }?.resume()
+            }
+        }
+
+        /// Calls `body` once when the drain begins, in a thread of Prefork's, after those that were given before; at once, in
+        /// the calling thread, where it has begun already.
+        public func onStop(_ body: @escaping @Sendable () -> Void) {
+            let isOver = state.withLock { state in
+                if !state.isStopping { state.callbacks.append(body) }
+                return state.isStopping
+            }
+            if isOver { body() }
+        }
+
+        // MARK: For the watch
+
+        /// Begins the drain; the second time does nothing.
+        /// - Returns: what `onStop` was given.
+        func beginDrain() -> [@Sendable () -> Void] {
+            let (callbacks, waiters) = state.withLock { state in
+                defer {
+                    state.isStopping = true
+                    state.callbacks = []
+                    state.waiters = [:]
+                }
+                if !state.isStopping { Channel.send(0, to: stopWriter.raw) }
+                return (state.callbacks, Array(state.waiters.values))
+            }
+            for waiter in waiters { waiter.resume() }
+            return callbacks
+        }
+
+        /// The listeners that nobody has taken: an orphan must not keep a new master from the address.
+        func closeListenersOfOrphan() {
+            state.withLock { state in
+                state.masterIsGone = true
+                for listener in state.listeners { if let listener { Descriptor(listener).close() } }
+                state.listeners = state.listeners.map { _ in nil }
+            }
+        }
+
+        /// How to cancel the task of `serve`; called at once where that has been asked for.
+        func setCancel(_ cancel: @escaping @Sendable () -> Void) {
+            let isCancelled = state.withLock { state in
+                state.cancelServe = cancel
+                return state.isCancelled
+            }
+            if isCancelled { cancel() }
+        }
+
+        func cancelServe() {
+            let cancel = state.withLock { state in
+                state.isCancelled = true
+                return state.cancelServe
+            }
+            cancel?()
+        }
+
+        /// Nothing of ours stays open. The master sees the hang-up and waits for the exit.
+        func end() {
+            state.withLock { state in
+                state.control = nil
+                state.cancelServe = nil
+                for listener in state.listeners { if let listener { Descriptor(listener).close() } }
+                state.listeners = []
+            }
+        }
+
+        var controlDescriptor: CInt {
+            state.withLock { Descriptor.number(of: $0.control) }
+        }
+    }
+}
+
+/// What a child tells its master: single bytes.
+enum ControlMessage: UInt8 {
+    case ready = 0x52
+}

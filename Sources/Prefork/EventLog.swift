@@ -1,0 +1,65 @@
+import Synchronization
+
+extension Prefork {
+    /// The default observer: one line for each event on standard error, `prefork[PID]: …`. In a crash loop lines are left
+    /// out, and their number is told; nothing waits for a reader, so a pipe that nobody empties loses lines, not the
+    /// master. From any thread.
+    @Sendable public static func logToStandardError(_ event: Event) {
+        EventLog.shared.withLock { log in
+            let lines = log.limiter.admit(event.description, always: event.isRare, at: System.now())
+            for line in lines { EventLog.write(line) }
+        }
+    }
+}
+
+/// The lines of the default log.
+enum EventLog {
+    struct State: Sendable { var limiter = LineLimiter() }
+
+    static let shared = Mutex(State())
+
+    /// `text` may have several lines; each is written by itself, so that each stays whole in a shared pipe.
+    static func write(_ text: String) {
+        for line in text.split(separator: "\n") {
+            _ = System.writeLine(Array("prefork[\(System.processID)]: \(line)\n".utf8), to: 2)
+        }
+    }
+}
+
+/// A token bucket: what a person can read.
+struct LineLimiter: Sendable {
+    static let burst = 100
+    static let perSecond = 4
+
+    private var tokens = Double(burst)
+    private var last: Instant?
+    private(set) var leftOut = 0
+
+    /// - Parameter always: the line is told, whatever came before.
+    /// - Returns: the lines to write: none, the line, or before it how many were left out.
+    mutating func admit(_ line: String, always: Bool, at now: Instant) -> [String] {
+        if let last {
+            let elapsed = Double(max(0, now.nanoseconds - last.nanoseconds)) / 1e9
+            tokens = min(Double(Self.burst), tokens + elapsed * Double(Self.perSecond))
+        }
+        last = now
+        guard always || tokens >= 1 else {
+            leftOut += 1
+            return []
+        }
+        tokens = max(0, tokens - 1)
+        defer { leftOut = 0 }
+        return leftOut == 0 ? [line] : ["\(leftOut) lines left out", line]
+    }
+}
+
+extension Prefork.Event {
+    /// What comes once in a fleet's life, or was asked for.
+    fileprivate var isRare: Bool {
+        switch self {
+        case .mechanisms, .moreChildrenThanProcessors, .listening, .stopping, .stopped, .status: true
+        case .spawnFailed(_, .givingUp), .exited(_, .givingUp): true
+        default: false
+        }
+    }
+}

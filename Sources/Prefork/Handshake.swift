@@ -1,0 +1,135 @@
+/// What a master tells a child: the environment variables and descriptor numbers between them, both directions.
+struct Handshake: Equatable, Sendable {
+    let slot: Int
+    /// How many children the slot had before.
+    let generation: Int
+    let masterID: Int32
+    /// Of the listeners, in the order of their descriptors from 3 on.
+    let addresses: [Prefork.Address]
+    /// The control descriptor's file: a number alone would be believed of whatever is open there.
+    let control: FileIdentity
+
+    /// The first listener is 3, the control descriptor follows the last.
+    var listeners: Range<CInt> {
+        ChildSpawner.firstDescriptor..<(ChildSpawner.firstDescriptor + CInt(addresses.count))
+    }
+    var controlDescriptor: CInt { listeners.upperBound }
+
+    private static let slotName = "PREFORK_SLOT"
+    private static let generationName = "PREFORK_GENERATION"
+    private static let masterName = "PREFORK_MASTER_PID"
+    private static let listenersName = "PREFORK_LISTENERS"
+    private static let addressesName = "PREFORK_ADDRESSES"
+    private static let controlName = "PREFORK_CONTROL"
+
+    /// Ours. Other names with the same beginning are the user's.
+    static let names = [slotName, generationName, masterName, listenersName, addressesName, controlName]
+    /// What systemd means for the master alone (sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3)).
+    private static let foreignNames = [
+        "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "NOTIFY_SOCKET", "WATCHDOG_PID",
+        "WATCHDOG_USEC",
+    ]
+
+    // MARK: Master to child
+
+    /// The variables, one each.
+    var variables: [(name: String, value: String)] {
+        [
+            (Self.slotName, "\(slot)"),
+            (Self.generationName, "\(generation)"),
+            (Self.masterName, "\(masterID)"),
+            (Self.listenersName, "\(addresses.count)"),
+            (Self.addressesName, addresses.map { Self.escaped($0.description) }.joined(separator: " ")),
+            (Self.controlName, "\(controlDescriptor):\(control.device):\(control.inode)"),
+        ]
+    }
+
+    /// A child's environment: `inherited` without the handshake of an outer fleet and without what is meant for the master
+    /// alone, `extra` in place of variables of the same names, then this handshake.
+    func environment(inherited: [CString], extra: [String: String]) -> [CString] {
+        let replaced = Self.names + Self.foreignNames + extra.keys
+        let names = Set(replaced.map { Array($0.utf8) })
+        let kept = inherited.filter { !names.contains(Array($0.variableName)) }
+        let added = extra.sorted { $0.key < $1.key }.map { CString("\($0.key)=\($0.value)") }
+        return kept + added + variables.map { CString("\($0.name)=\($0.value)") }
+    }
+
+    // MARK: Child from master
+
+    enum Decoded: Equatable {
+        /// None of our variables is there.
+        case absent
+        case complete(Handshake)
+        case broken(String)
+    }
+
+    /// - Parameter value: the value of a variable; nil where it is not set.
+    static func decode(_ value: (String) -> String?) -> Decoded {
+        let values = names.map { (name: $0, value: value($0)) }
+        if values.allSatisfy({ $0.value == nil }) { return .absent }
+        if let missing = values.first(where: { $0.value == nil }) { return .broken("\(missing.name) is missing") }
+        func number<Number: FixedWidthInteger>(_ name: String, _ range: ClosedRange<Number>) -> Number? {
+            value(name).flatMap { plainNumber($0) }.flatMap { range.contains($0) ? $0 : nil }
+        }
+        guard let slot: Int = number(slotName, 0...(Prefork.Configuration.mostChildren - 1)) else {
+            return .broken("\(slotName) is no slot")
+        }
+        guard let generation: Int = number(generationName, 0...Int.max) else {
+            return .broken("\(generationName) is no number")
+        }
+        guard let master: Int32 = number(masterName, 1...Int32.max) else {
+            return .broken("\(masterName) is no process id")
+        }
+        let words = (value(addressesName) ?? "").split(separator: " ")
+        let addresses = words.compactMap { word in
+            unescaped(word).flatMap { text in try? Prefork.Address(text) }
+        }
+        guard let count: Int = number(listenersName, 1...Int(Int16.max)), count == words.count, count == addresses.count
+        else { return .broken("\(listenersName) and \(addressesName) do not fit") }
+        let control = (value(controlName) ?? "").split(separator: ":", omittingEmptySubsequences: false)
+        guard control.count == 3, let number: CInt = plainNumber(control[0]),
+            let device: UInt64 = plainNumber(control[1]),
+            let inode: UInt64 = plainNumber(control[2])
+        else { return .broken("\(controlName) is no descriptor") }
+        let handshake = Handshake(
+            slot: slot,
+            generation: generation,
+            masterID: master,
+            addresses: addresses,
+            control: FileIdentity(device: device, inode: inode)
+        )
+        guard number == handshake.controlDescriptor else {
+            return .broken("\(controlName) is not behind the listeners")
+        }
+        return .complete(handshake)
+    }
+
+    /// Digits only: `Int` would take a sign.
+    private static func plainNumber<Number: FixedWidthInteger>(_ text: some StringProtocol) -> Number? {
+        text.utf8.allSatisfy { (48...57).contains($0) } ? Number(text) : nil
+    }
+
+    /// A path may contain the separator: everything but visible ASCII, and `%`, is percent-encoded.
+    private static func escaped(_ text: String) -> String {
+        text.utf8.map { byte in
+            if byte > 32, byte < 127, byte != UInt8(ascii: "%") { return String(UnicodeScalar(byte)) }
+            return (byte < 16 ? "%0" : "%") + String(byte, radix: 16)
+        }.joined()
+    }
+
+    private static func unescaped(_ text: Substring) -> String? {
+        var bytes: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            if byte != UInt8(ascii: "%") {
+                bytes.append(byte)
+            } else if rest.count >= 2, let code = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) {
+                bytes.append(code)
+                rest = rest.dropFirst(2)
+            } else {
+                return nil
+            }
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+}

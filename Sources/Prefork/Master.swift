@@ -1,0 +1,407 @@
+/// The loop that feeds the `Supervisor` and carries out its actions. Lives in one thread from `run` to its end.
+final class Master {
+    private let configuration: Prefork.Configuration
+    private let control: Control
+    private let mechanisms: Prefork.Mechanisms
+    private let observe: @Sendable (Prefork.Event) -> Void
+    private let executable: CString
+    private let arguments: [CString]
+
+    private var supervisor: Supervisor
+    private var listeners: [Listener] = []
+    private var addresses: [Prefork.Address] = []
+    private var children: [Int32: RunningChild] = [:]
+    /// What a hook threw first: `run` throws it as it is.
+    private var hookError: (any Error)?
+
+    /// A started child that is not reaped yet, and the descriptors that it is watched by.
+    private final class RunningChild {
+        /// nil where exits come by SIGCHLD.
+        let exit: Descriptor?
+        /// nil once the child has closed its end.
+        var control: Descriptor?
+
+        init(exit: consuming Descriptor?, control: consuming Descriptor) {
+            self.exit = exit
+            self.control = consume control
+        }
+
+        var exitNumber: CInt { Descriptor.number(of: exit) }
+        var controlNumber: CInt { Descriptor.number(of: control) }
+    }
+
+    /// Where SIGCHLD tells of exits, and another library takes its handler away from us, this bounds what goes unnoticed.
+    private static let sweepInterval: Duration = .seconds(1)
+
+    /// Runs a fleet in this thread until it has stopped.
+    /// - Throws: ``PreforkError`` when nothing could be started or the fleet gave up; what a hook threw.
+    static func run(
+        _ addresses: [Prefork.Address],
+        _ configuration: Prefork.Configuration,
+        control: Control
+    ) throws {
+        try Control.claim()
+        defer { Control.release() }
+        // Before anything is opened: what is wrong in the configuration leaves no trace.
+        try configuration.check()
+        try checkAddresses(addresses)
+        try configuration.tlsIdentity?.check()
+        let variable = System.environmentValue(Prefork.Configuration.concurrencyVariable)?.text
+        let allowed = ProcessorCount.current().allowed
+        let count = try configuration.resolvedChildren(variable: variable, allowed: allowed)
+        let mechanisms = configuration.mechanisms ?? .probe()
+        let master = try ours { () throws(SystemError) in
+            try System.openStandardDescriptors()
+            return try Master(configuration, count.count, mechanisms, control)
+        }
+        let signals = try ours { () throws(SystemError) in
+            try SignalHandling(handled: handledSignals(configuration, mechanisms))
+        }
+        let statuses = ChildStatusKeeping()
+        control.begin(wake: signals.wakeDescriptor)
+
+        master.observe(.mechanisms(mechanisms))
+        if let allowed = count.exceeds {
+            master.observe(.moreChildrenThanProcessors(children: count.count, allowed: allowed))
+        }
+        let result = Result { try master.run(addresses, signals) }
+
+        // All children are reaped. First nobody may write to the pipe any more, then it and the handlers go; SIGCHLD's old
+        // disposition comes last, ours was put over it.
+        control.end()
+        signals.restore()
+        statuses.restore()
+        try result.get()
+    }
+
+    private func run(_ wanted: [Prefork.Address], _ signals: borrowing SignalHandling) throws {
+        defer { closeListeners() }
+        if try listen(on: wanted, signals) { superviseUntilEmpty(signals) }
+        if let hookError { throw hookError }
+        if let failure = supervisor.failure { throw failure }
+    }
+
+    private static func checkAddresses(_ addresses: [Prefork.Address]) throws(PreforkError) {
+        guard !addresses.isEmpty else { throw .invalidConfiguration("addresses", reason: "there is none to listen on") }
+        for address in addresses {
+            if let fault = address.fault { throw .invalidAddress(address.description, reason: fault) }
+        }
+    }
+
+    private static func handledSignals(
+        _ configuration: Prefork.Configuration,
+        _ mechanisms: Prefork.Mechanisms
+    ) -> [Signal] {
+        (configuration.signals == .handled ? [.terminate, .interrupt, .user1] : [])
+            + (mechanisms.exitNotice == .signalAndPolling ? [.child] : [])
+    }
+
+    private init(
+        _ configuration: Prefork.Configuration,
+        _ children: Int,
+        _ mechanisms: Prefork.Mechanisms,
+        _ control: Control
+    ) throws(SystemError) {
+        self.configuration = configuration
+        self.control = control
+        self.mechanisms = mechanisms
+        observe = configuration.observe ?? Prefork.logToStandardError
+        let own = ProcessArguments.own
+        if let path = configuration.executable {
+            executable = CString(path)
+        } else {
+            executable = try ProgramFile.path()
+        }
+        let name = configuration.executable.map { CString($0) } ?? own.first ?? executable
+        arguments = [name] + (configuration.arguments?.map { CString($0) } ?? Array(own.dropFirst()))
+        supervisor = Supervisor(Supervisor.Rules(configuration, children: children))
+    }
+
+    // MARK: The loop
+
+    /// One turn: wait; signals and requests; then, once all slots have had their first try, what children say and their
+    /// ends; then time.
+    private func superviseUntilEmpty(_ signals: borrowing SignalHandling) {
+        while supervisor.phase != .finished {
+            var watched = Watched(wake: signals.descriptor.raw)
+            if isSupervising { watch(&watched) }
+            let woken = wait(&watched)
+            var sweep = handleSignals(signals)
+            if isSupervising {
+                sweep = sweep || !woken || children.values.contains { $0.exitNumber == -1 }
+                hearChildren(watched)
+                reapChildren(watched, all: sweep)
+            }
+            let now = System.now()
+            if let deadline = supervisor.nextDeadline, deadline <= now { feed(.timer, now) }
+            control.publish(supervisor.slots, isStopping: supervisor.isStopping, addresses: addresses)
+        }
+    }
+
+    /// While the slots are filled for the first time nothing is judged: `onMasterReady` comes before any recovery.
+    private var isSupervising: Bool {
+        if case .filling = supervisor.phase { false } else { true }
+    }
+
+    private func watch(_ watched: inout Watched) {
+        for (pid, child) in children { watched.add(pid, exit: child.exitNumber, control: child.controlNumber) }
+    }
+
+    /// - Returns: false where poll(2) failed and nothing is known.
+    private func wait(_ watched: inout Watched) -> Bool {
+        var deadline = supervisor.nextDeadline
+        if children.values.contains(where: { $0.exitNumber == -1 }) {
+            let sweep = System.now() + Self.sweepInterval
+            deadline = min(deadline ?? sweep, sweep)
+        }
+        do {
+            try System.poll(&watched.requests, until: deadline)
+            return true
+        } catch {
+            // ENOMEM, or more descriptors than the limit allows: the children must not be left alone for that.
+            observe(.trouble(error))
+            System.pause(milliseconds: 10)
+            return false
+        }
+    }
+
+    /// - Returns: whether some child may have ended.
+    private func handleSignals(_ signals: borrowing SignalHandling) -> Bool {
+        var childEnded = false
+        for signal in signals.take() {
+            switch signal {
+            case .child: childEnded = true
+            case .user1: observe(.status(currentStatus()))
+            default: feed(.stop(.signal(signal.number)), System.now())
+            }
+        }
+        if control.takeStopRequest() { feed(.stop(.request), System.now()) }
+        return childEnded
+    }
+
+    private func hearChildren(_ watched: Watched) {
+        for pid in watched.pids(with: .control) { hear(pid) }
+    }
+
+    private func hear(_ pid: Int32) {
+        guard let child = children[pid], child.controlNumber != -1 else { return }
+        switch Channel.receive(from: child.controlNumber) {
+        case .bytes(let bytes):
+            if bytes.contains(ControlMessage.ready.rawValue) { feed(.ready(pid: pid), System.now()) }
+        case .nothing: break
+        // The child has closed its end, or it has ended: its exit comes by another way. Polling a hang-up would spin.
+        case .hungUp: child.control = nil
+        }
+    }
+
+    private func reapChildren(_ watched: Watched, all: Bool) {
+        for pid in all ? Array(children.keys) : watched.pids(with: .exit) {
+            // Its last words first: a child that became ready and left at once had been ready.
+            hear(pid)
+            // Until this wait the number is a zombie's and cannot be another process's; after it nobody signals it.
+            guard let status = ExitWatch.reap(pid) else { continue }
+            children[pid] = nil
+            feed(.exited(pid: pid, status), System.now())
+        }
+    }
+
+    // MARK: Actions
+
+    private func feed(_ input: Supervisor.Input, _ now: Instant) {
+        for action in supervisor.handle(input, at: now) { perform(action) }
+    }
+
+    private func perform(_ action: Supervisor.Action) {
+        switch action {
+        case .spawn(let slot, let generation): feed(spawn(slot, generation), System.now())
+        case .announce(let pid, let old):
+            callHook { () throws in
+                try configuration.onChildSpawn?(pid)
+                if let old { try configuration.onChildRecover?(old, pid) }
+            }
+        case .announceMaster(let pids):
+            callHook { () throws in try configuration.onMasterReady?(pids) }
+        case .signal(let pid, let signal): send(signal, to: pid)
+        case .closeListeners: closeListeners()
+        case .report(let report): observe(Prefork.Event(report, grace: configuration.shutdownGracePeriod))
+        case .finish: break
+        }
+    }
+
+    /// A hook that throws stops the fleet; the hooks that were to come after it are not called.
+    private func callHook(_ hook: () throws -> Void) {
+        guard !supervisor.isStopping else { return }
+        do {
+            try hook()
+        } catch {
+            hookError = error
+            feed(.fail(description: "a hook failed: \(error)"), System.now())
+        }
+    }
+
+    private func send(_ signal: Signal, to pid: Int32) {
+        guard let child = children[pid] else { return }
+        do throws(SystemError) {
+            try ExitWatch.signal(pid, watch: child.exit, signal)
+        } catch {
+            // ESRCH: it has ended and its exit is about to be read. Anything else a user must hear of.
+            if !error.isNoSuchProcess { observe(.trouble(error)) }
+        }
+    }
+
+    private func spawn(_ slot: Int, _ generation: Int) -> Supervisor.Input {
+        do {
+            let ends = try Channel.makePair().split()
+            let masterEnd = Descriptor(ends.first)
+            let lowest = ChildSpawner.firstDescriptor + CInt(listeners.count) + 1
+            let childEnd = try System.move(Descriptor(ends.second), atLeast: lowest)
+            guard let identity = System.identity(of: childEnd.raw) else {
+                throw SystemError(call: "fstat", code: 0)
+            }
+            let handshake = Handshake(
+                slot: slot,
+                generation: generation,
+                masterID: System.processID,
+                addresses: addresses,
+                control: identity
+            )
+            let plan = SpawnPlan(
+                executable: executable,
+                arguments: arguments,
+                environment: handshake.environment(
+                    inherited: System.environment(),
+                    extra: configuration.environment
+                ),
+                descriptors: listeners.compactMap(\.raw) + [childEnd.raw]
+            )
+            let pid = try start(
+                Prefork.SpawnRequest(plan: plan, closing: mechanisms.descriptorClosing, slot: slot)
+            )
+            // Only now: a copy that stayed open here would keep the child's exit from hanging up the channel.
+            childEnd.close()
+            // Nobody reaps it before `reapChildren` does, so the number is still this child's, living or not. Without a
+            // watch of its own (no free descriptor) it is looked at every second.
+            let exit = (try? ExitWatch.open(pid, mechanism: mechanisms.exitNotice)) ?? nil
+            children[pid] = RunningChild(exit: exit, control: masterEnd)
+            return .spawned(slot: slot, pid: pid)
+        } catch let error as SystemError {
+            return .spawnFailed(slot: slot, error)
+        } catch let error as PreforkError {
+            return .spawnRefused(slot: slot, error)
+        } catch {
+            return .spawnRefused(slot: slot, .spawnClosureFailed(slot: slot, error))
+        }
+    }
+
+    private func start(_ request: Prefork.SpawnRequest) throws -> Int32 {
+        guard let spawn = configuration.spawn else { return try request.start() }
+        let pid = try spawn(request)
+        guard children[pid] == nil, ExitWatch.isChild(pid) else {
+            throw PreforkError.spawnedStranger(slot: request.slot, pid: pid)
+        }
+        return pid
+    }
+
+    private func currentStatus() -> Prefork.Status {
+        Prefork.Status(
+            slots: supervisor.slots,
+            isStopping: supervisor.isStopping,
+            addresses: addresses,
+            now: System.now()
+        )
+    }
+
+    // MARK: Listeners
+
+    /// - Returns: false where a stop was asked for while an address was in use.
+    private func listen(
+        on wanted: [Prefork.Address],
+        _ signals: borrowing SignalHandling
+    ) throws(PreforkError) -> Bool {
+        let lowest = ChildSpawner.firstDescriptor + CInt(wanted.count) + 1
+        let retry = configuration.bindRetry
+        let attempts = retry.attempts(covering: configuration.shutdownGracePeriod)
+        for address in wanted {
+            var attempt = 0
+            while listeners.count < wanted.count {
+                do {
+                    listeners.append(
+                        try Listener.open(address, backlog: configuration.backlog, atLeast: lowest)
+                    )
+                    break
+                } catch {
+                    guard error.isAddressInUse, attempt < attempts else { throw .cannotListen(address, error) }
+                    attempt += 1
+                    observe(.bindRetry(address, attempt: attempt, of: attempts, after: retry.interval))
+                    if isStopRequested(within: retry.interval, signals) { return false }
+                }
+            }
+        }
+        addresses = listeners.map(\.address)
+        observe(.listening(addresses))
+        return true
+    }
+
+    private func isStopRequested(within delay: Duration, _ signals: borrowing SignalHandling) -> Bool {
+        let deadline = System.now() + delay
+        while System.now() < deadline {
+            var watched = Watched(wake: signals.descriptor.raw)
+            if (try? System.poll(&watched.requests, until: deadline)) == nil { System.pause(milliseconds: 10) }
+            _ = handleSignals(signals)
+            if supervisor.isStopping { return true }
+        }
+        return false
+    }
+
+    private func closeListeners() {
+        for listener in listeners { listener.close() }
+    }
+}
+
+extension Supervisor.Rules {
+    fileprivate init(_ configuration: Prefork.Configuration, children: Int) {
+        let recovery: Recovery =
+            switch configuration.recoverThreshold {
+            case .perChild(let count): .upTo(exits: count * children)
+            case .exits(let count): .upTo(exits: count)
+            case .never: .never
+            case .unlimited: .unlimited
+            }
+        self.init(
+            children: children,
+            recovery: recovery,
+            window: configuration.recoverWindow,
+            interval: configuration.recoverInterval,
+            limitPerSlot: configuration.recoverLimitPerSlot,
+            healthyAfter: configuration.healthyAfter,
+            finalStatuses: configuration.finalStatuses,
+            readyWithin: configuration.readyWithin,
+            grace: configuration.shutdownGracePeriod
+        )
+    }
+}
+
+extension Prefork.Configuration.BindRetry {
+    /// The tries that it takes to wait for orphans that drain for `grace`.
+    fileprivate func attempts(covering grace: Duration) -> Int {
+        if let attempts { return attempts }
+        let enough = (grace + .seconds(1)).clampedNanoseconds / max(1, interval.clampedNanoseconds)
+        return Int(min(60, max(5, enough)))
+    }
+}
+
+extension Prefork.Event {
+    fileprivate init(_ report: Supervisor.Report, grace: Duration) {
+        switch report {
+        case .spawned(let slot, let pid, let old): self = .spawned(slot: slot, pid: pid, replaces: old)
+        case .spawnFailed(let exit, let consequence): self = .spawnFailed(exit, consequence)
+        case .ready(let slot, let pid, let delay): self = .ready(slot: slot, pid: pid, after: delay)
+        case .notReady(let slot, let pid, let delay): self = .notReady(slot: slot, pid: pid, after: delay)
+        case .exited(let exit, let consequence): self = .exited(exit, consequence)
+        case .suspended(let duration): self = .suspended(duration)
+        case .stopping(let reason): self = .stopping(reason, grace: grace)
+        case .killing(let slot, let pid): self = .killing(slot: slot, pid: pid)
+        case .stopped: self = .stopped
+        }
+    }
+}

@@ -1,0 +1,98 @@
+import Synchronization
+
+extension Prefork {
+    /// The same as the blocking form, for an async `serve`. In the master the fleet runs in a thread of its own, never in the
+    /// cooperative pool; hooks and observer run there, and it has ended when this returns. A cancelled task begins an
+    /// orderly stop.
+    public func run(serve: @escaping @Sendable (Child) async throws -> Void) async throws {
+        switch Self.inheritance {
+        case .none: try await runMaster()
+        case .some(let inheritance):
+            try Control.claim()
+            defer { Control.release() }
+            let child = try Self.makeChild(inheritance, configuration)
+            defer { child.end() }
+            let watch = try ChildWatch.begin(child, configuration)
+            if configuration.readiness == .implicit { child.ready() }
+            let task = Task { try await serve(child) }
+            child.setCancel { task.cancel() }
+            let result = await withTaskCancellationHandler {
+                await task.result
+            } onCancel: {
+                task.cancel()
+            }
+            watch.end()
+            try result.get()
+        }
+    }
+
+    private func runMaster() async throws {
+        let outcome = Mutex<Result<Void, any Error>>(.success(()))
+        try await withTaskCancellationHandler {
+            try await withThread {
+                let result = Result { try Master.run(addresses, configuration, control: control) }
+                outcome.withLock { $0 = result }
+            }
+        } onCancel: {
+            control.stop()
+        }
+        try outcome.withLock { $0 }.get()
+    }
+
+    /// Runs `body` in a thread of its own and waits for the thread's end without holding one of the pool.
+    private func withThread(_ body: @escaping @Sendable () -> Void) async throws {
+        let thread = ThreadBox()
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+            do throws(SystemError) {
+                try thread.start {
+                    body()
+                    continuation.resume()
+                }
+            } catch {
+                continuation.resume(throwing: PreforkError.system(error))
+            }
+        }
+        thread.join()
+    }
+
+    /// The same as the blocking form, for an async `serve`. To be called at the top of an async `main`.
+    public static func main(
+        _ addresses: Address...,
+        configuration: Configuration = Configuration(),
+        serve: @escaping @Sendable (Child) async throws -> Void
+    ) async -> Never {
+        await main(addresses, configuration: configuration, serve: serve)
+    }
+
+    /// The same for an array of addresses.
+    public static func main(
+        _ addresses: [Address],
+        configuration: Configuration = Configuration(),
+        serve: @escaping @Sendable (Child) async throws -> Void
+    ) async -> Never {
+        do {
+            try await Prefork(addresses, configuration: configuration).run(serve: serve)
+            leave(.success(()))
+        } catch {
+            leave(.failure(error))
+        }
+    }
+}
+
+/// Carries a thread over a suspension point, which a noncopyable value cannot cross in a closure.
+private final class ThreadBox: Sendable {
+    private let thread = Mutex<Thread?>(nil)
+
+    /// The lock is held while the thread starts: `join` finds it, however early `body` resumes the caller.
+    func start(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
+        try thread.withLock { thread throws(SystemError) in thread = try Thread(body) }
+    }
+
+    func join() {
+        let thread = thread.withLock { $0.take() }
+        switch consume thread {
+        case .some(let thread): thread.join()
+        case .none: break
+        }
+    }
+}

@@ -1,0 +1,93 @@
+/// A fleet of processes that serve on the same listening sockets.
+///
+/// The process that the user starts becomes the *master*: it binds the addresses, starts children by executing its own
+/// program again, and keeps them alive. The same call in a *child* calls `serve`. ``main(_:configuration:serve:)-swift.type.method``
+/// is what a program uses; this value is for those who embed a fleet.
+public struct Prefork: Sendable {
+    /// Where the fleet listens.
+    public let addresses: [Address]
+    /// How it is run.
+    public let configuration: Configuration
+    let control = Control()
+
+    /// A fleet, not started yet. Nothing is checked or opened before `run`.
+    public init(_ addresses: [Address], configuration: Configuration = Configuration()) {
+        self.addresses = addresses
+        self.configuration = configuration
+    }
+
+    /// A fleet, not started yet. Nothing is checked or opened before `run`.
+    public init(_ addresses: Address..., configuration: Configuration = Configuration()) {
+        self.init(addresses, configuration: configuration)
+    }
+
+    /// In the master: runs the fleet in this thread and returns after an orderly stop, when the last child is reaped. In a
+    /// child: calls `serve` and returns when it returns. Code after this call runs in both; ``role`` tells which it is.
+    ///
+    /// Whether it returns or throws, in the master nothing is left: no child, no zombie, no thread, no descriptor, no signal
+    /// handler of Prefork's; it may be called again. It never calls exit(3).
+    /// - Throws: ``PreforkError`` where nothing could be started or the fleet gave up; what a hook threw; in a child what
+    ///   `serve` threw.
+    public func run(serve: (Child) throws -> Void) throws {
+        switch Self.inheritance {
+        case .none: try Master.run(addresses, configuration, control: control)
+        case .some(let inheritance):
+            try Control.claim()
+            defer { Control.release() }
+            let child = try Self.makeChild(inheritance, configuration)
+            defer { child.end() }
+            let watch = try ChildWatch.begin(child, configuration)
+            if configuration.readiness == .implicit { child.ready() }
+            let result = Result { try serve(child) }
+            watch.end()
+            try result.get()
+        }
+    }
+
+    /// Begins an orderly stop of the running master, as SIGTERM does; more than once is harmless. Before `run` it makes that
+    /// return at once; after its end, and in a child, it does nothing. From any thread, also from a hook; returns at once.
+    public func stop() { control.stop() }
+
+    /// What the fleet looks like now; without slots before it runs and after its end. From any thread.
+    public var status: Status { control.status }
+
+    static func makeChild(
+        _ inheritance: Result<Handshake, PreforkError>,
+        _ configuration: Configuration
+    ) throws(PreforkError) -> Child {
+        let handshake = try inheritance.get()
+        return try ours { () throws(SystemError) in try Child(handshake, tlsIdentity: configuration.tlsIdentity) }
+    }
+
+    // MARK: For programs
+
+    /// Runs a fleet and never returns: an error is one line on standard error, not a trap with a backtrace.
+    ///
+    /// Exit statuses: 0 after an orderly stop; ``PreforkError/exitStatus``; 70 for an error that a hook threw; 1 in a child
+    /// whose `serve` threw.
+    public static func main(
+        _ addresses: Address...,
+        configuration: Configuration = Configuration(),
+        serve: (Child) throws -> Void
+    ) -> Never {
+        main(addresses, configuration: configuration, serve: serve)
+    }
+
+    /// The same for an array of addresses.
+    public static func main(
+        _ addresses: [Address],
+        configuration: Configuration = Configuration(),
+        serve: (Child) throws -> Void
+    ) -> Never {
+        leave(Result { try Prefork(addresses, configuration: configuration).run(serve: serve) })
+    }
+
+    static func leave(_ result: Result<Void, any Error>) -> Never {
+        guard case .failure(let error) = result else { System.leave(0) }
+        EventLog.write("error: \(error)")
+        // The status says "do not try again" only where the error is ours: a PreforkError that `serve` passes on is one too.
+        if let error = error as? PreforkError { System.leave(error.exitStatus) }
+        if case .child = role { System.leave(1) }
+        System.leave(70)
+    }
+}
