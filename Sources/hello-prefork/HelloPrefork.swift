@@ -1,0 +1,108 @@
+// The demonstration server: an HTTP/1.1 server with a thread for each connection, in as many processes as asked for.
+import Prefork
+
+@main struct HelloPrefork {
+    static func main() {
+        let descriptors = Posix.openDescriptors()  // Before anything of ours is opened: what the master handed over.
+        let options = Options(parsing: CommandLine.arguments.dropFirst())
+        Prefork.main(options.addresses, configuration: options.configuration) { child in
+            let server = Server(child: child, descriptorsAtStart: descriptors)
+            try server.run()
+        }
+    }
+}
+
+/// The command line.
+struct Options {
+    static let usage = """
+        usage: hello-prefork [--children N] [--listening automatic|shared|sharded] [--grace SECONDS]
+                             [--recover-threshold N] [--recover-window SECONDS] [--recover-interval SECONDS]
+                             [--master-death drain|exit|ignore] [ADDRESS ...]
+        ADDRESS is HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH; default 127.0.0.1:8080.
+        A --recover-window of 0 counts exits over the whole life of the fleet.
+        """
+
+    var addresses: [Prefork.Address] = []
+    var configuration = Prefork.Configuration()
+
+    /// Ends the process with one line and status 64 where something is wrong.
+    init(parsing arguments: some Sequence<String>) {
+        var rest = Array(arguments)[...]
+        while let argument = rest.popFirst() {
+            if argument == "--help" || argument == "-h" {
+                print(Self.usage)
+                Posix.leave(0)
+            }
+            guard argument.hasPrefix("-") else {
+                addresses.append(Self.address(argument))
+                continue
+            }
+            let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let name = String(parts[0])
+            guard Self.names.contains(name) else { Self.refuse("unknown option \"\(name)\"") }
+            guard let value = parts.count == 2 ? String(parts[1]) : rest.popFirst() else {
+                Self.refuse("\(name) needs a value")
+            }
+            apply(name, value)
+        }
+        if addresses.isEmpty { addresses = [.tcp("127.0.0.1", port: 8080)] }
+    }
+
+    private static let names = [
+        "--children", "--listening", "--grace", "--recover-threshold", "--recover-window", "--recover-interval",
+        "--master-death",
+    ]
+
+    private mutating func apply(_ name: String, _ value: String) {
+        switch name {
+        case "--children": configuration.children = Self.number(name, value, 1...4096)
+        case "--grace": configuration.shutdownGracePeriod = Self.seconds(name, value)
+        case "--recover-threshold":
+            configuration.recoverThreshold = .exits(Self.number(name, value, 0...Int(Int32.max)))
+        case "--recover-window":
+            let window = Self.seconds(name, value)
+            configuration.recoverWindow = window == .zero ? nil : window
+        case "--recover-interval": configuration.recoverInterval = .constant(Self.seconds(name, value))
+        case "--listening":
+            switch value {
+            case "automatic", "shared": break  // Children share one listener for each address.
+            case "sharded": Self.refuse("--listening sharded is not available yet; use shared")
+            default: Self.refuse("--listening: \"\(value)\" is none of automatic, shared and sharded")
+            }
+        default:
+            switch value {
+            case "drain": configuration.onMasterDeath = .drain
+            case "exit": configuration.onMasterDeath = .exit(1)
+            case "ignore": configuration.onMasterDeath = .ignore
+            default: Self.refuse("--master-death: \"\(value)\" is none of drain, exit and ignore")
+            }
+        }
+    }
+
+    private static func address(_ text: String) -> Prefork.Address {
+        do throws(PreforkError) {
+            return try Prefork.Address(text)
+        } catch {
+            refuse("\(error)")
+        }
+    }
+
+    private static func number(_ name: String, _ text: String, _ range: ClosedRange<Int>) -> Int {
+        guard let number = Int(text), range.contains(number) else {
+            refuse("\(name): \"\(text)\" is not a number in \(range.lowerBound)...\(range.upperBound)")
+        }
+        return number
+    }
+
+    private static func seconds(_ name: String, _ text: String) -> Duration {
+        guard let seconds = Double(text), seconds >= 0, seconds <= 1e9 else {
+            refuse("\(name): \"\(text)\" is not a number of seconds")
+        }
+        return .seconds(seconds)
+    }
+
+    private static func refuse(_ message: String) -> Never {
+        Posix.printError("hello-prefork: \(message)")
+        Posix.leave(64)  // EX_USAGE of sysexits.h
+    }
+}

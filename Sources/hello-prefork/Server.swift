@@ -1,0 +1,105 @@
+// Accepts in the calling thread, serves each connection in one of its own, drains when the child is told to leave.
+import Prefork
+
+final class Server: Sendable {
+    /// Idle connections are closed that long after the start of a drain: a request may be on its way on them.
+    private static let linger: Duration = .milliseconds(900)
+
+    private let child: Prefork.Child
+    private let connections = Connections()
+    private let routes: Routes
+
+    init(child: Prefork.Child, descriptorsAtStart: [CInt]) {
+        self.child = child
+        routes = Routes(slot: child.slot, descriptorsAtStart: descriptorsAtStart)
+    }
+
+    /// Returns when the drain has begun and the last connection is closed.
+    func run() throws {
+        var listeners: [CInt] = []
+        for index in child.addresses.indices { listeners.append(try child.takeListener(at: index)) }
+        while !child.isStopping {
+            Posix.waitForInput(listeners + [child.stopDescriptor], timeout: nil)
+            acceptAll(listeners)
+        }
+        // What the kernel has taken in for us would be reset by closing the last copy of the listener.
+        acceptAll(listeners)
+        for listener in listeners { Posix.close(listener) }
+        connections.waitUntilEmpty()
+    }
+
+    private func acceptAll(_ listeners: [CInt]) {
+        for listener in listeners {
+            while let connection = Posix.accept(listener) {
+                connections.enter()
+                let started = Posix.startThread { [self] in
+                    serve(connection)
+                    Posix.close(connection)
+                    connections.leave()
+                }
+                if !started {
+                    Posix.close(connection)
+                    connections.leave()
+                }
+            }
+        }
+    }
+
+    private func serve(_ connection: CInt) {
+        var input = RequestBuffer()
+        var drainStart: ContinuousClock.Instant?
+        while true {
+            while let request = input.next() {
+                let isLast = !request.keepsAlive || child.isStopping
+                let body = routes.answer(request)
+                guard Posix.sendAll(connection, Response.encode(body, closing: isLast, head: request.isHead)) else {
+                    return
+                }
+                if isLast {
+                    // Unread input at close(2) makes TCP send a reset, which may overtake the answer.
+                    Posix.finishSending(connection, timeout: child.isStopping ? 250 : 0)
+                    return
+                }
+            }
+            if input.isBroken {
+                _ = Posix.sendAll(connection, Response.encode(.badRequest, closing: true, head: false))
+                return
+            }
+            if child.isStopping {
+                let start = drainStart ?? .now
+                drainStart = start
+                let left = Self.linger - start.duration(to: .now)
+                guard left > .zero, Posix.waitForInput([connection], timeout: left) else { return }
+            } else {
+                Posix.waitForInput([connection, child.stopDescriptor], timeout: nil)
+            }
+            switch Posix.receive(connection, into: &input.bytes) {
+            case .received, .nothing: continue
+            case .ended: return
+            }
+        }
+    }
+}
+
+/// What each path answers.
+struct Routes: Sendable {
+    let slot: Int
+    let descriptorsAtStart: [CInt]
+
+    func answer(_ request: Request) -> Answer {
+        switch request.path {
+        case "/": return .text("Hello world!")
+        case "/pid": return .text("\(Posix.processID)")
+        case "/slot": return .text("\(slot)")
+        case "/slow":
+            Posix.sleep(milliseconds: request.number("ms") ?? 100)
+            return .text("Hello world!")
+        case "/crash": fatalError("asked to crash")
+        case "/exit": Posix.leave(CInt(truncatingIfNeeded: request.number("code") ?? 0))
+        case "/hang": while true { Posix.sleep(milliseconds: 1_000_000) }
+        case "/fds": return .text(descriptorsAtStart.map { "\($0)" }.joined(separator: "\n"))
+        case "/env": return .text(Posix.environment().joined(separator: "\n"))
+        default: return .notFound
+        }
+    }
+}
