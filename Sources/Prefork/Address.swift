@@ -48,8 +48,9 @@ extension Prefork {
         /// Reads an address.
         /// - Throws: ``PreforkError/invalidAddress(_:reason:)`` with the text as it was given.
         public init(_ text: String) throws(PreforkError) {
-            if text.hasPrefix("unix:") {
-                self = .unix(String(text.dropFirst("unix:".count)))
+            // By bytes: a path that begins with a combining mark makes one character with the colon.
+            if text.utf8.starts(with: "unix:".utf8) {
+                self = .unix(String(Substring(text.utf8.dropFirst("unix:".utf8.count))))
             } else {
                 var rest = Substring(text)
                 var network: Network?
@@ -126,6 +127,9 @@ extension Prefork {
                 if host.contains("/") || host.contains("[") || host.contains("]") || host.contains("@") {
                     return "the host \(quoted(host)) contains a character that no host has"
                 }
+                if network == nil, host == "unix" {
+                    return "a host called unix needs a network in front, as in tcp4://unix:\(port)"
+                }
                 if network == .tcp4, host.contains(":") { return "the host is an IPv6 address, the network tcp4" }
                 if network == .tcp6, isNumericIPv4(host) { return "the host is an IPv4 address, the network tcp6" }
                 return nil
@@ -134,8 +138,8 @@ extension Prefork {
     }
 }
 
-/// For messages: what a user gave, with its ends visible.
-func quoted(_ text: some StringProtocol) -> String { "\"\(text)\"" }
+/// For messages: what a user gave, with its ends and control characters visible, on one line.
+func quoted(_ text: some StringProtocol) -> String { String(text).debugDescription }
 
 private func isNumericIPv4(_ host: String) -> Bool {
     let parts = host.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)

@@ -123,7 +123,9 @@ struct Handshake: Equatable, Sendable {
         while let byte = rest.popFirst() {
             if byte != UInt8(ascii: "%") {
                 bytes.append(byte)
-            } else if rest.count >= 2, let code = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) {
+            } else if rest.count >= 2, rest.first != UInt8(ascii: "+"), rest.first != UInt8(ascii: "-"),
+                let code = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            {
                 bytes.append(code)
                 rest = rest.dropFirst(2)
             } else {

@@ -9,12 +9,12 @@ struct Instant: Comparable, Hashable, Sendable {
     /// Saturates: a deadline of "never" (`Duration.seconds(Int64.max)`) must not overflow.
     static func + (instant: Instant, duration: Duration) -> Instant {
         let (sum, overflow) = instant.nanoseconds.addingReportingOverflow(duration.clampedNanoseconds)
-        return Instant(nanoseconds: overflow ? .max : sum)
+        return Instant(nanoseconds: overflow ? (duration < .zero ? .min : .max) : sum)
     }
 
     static func - (instant: Instant, duration: Duration) -> Instant {
         let (difference, overflow) = instant.nanoseconds.subtractingReportingOverflow(duration.clampedNanoseconds)
-        return Instant(nanoseconds: overflow ? .min : difference)
+        return Instant(nanoseconds: overflow ? (duration < .zero ? .max : .min) : difference)
     }
 
     static func - (later: Instant, earlier: Instant) -> Duration {
@@ -36,12 +36,13 @@ extension Duration {
     /// As a person reads it: `12.4 s`, `0.1 s`, `0 s`, `0.004 s`.
     var inSeconds: String {
         let milliseconds = clampedNanoseconds / 1_000_000
-        if milliseconds >= 100 || milliseconds <= -100 {
-            let tenths = milliseconds / 100
-            return tenths % 10 == 0 ? "\(tenths / 10) s" : "\(tenths / 10).\(abs(tenths % 10)) s"
+        if milliseconds == 0 { return "0 s" }
+        let sign = milliseconds < 0 ? "-" : ""
+        let tenths = abs(milliseconds / 100)
+        if tenths > 0 {
+            return sign + (tenths % 10 == 0 ? "\(tenths / 10) s" : "\(tenths / 10).\(tenths % 10) s")
         }
         let digits = String(abs(milliseconds))
-        if milliseconds == 0 { return "0 s" }
-        return (milliseconds < 0 ? "-" : "") + "0." + String(repeating: "0", count: 3 - digits.count) + digits + " s"
+        return sign + "0." + String(repeating: "0", count: 3 - digits.count) + digits + " s"
     }
 }

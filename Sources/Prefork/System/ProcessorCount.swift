@@ -67,8 +67,8 @@ enum CgroupQuota {
 
     /// nil for "max", -1 and what is no number.
     private static func ratio(_ quota: Substring, _ period: Substring) -> Double? {
-        guard let quota = Double(quota), let period = Double(period), quota > 0, period > 0 else { return nil }
-        return quota / period
+        guard let quota = Int64(quota), let period = Int64(period), quota > 0, period > 0 else { return nil }
+        return Double(quota) / Double(period)
     }
 
     private static func trimmed(_ text: String) -> Substring { text.split(whereSeparator: \.isWhitespace).first ?? "" }
