@@ -1,5 +1,3 @@
-import Synchronization
-
 extension Prefork {
     /// What `serve` sees in a child. All members may be used from any thread until `serve` has returned.
     public final class Child: Sendable {
@@ -32,7 +30,7 @@ extension Prefork {
         /// What ``Configuration/tlsIdentity`` says.
         public let tlsIdentity: TLSIdentity?
 
-        private let state: Mutex<State>
+        private let state: Protected<State>
         private let stopReader: Descriptor
         private let stopWriter: Descriptor
 
@@ -42,7 +40,7 @@ extension Prefork {
             masterPID = handshake.masterID
             addresses = handshake.addresses
             self.tlsIdentity = tlsIdentity
-            state = Mutex(State(listeners: handshake.listeners, control: handshake.controlDescriptor))
+            state = Protected(State(listeners: handshake.listeners, control: handshake.controlDescriptor))
             let ends = try Channel.makePair().split()
             stopReader = Descriptor(ends.first)
             stopWriter = Descriptor(ends.second)

@@ -16,7 +16,7 @@ final class ChildWatch: Sendable {
 
     private let child: Prefork.Child
     private let configuration: Prefork.Configuration
-    private let start = Mutex(Start.pending)
+    private let start = Protected(Start.pending)
     private let isOver = Atomic<Bool>(false)
 
     private init(_ child: Prefork.Child, _ configuration: Prefork.Configuration) {

@@ -16,7 +16,7 @@ final class Control: Sendable {
         var addresses: [Prefork.Address] = []
     }
 
-    private let state = Mutex(State())
+    private let state = Protected(State())
     /// One running master in a process: signal handlers belong to the process, and so does the answer to "who am I".
     private static let claimed = Atomic<Bool>(false)
 

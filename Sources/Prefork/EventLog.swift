@@ -1,5 +1,3 @@
-import Synchronization
-
 extension Prefork {
     /// The default observer: one line for each event on standard error, `prefork[PID]: …`. In a crash loop lines are left
     /// out, and their number is told; nothing waits for a reader, so a pipe that nobody empties loses lines, not the
@@ -16,7 +14,7 @@ extension Prefork {
 enum EventLog {
     struct State: Sendable { var limiter = LineLimiter() }
 
-    static let shared = Mutex(State())
+    static let shared = Protected(State())
 
     /// `text` may have several lines; each is written by itself, so that each stays whole in a shared pipe.
     static func write(_ text: String) {

@@ -1,0 +1,41 @@
+// A value with a lock around it.
+#if canImport(Musl)
+    import Musl
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// A value that one thread at a time may touch (pthread_mutex_lock(3)).
+///
+/// Not `Synchronization.Mutex`: on Linux the thread sanitizer does not know that lock and reports every use of it by two
+/// threads as a race, in our users' programs, too.
+///
+/// `@unchecked`, because the compiler cannot see what makes it true: `value` is private and touched in `withLock` alone, by
+/// the thread that holds the mutex; what goes in and out of `body` is `sending`, so no reference to it stays elsewhere.
+final class Protected<Value: ~Copyable>: @unchecked Sendable {
+    private var value: Value
+    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+
+    init(_ value: consuming sending Value) {
+        mutex = .allocate(capacity: 1)
+        // With default attributes there is nothing that could be refused.
+        pthread_mutex_init(mutex, nil)
+        self.value = value
+    }
+
+    deinit {
+        pthread_mutex_destroy(mutex)
+        mutex.deallocate()
+    }
+
+    /// Not to be called from `body` again: that waits for ever.
+    func withLock<Result: ~Copyable, Failure: Error>(
+        _ body: (inout sending Value) throws(Failure) -> sending Result
+    ) throws(Failure) -> sending Result {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        return try body(&value)
+    }
+}
