@@ -132,7 +132,7 @@ extension Prefork {
         public var healthyAfter: Duration = .seconds(10)
         /// A child that leaves with one of these statuses ends the fleet: another try would end the same way. Default 78,
         /// EX_CONFIG of sysexits.h.
-        public var finalStatuses: Set<Int32> = [78]
+        public var finalStatuses: [Int32] = [78]
 
         /// When a child is ready. Default: when `serve` is about to be called.
         public var readiness = Readiness.implicit

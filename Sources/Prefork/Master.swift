@@ -8,20 +8,21 @@ final class Master {
     private let arguments: [CString]
 
     private var supervisor: Supervisor
-    private var listeners: [Listener] = []
-    private var addresses: [Prefork.Address] = []
-    private var children: [Int32: RunningChild] = [:]
+    private var listeners = Listeners()
+    private var children: [RunningChild] = []
     /// What a hook threw first: `run` throws it as it is.
     private var hookError: (any Error)?
 
     /// A started child that is not reaped yet, and the descriptors that it is watched by.
     private final class RunningChild {
+        let pid: Int32
         /// nil where exits come by SIGCHLD.
         let exit: Descriptor?
         /// nil once the child has closed its end.
         var control: Descriptor?
 
-        init(exit: consuming Descriptor?, control: consuming Descriptor) {
+        init(_ pid: Int32, exit: consuming Descriptor?, control: consuming Descriptor) {
+            self.pid = pid
             self.exit = exit
             self.control = consume control
         }
@@ -34,11 +35,12 @@ final class Master {
     private static let sweepInterval: Duration = .seconds(1)
 
     /// Runs a fleet in this thread until it has stopped.
+    /// - Parameter atEnd: called when all children are reaped and the signal handlers are still ours; may not return.
     /// - Throws: ``PreforkError`` when nothing could be started or the fleet gave up; what a hook threw.
     static func run(
         _ addresses: [Prefork.Address],
         _ configuration: Prefork.Configuration,
-        control: Control
+        control: Control, atEnd: Prefork.AtEnd
     ) throws {
         try Control.claim()
         defer { Control.release() }
@@ -65,6 +67,7 @@ final class Master {
             master.observe(.moreChildrenThanProcessors(children: count.count, allowed: allowed))
         }
         let result = Result { try master.run(addresses, signals) }
+        atEnd(result)
 
         // All children are reaped. First nobody may write to the pipe any more, then it and the handlers go; SIGCHLD's old
         // disposition comes last, ours was put over it.
@@ -75,8 +78,14 @@ final class Master {
     }
 
     private func run(_ wanted: [Prefork.Address], _ signals: borrowing SignalHandling) throws {
-        defer { closeListeners() }
-        if try listen(on: wanted, signals) { superviseUntilEmpty(signals) }
+        // On the side until it is done: a signal that comes meanwhile looks at ours.
+        var bound = Listeners()
+        defer { bound.close() }
+        let isBound = try bound.bind(wanted, configuration, observe: observe) { delay in
+            isStopRequested(within: delay, signals)
+        }
+        listeners = bound
+        if isBound { superviseUntilEmpty(signals) }
         if let hookError { throw hookError }
         if let failure = supervisor.failure { throw failure }
     }
@@ -128,14 +137,26 @@ final class Master {
             let woken = wait(&watched)
             var sweep = handleSignals(signals)
             if isSupervising {
-                sweep = sweep || !woken || children.values.contains { $0.exitNumber == -1 }
+                sweep = sweep || !woken || children.contains { $0.exitNumber == -1 }
                 hearChildren(watched)
                 reapChildren(watched, all: sweep)
             }
             let now = System.now()
             if let deadline = supervisor.nextDeadline, deadline <= now { feed(.timer, now) }
-            control.publish(supervisor.slots, isStopping: supervisor.isStopping, addresses: addresses)
+            control.publish(supervisor.slots, isStopping: supervisor.isStopping, addresses: listeners.addresses)
         }
+    }
+
+    /// Waits for that long, or for a stop.
+    private func isStopRequested(within delay: Duration, _ signals: borrowing SignalHandling) -> Bool {
+        let deadline = System.now() + delay
+        while System.now() < deadline {
+            var watched = Watched(wake: signals.descriptor.raw)
+            if (try? System.poll(&watched.requests, until: deadline)) == nil { System.pause(milliseconds: 10) }
+            _ = handleSignals(signals)
+            if supervisor.isStopping { return true }
+        }
+        return false
     }
 
     /// While the slots are filled for the first time nothing is judged: `onMasterReady` comes before any recovery.
@@ -144,13 +165,13 @@ final class Master {
     }
 
     private func watch(_ watched: inout Watched) {
-        for (pid, child) in children { watched.add(pid, exit: child.exitNumber, control: child.controlNumber) }
+        for child in children { watched.add(child.pid, exit: child.exitNumber, control: child.controlNumber) }
     }
 
     /// - Returns: false where poll(2) failed and nothing is known.
     private func wait(_ watched: inout Watched) -> Bool {
         var deadline = supervisor.nextDeadline
-        if children.values.contains(where: { $0.exitNumber == -1 }) {
+        if children.contains(where: { $0.exitNumber == -1 }) {
             let sweep = System.now() + Self.sweepInterval
             deadline = min(deadline ?? sweep, sweep)
         }
@@ -179,12 +200,14 @@ final class Master {
         return childEnded
     }
 
+    private func child(_ pid: Int32) -> RunningChild? { children.first { $0.pid == pid } }
+
     private func hearChildren(_ watched: Watched) {
         for pid in watched.pids(with: .control) { hear(pid) }
     }
 
     private func hear(_ pid: Int32) {
-        guard let child = children[pid], child.controlNumber != -1 else { return }
+        guard let child = child(pid), child.controlNumber != -1 else { return }
         switch Channel.receive(from: child.controlNumber) {
         case .bytes(let bytes):
             if bytes.contains(ControlMessage.ready.rawValue) { feed(.ready(pid: pid), System.now()) }
@@ -195,12 +218,12 @@ final class Master {
     }
 
     private func reapChildren(_ watched: Watched, all: Bool) {
-        for pid in all ? Array(children.keys) : watched.pids(with: .exit) {
+        for pid in all ? children.map(\.pid) : watched.pids(with: .exit) {
             // Its last words first: a child that became ready and left at once had been ready.
             hear(pid)
             // Until this wait the number is a zombie's and cannot be another process's; after it nobody signals it.
             guard let status = ExitWatch.reap(pid) else { continue }
-            children[pid] = nil
+            children.removeAll { $0.pid == pid }
             feed(.exited(pid: pid, status), System.now())
         }
     }
@@ -222,7 +245,7 @@ final class Master {
         case .announceMaster(let pids):
             callHook { () throws in try configuration.onMasterReady?(pids) }
         case .signal(let pid, let signal): send(signal, to: pid)
-        case .closeListeners: closeListeners()
+        case .closeListeners: listeners.close()
         case .report(let report): observe(Prefork.Event(report, grace: configuration.shutdownGracePeriod))
         case .finish: break
         }
@@ -240,7 +263,7 @@ final class Master {
     }
 
     private func send(_ signal: Signal, to pid: Int32) {
-        guard let child = children[pid] else { return }
+        guard let child = child(pid) else { return }
         do throws(SystemError) {
             try ExitWatch.signal(pid, watch: child.exit, signal)
         } catch {
@@ -253,7 +276,7 @@ final class Master {
         do {
             let ends = try Channel.makePair().split()
             let masterEnd = Descriptor(ends.first)
-            let lowest = ChildSpawner.firstDescriptor + CInt(listeners.count) + 1
+            let lowest = ChildSpawner.firstDescriptor + CInt(listeners.addresses.count) + 1
             let childEnd = try System.move(Descriptor(ends.second), atLeast: lowest)
             guard let identity = System.identity(of: childEnd.raw) else {
                 throw SystemError(call: "fstat", code: 0)
@@ -262,7 +285,7 @@ final class Master {
                 slot: slot,
                 generation: generation,
                 masterID: System.processID,
-                addresses: addresses,
+                addresses: listeners.addresses,
                 control: identity
             )
             let plan = SpawnPlan(
@@ -272,7 +295,7 @@ final class Master {
                     inherited: System.environment(),
                     extra: configuration.environment
                 ),
-                descriptors: listeners.compactMap(\.raw) + [childEnd.raw]
+                descriptors: listeners.descriptors + [childEnd.raw]
             )
             let pid = try start(
                 Prefork.SpawnRequest(plan: plan, closing: mechanisms.descriptorClosing, slot: slot)
@@ -282,7 +305,7 @@ final class Master {
             // Nobody reaps it before `reapChildren` does, so the number is still this child's, living or not. Without a
             // watch of its own (no free descriptor) it is looked at every second.
             let exit = (try? ExitWatch.open(pid, mechanism: mechanisms.exitNotice)) ?? nil
-            children[pid] = RunningChild(exit: exit, control: masterEnd)
+            children.append(RunningChild(pid, exit: exit, control: masterEnd))
             return .spawned(slot: slot, pid: pid)
         } catch let error as SystemError {
             return .spawnFailed(slot: slot, error)
@@ -296,7 +319,7 @@ final class Master {
     private func start(_ request: Prefork.SpawnRequest) throws -> Int32 {
         guard let spawn = configuration.spawn else { return try request.start() }
         let pid = try spawn(request)
-        guard children[pid] == nil, ExitWatch.isChild(pid) else {
+        guard child(pid) == nil, ExitWatch.isChild(pid) else {
             throw PreforkError.spawnedStranger(slot: request.slot, pid: pid)
         }
         return pid
@@ -306,102 +329,8 @@ final class Master {
         Prefork.Status(
             slots: supervisor.slots,
             isStopping: supervisor.isStopping,
-            addresses: addresses,
+            addresses: listeners.addresses,
             now: System.now()
         )
-    }
-
-    // MARK: Listeners
-
-    /// - Returns: false where a stop was asked for while an address was in use.
-    private func listen(
-        on wanted: [Prefork.Address],
-        _ signals: borrowing SignalHandling
-    ) throws(PreforkError) -> Bool {
-        let lowest = ChildSpawner.firstDescriptor + CInt(wanted.count) + 1
-        let retry = configuration.bindRetry
-        let attempts = retry.attempts(covering: configuration.shutdownGracePeriod)
-        for address in wanted {
-            var attempt = 0
-            while listeners.count < wanted.count {
-                do {
-                    listeners.append(
-                        try Listener.open(address, backlog: configuration.backlog, atLeast: lowest)
-                    )
-                    break
-                } catch {
-                    guard error.isAddressInUse, attempt < attempts else { throw .cannotListen(address, error) }
-                    attempt += 1
-                    observe(.bindRetry(address, attempt: attempt, of: attempts, after: retry.interval))
-                    if isStopRequested(within: retry.interval, signals) { return false }
-                }
-            }
-        }
-        addresses = listeners.map(\.address)
-        observe(.listening(addresses))
-        return true
-    }
-
-    private func isStopRequested(within delay: Duration, _ signals: borrowing SignalHandling) -> Bool {
-        let deadline = System.now() + delay
-        while System.now() < deadline {
-            var watched = Watched(wake: signals.descriptor.raw)
-            if (try? System.poll(&watched.requests, until: deadline)) == nil { System.pause(milliseconds: 10) }
-            _ = handleSignals(signals)
-            if supervisor.isStopping { return true }
-        }
-        return false
-    }
-
-    private func closeListeners() {
-        for listener in listeners { listener.close() }
-    }
-}
-
-extension Supervisor.Rules {
-    fileprivate init(_ configuration: Prefork.Configuration, children: Int) {
-        let recovery: Recovery =
-            switch configuration.recoverThreshold {
-            case .perChild(let count): .upTo(exits: count * children)
-            case .exits(let count): .upTo(exits: count)
-            case .never: .never
-            case .unlimited: .unlimited
-            }
-        self.init(
-            children: children,
-            recovery: recovery,
-            window: configuration.recoverWindow,
-            interval: configuration.recoverInterval,
-            limitPerSlot: configuration.recoverLimitPerSlot,
-            healthyAfter: configuration.healthyAfter,
-            finalStatuses: configuration.finalStatuses,
-            readyWithin: configuration.readyWithin,
-            grace: configuration.shutdownGracePeriod
-        )
-    }
-}
-
-extension Prefork.Configuration.BindRetry {
-    /// The tries that it takes to wait for orphans that drain for `grace`.
-    fileprivate func attempts(covering grace: Duration) -> Int {
-        if let attempts { return attempts }
-        let enough = (grace + .seconds(1)).clampedNanoseconds / max(1, interval.clampedNanoseconds)
-        return Int(min(60, max(5, enough)))
-    }
-}
-
-extension Prefork.Event {
-    fileprivate init(_ report: Supervisor.Report, grace: Duration) {
-        switch report {
-        case .spawned(let slot, let pid, let old): self = .spawned(slot: slot, pid: pid, replaces: old)
-        case .spawnFailed(let exit, let consequence): self = .spawnFailed(exit, consequence)
-        case .ready(let slot, let pid, let delay): self = .ready(slot: slot, pid: pid, after: delay)
-        case .notReady(let slot, let pid, let delay): self = .notReady(slot: slot, pid: pid, after: delay)
-        case .exited(let exit, let consequence): self = .exited(exit, consequence)
-        case .suspended(let duration): self = .suspended(duration)
-        case .stopping(let reason): self = .stopping(reason, grace: grace)
-        case .killing(let slot, let pid): self = .killing(slot: slot, pid: pid)
-        case .stopped: self = .stopped
-        }
     }
 }

@@ -1,12 +1,14 @@
-import Synchronization
-
 extension Prefork {
     /// The same as the blocking form, for an async `serve`. In the master the fleet runs in a thread of its own, never in the
     /// cooperative pool; hooks and observer run there, and it has ended when this returns. A cancelled task begins an
     /// orderly stop.
     public func run(serve: @escaping @Sendable (Child) async throws -> Void) async throws {
+        try await run(atEnd: { _ in }, serve: serve)
+    }
+
+    func run(atEnd: @escaping AtEnd, serve: @escaping @Sendable (Child) async throws -> Void) async throws {
         switch Self.inheritance {
-        case .none: try await runMaster()
+        case .none: try await runMaster(atEnd)
         case .some(let inheritance):
             try Control.claim()
             defer { Control.release() }
@@ -21,16 +23,17 @@ extension Prefork {
             } onCancel: {
                 task.cancel()
             }
+            atEnd(result)
             watch.end()
             try result.get()
         }
     }
 
-    private func runMaster() async throws {
-        let outcome = Mutex<Result<Void, any Error>>(.success(()))
+    private func runMaster(_ atEnd: @escaping AtEnd) async throws {
+        let outcome = Protected<Result<Void, any Error>>(.success(()))
         try await withTaskCancellationHandler {
             try await withThread {
-                let result = Result { try Master.run(addresses, configuration, control: control) }
+                let result = Result { try Master.run(addresses, configuration, control: control, atEnd: atEnd) }
                 outcome.withLock { $0 = result }
             }
         } onCancel: {
@@ -71,7 +74,7 @@ extension Prefork {
         serve: @escaping @Sendable (Child) async throws -> Void
     ) async -> Never {
         do {
-            try await Prefork(addresses, configuration: configuration).run(serve: serve)
+            try await Prefork(addresses, configuration: configuration).run(atEnd: { leave($0) }, serve: serve)
             leave(.success(()))
         } catch {
             leave(.failure(error))
@@ -81,7 +84,7 @@ extension Prefork {
 
 /// Carries a thread over a suspension point, which a noncopyable value cannot cross in a closure.
 private final class ThreadBox: Sendable {
-    private let thread = Mutex<Thread?>(nil)
+    private let thread = Protected<Thread?>(nil)
 
     /// The lock is held while the thread starts: `join` finds it, however early `body` resumes the caller.
     func start(_ body: @escaping @Sendable () -> Void) throws(SystemError) {

@@ -28,9 +28,17 @@ public struct Prefork: Sendable {
     /// handler of Prefork's; it may be called again. It never calls exit(3).
     /// - Throws: ``PreforkError`` where nothing could be started or the fleet gave up; what a hook threw; in a child what
     ///   `serve` threw.
+    @_disfavoredOverload  // In an async function a closure that awaits nothing fits both forms.
     public func run(serve: (Child) throws -> Void) throws {
+        try run(atEnd: { _ in }, serve: serve)
+    }
+
+    /// What happens when all is done but signals are still handled.
+    typealias AtEnd = @Sendable (Result<Void, any Error>) -> Void
+
+    func run(atEnd: AtEnd, serve: (Child) throws -> Void) throws {
         switch Self.inheritance {
-        case .none: try Master.run(addresses, configuration, control: control)
+        case .none: try Master.run(addresses, configuration, control: control, atEnd: atEnd)
         case .some(let inheritance):
             try Control.claim()
             defer { Control.release() }
@@ -39,6 +47,7 @@ public struct Prefork: Sendable {
             let watch = try ChildWatch.begin(child, configuration)
             if configuration.readiness == .implicit { child.ready() }
             let result = Result { try serve(child) }
+            atEnd(result)
             watch.end()
             try result.get()
         }
@@ -79,9 +88,12 @@ public struct Prefork: Sendable {
         configuration: Configuration = Configuration(),
         serve: (Child) throws -> Void
     ) -> Never {
-        leave(Result { try Prefork(addresses, configuration: configuration).run(serve: serve) })
+        let fleet = Prefork(addresses, configuration: configuration)
+        leave(Result { try fleet.run(atEnd: { leave($0) }, serve: serve) })
     }
 
+    /// Called while signals are still handled: a second SIGTERM, to the group or from an impatient supervisor, must not turn
+    /// an orderly stop into a death by signal at the last moment.
     static func leave(_ result: Result<Void, any Error>) -> Never {
         guard case .failure(let error) = result else { System.leave(0) }
         EventLog.write("error: \(error)")

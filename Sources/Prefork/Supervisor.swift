@@ -1,104 +1,6 @@
 /// The rules: a value; inputs in, actions out; no clock, no system call. `Master` feeds it and does what it says, and a test
 /// drives it through random schedules with a virtual clock.
 struct Supervisor {
-    /// The rules' numbers, from a checked `Configuration`.
-    struct Rules: Sendable {
-        var children: Int
-        var recovery: Recovery
-        var window: Duration?
-        var interval = Prefork.Configuration.RecoverInterval()
-        var limitPerSlot: Int?
-        var healthyAfter: Duration = .seconds(10)
-        var finalStatuses: Set<Int32> = [78]
-        var readyWithin: Duration = .seconds(60)
-        var grace: Duration = .seconds(5)
-
-        enum Recovery: Sendable, Hashable {
-            case upTo(exits: Int)
-            case never
-            case unlimited
-        }
-    }
-
-    enum Input {
-        /// The spawn that the last `.spawn` asked for.
-        case spawned(slot: Int, pid: Int32)
-        case spawnFailed(slot: Int, SystemError)
-        /// The same, for a reason that another try would not mend.
-        case spawnRefused(slot: Int, PreforkError)
-        case ready(pid: Int32)
-        /// Reaped: the pid is not to be signalled any more.
-        case exited(pid: Int32, WaitStatus)
-        case stop(Prefork.StopReason)
-        /// A hook threw.
-        case fail(description: String)
-        /// `nextDeadline` has come.
-        case timer
-    }
-
-    enum Action: Equatable {
-        /// Start a child in that slot; answered by `.spawned`, `.spawnFailed` or `.spawnRefused` before any other input.
-        case spawn(slot: Int, generation: Int)
-        /// Call the hooks for a started child.
-        case announce(pid: Int32, replaces: Int32?)
-        /// Call the hook for the whole fleet.
-        case announceMaster(pids: [Int32])
-        case signal(pid: Int32, Signal)
-        case closeListeners
-        case report(Report)
-        /// No child is left; the error is what `run` throws, unless a hook threw.
-        case finish
-    }
-
-    /// What `Master` turns into public events.
-    enum Report: Equatable {
-        case spawned(slot: Int, pid: Int32, replaces: Int32?)
-        case spawnFailed(Prefork.ChildExit, Prefork.Event.Consequence)
-        case ready(slot: Int, pid: Int32, after: Duration)
-        case notReady(slot: Int, pid: Int32, after: Duration)
-        case exited(Prefork.ChildExit, Prefork.Event.Consequence)
-        case suspended(Duration)
-        case stopping(Prefork.StopReason)
-        case killing(slot: Int, pid: Int32)
-        case stopped
-    }
-
-    enum Phase: Equatable {
-        /// Slots are filled one after another; supervision has not begun.
-        case filling(next: Int)
-        case running
-        case stopping(since: Instant, deadline: Instant)
-        case finished
-    }
-
-    struct Life: Equatable {
-        let pid: Int32
-        let spawnedAt: Instant
-        var readyAt: Instant?
-        /// Since when it is judged: its start, or the end of a suspension of the master.
-        var judgedFrom: Instant
-    }
-
-    enum State: Equatable {
-        case empty
-        /// Between `.spawn` and its answer.
-        case spawning(since: Instant)
-        case starting(Life)
-        case ready(Life)
-        case stopping(Life, since: Instant, killAt: Instant?)
-        case waiting(until: Instant)
-    }
-
-    struct Slot {
-        var state = State.empty
-        /// Exits since the slot was last healthy.
-        var failures = 0
-        var recoveries = 0
-        var spawns = 0
-        var lastPID: Int32?
-        var lastExit: Prefork.ChildExit?
-    }
-
     /// Two stop signals closer than this are one burst: Ctrl-C reaches the whole process group, and supervisors above us
     /// pass signals on (gunicorn#2908).
     static let burst: Duration = .milliseconds(100)
@@ -116,7 +18,6 @@ struct Supervisor {
     private var exitTimes: [Instant] = []
     private var exitCount = 0
     private var lastExits: [Prefork.ChildExit] = []
-    private var slotOfPID: [Int32: Int] = [:]
     /// When somebody should have called; later than that, the master was suspended.
     private var expectedBy: Instant?
 
@@ -159,6 +60,8 @@ struct Supervisor {
         return actions
     }
 
+    private func slot(of pid: Int32) -> Int? { slots.firstIndex { $0.state.life?.pid == pid } }
+
     // MARK: Starting
 
     private mutating func spawned(_ index: Int, _ pid: Int32, _ now: Instant, _ actions: inout [Action]) {
@@ -167,7 +70,6 @@ struct Supervisor {
         if case .spawning(let since) = slots[index].state { start = since } else { start = now }
         slots[index].state = .starting(Life(pid: pid, spawnedAt: start, readyAt: nil, judgedFrom: now))
         slots[index].lastPID = pid
-        slotOfPID[pid] = index
         actions.append(.report(.spawned(slot: index, pid: pid, replaces: replaces)))
         actions.append(.announce(pid: pid, replaces: replaces))
         finishFilling(&actions)
@@ -206,7 +108,7 @@ struct Supervisor {
     }
 
     private mutating func ready(_ pid: Int32, _ now: Instant, _ actions: inout [Action]) {
-        guard let index = slotOfPID[pid], case .starting(var life) = slots[index].state else { return }
+        guard let index = slot(of: pid), case .starting(var life) = slots[index].state else { return }
         life.readyAt = now
         slots[index].state = .ready(life)
         actions.append(.report(.ready(slot: index, pid: pid, after: now - life.spawnedAt)))
@@ -215,7 +117,7 @@ struct Supervisor {
     // MARK: Exits
 
     private mutating func exited(_ pid: Int32, _ status: WaitStatus, _ now: Instant, _ actions: inout [Action]) {
-        guard let index = slotOfPID.removeValue(forKey: pid), let life = slots[index].state.life else { return }
+        guard let index = slot(of: pid), let life = slots[index].state.life else { return }
         // A child that we told to leave because it was not ready is a failed start; in a stop all exits are expected.
         let expected = isStopping
         let exit = Prefork.ChildExit(
@@ -371,60 +273,5 @@ struct Supervisor {
             }
         }
         if restarted { actions.append(.report(.suspended(now - expected))) }
-    }
-}
-
-extension Supervisor.State {
-    var life: Supervisor.Life? {
-        switch self {
-        case .starting(let life), .ready(let life), .stopping(let life, _, _): life
-        case .empty, .spawning, .waiting: nil
-        }
-    }
-
-    fileprivate var waitsUntil: Instant? {
-        if case .waiting(let until) = self { until } else { nil }
-    }
-}
-
-extension Supervisor.Slot {
-    fileprivate enum Deadline {
-        case at(Instant)
-        case judge(Instant)
-
-        var instant: Instant {
-            switch self {
-            case .at(let instant), .judge(let instant): instant
-            }
-        }
-    }
-
-    fileprivate var deadline: Deadline? {
-        switch state {
-        case .starting(let life): .judge(life.judgedFrom)
-        case .stopping(_, _, let killAt): killAt.map { .at($0) }
-        case .waiting(let until): .at(until)
-        case .empty, .spawning, .ready: nil
-        }
-    }
-}
-
-extension Prefork.ChildExit.Reason {
-    init(_ status: WaitStatus) {
-        switch status {
-        case .exited(let code): self = .status(code)
-        case .signaled(let number, let core): self = .signal(number, coreDumped: core)
-        case .lost: self = .unknown
-        }
-    }
-}
-
-extension Prefork.Configuration.RecoverInterval {
-    /// Doubled for each failure after the second, never above the maximum.
-    func delay(afterFailures failures: Int) -> Duration {
-        if failures == 0 { return min(first, maximum) }
-        var delay = next
-        for _ in 1..<max(failures, 1) where delay < maximum { delay *= 2 }
-        return min(delay, maximum)
     }
 }

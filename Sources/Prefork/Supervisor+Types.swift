@@ -1,0 +1,136 @@
+// The words in which the Supervisor hears, thinks and answers.
+
+extension Supervisor {
+    /// The rules' numbers, from a checked `Configuration`.
+    struct Rules: Sendable {
+        var children: Int
+        var recovery: Recovery
+        var window: Duration?
+        var interval = Prefork.Configuration.RecoverInterval()
+        var limitPerSlot: Int?
+        var healthyAfter: Duration = .seconds(10)
+        var finalStatuses: [Int32] = [78]
+        var readyWithin: Duration = .seconds(60)
+        var grace: Duration = .seconds(5)
+
+        enum Recovery: Sendable, Hashable {
+            case upTo(exits: Int)
+            case never
+            case unlimited
+        }
+    }
+
+    enum Input {
+        /// The spawn that the last `.spawn` asked for.
+        case spawned(slot: Int, pid: Int32)
+        case spawnFailed(slot: Int, SystemError)
+        /// The same, for a reason that another try would not mend.
+        case spawnRefused(slot: Int, PreforkError)
+        case ready(pid: Int32)
+        /// Reaped: the pid is not to be signalled any more.
+        case exited(pid: Int32, WaitStatus)
+        case stop(Prefork.StopReason)
+        /// A hook threw.
+        case fail(description: String)
+        /// `nextDeadline` has come.
+        case timer
+    }
+
+    enum Action: Equatable {
+        /// Start a child in that slot; answered by `.spawned`, `.spawnFailed` or `.spawnRefused` before any other input.
+        case spawn(slot: Int, generation: Int)
+        /// Call the hooks for a started child.
+        case announce(pid: Int32, replaces: Int32?)
+        /// Call the hook for the whole fleet.
+        case announceMaster(pids: [Int32])
+        case signal(pid: Int32, Signal)
+        case closeListeners
+        case report(Report)
+        /// No child is left; the error is what `run` throws, unless a hook threw.
+        case finish
+    }
+
+    /// What `Master` turns into public events.
+    enum Report: Equatable {
+        case spawned(slot: Int, pid: Int32, replaces: Int32?)
+        case spawnFailed(Prefork.ChildExit, Prefork.Event.Consequence)
+        case ready(slot: Int, pid: Int32, after: Duration)
+        case notReady(slot: Int, pid: Int32, after: Duration)
+        case exited(Prefork.ChildExit, Prefork.Event.Consequence)
+        case suspended(Duration)
+        case stopping(Prefork.StopReason)
+        case killing(slot: Int, pid: Int32)
+        case stopped
+    }
+
+    enum Phase: Equatable {
+        /// Slots are filled one after another; supervision has not begun.
+        case filling(next: Int)
+        case running
+        case stopping(since: Instant, deadline: Instant)
+        case finished
+    }
+
+    struct Life: Equatable {
+        let pid: Int32
+        let spawnedAt: Instant
+        var readyAt: Instant?
+        /// Since when it is judged: its start, or the end of a suspension of the master.
+        var judgedFrom: Instant
+    }
+
+    enum State: Equatable {
+        case empty
+        /// Between `.spawn` and its answer.
+        case spawning(since: Instant)
+        case starting(Life)
+        case ready(Life)
+        case stopping(Life, since: Instant, killAt: Instant?)
+        case waiting(until: Instant)
+    }
+
+    struct Slot {
+        var state = State.empty
+        /// Exits since the slot was last healthy.
+        var failures = 0
+        var recoveries = 0
+        var spawns = 0
+        var lastPID: Int32?
+        var lastExit: Prefork.ChildExit?
+    }
+}
+
+extension Supervisor.State {
+    var life: Supervisor.Life? {
+        switch self {
+        case .starting(let life), .ready(let life), .stopping(let life, _, _): life
+        case .empty, .spawning, .waiting: nil
+        }
+    }
+
+    var waitsUntil: Instant? {
+        if case .waiting(let until) = self { until } else { nil }
+    }
+}
+
+extension Supervisor.Slot {
+    enum Deadline {
+        case at(Instant)
+        case judge(Instant)
+
+        var instant: Instant {
+            switch self {
+            case .at(let instant), .judge(let instant): instant
+            }
+        }
+    }
+
+    var deadline: Deadline? {
+        switch state {
+        case .starting(let life): .judge(life.judgedFrom)
+        case .stopping(_, _, let killAt): killAt.map { .at($0) }
+        case .waiting(let until): .at(until)
+        case .empty, .spawning, .ready: nil
+        }
+    }
+}
