@@ -3,7 +3,8 @@ import Prefork
 
 @main struct HelloPrefork {
     static func main() {
-        let descriptors = Posix.openDescriptors()  // Before anything of ours is opened: what the master handed over.
+        // Before anything of ours is opened: what the master has handed over.
+        let descriptors = if case .child = Prefork.role { Posix.openDescriptors() } else { [CInt]() }
         let options = Options(parsing: CommandLine.arguments.dropFirst())
         Prefork.main(options.addresses, configuration: options.configuration) { child in
             let server = Server(child: child, descriptorsAtStart: descriptors)

@@ -50,8 +50,8 @@ final class Server: Sendable {
         var drainStart: ContinuousClock.Instant?
         while true {
             while let request = input.next() {
-                let isLast = !request.keepsAlive || child.isStopping
                 let body = routes.answer(request)
+                let isLast = !request.keepsAlive || child.isStopping
                 guard Posix.sendAll(connection, Response.encode(body, closing: isLast, head: request.isHead)) else {
                     return
                 }

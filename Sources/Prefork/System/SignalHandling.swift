@@ -54,7 +54,7 @@ struct SignalHandling: ~Copyable {
         unblocked = pthread_sigmask(SIG_UNBLOCK, &mask, &before) == 0 ? before : nil
     }
 
-    /// Takes the signals that have come since the last call, TERM before INT before the rest by number.
+    /// Takes the signals that have come since the last call, each once, by number.
     func take() -> [Signal] {
         _ = Channel.receive(from: descriptor.raw)
         // Bytes first, then bits: a signal between the two leaves a byte that wakes us once more for nothing. The other

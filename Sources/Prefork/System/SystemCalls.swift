@@ -1,4 +1,4 @@
-// The one place that reads `errno`, loops on EINTR and owns descriptors.
+// The one place that reads `errno` and loops on EINTR.
 #if canImport(Musl)
     import Musl
 #elseif canImport(Glibc)
@@ -131,7 +131,7 @@ enum System {
             // open(2) takes the lowest free number; another thread may have been quicker, then dup2 settles it.
             if raw != number {
                 _ = try call("dup2") { dup2(raw, number) }
-                closeDescriptor(raw)
+                Descriptor(raw).close()
             }
         }
     }
@@ -151,15 +151,22 @@ enum System {
 
     /// Writes all of `bytes`, or what poll(2) finds room for: a standard error that nobody reads must not stop
     /// the master, and one that nobody holds open any more must not kill it by SIGPIPE.
-    /// - Returns: false where nothing was written.
+    /// - Returns: false where not all was written.
     static func writeLine(_ bytes: [UInt8], to descriptor: CInt) -> Bool {
-        var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-        guard systemPoll(&request, 1, 0) == 1, request.revents & Int16(POLLOUT) != 0 else { return false }
-        return withoutBrokenPipeSignal {
-            // One write: lines of several processes on one pipe stay whole up to PIPE_BUF (pipe(7)).
-            let written = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
-            return written == bytes.count
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+            guard systemPoll(&request, 1, 0) == 1, request.revents & Int16(POLLOUT) != 0 else { return false }
+            // One write for each PIPE_BUF: that much poll(2) has promised room for, and up to there the lines of several
+            // processes on one pipe stay whole (pipe(7)).
+            let part = rest.prefix(Int(PIPE_BUF))
+            let isWritten = withoutBrokenPipeSignal {
+                part.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) } == part.count
+            }
+            if !isWritten { return false }
+            rest = rest.dropFirst(part.count)
         }
+        return true
     }
 
     /// Runs `body` with SIGPIPE blocked in this thread and takes away the one that `body` caused. SIGPIPE is sent to the
@@ -245,95 +252,6 @@ enum System {
     /// exit(3): runs the handlers of atexit(3) and flushes C streams.
     static func leave(_ status: CInt) -> Never { exit(status) }
 }
-
-/// A file as fstat(2) knows it.
-struct FileIdentity: Hashable, Sendable {
-    let device: UInt64
-    let inode: UInt64
-
-    init(device: UInt64, inode: UInt64) {
-        self.device = device
-        self.inode = inode
-    }
-
-    fileprivate init(_ status: stat) {
-        device = UInt64(truncatingIfNeeded: status.st_dev)
-        inode = UInt64(truncatingIfNeeded: status.st_ino)
-    }
-}
-
-/// An open descriptor with one owner; closed when the owner ends.
-struct Descriptor: ~Copyable {
-    let raw: CInt
-
-    init(_ raw: CInt) { self.raw = raw }
-
-    // Not repeated on EINTR: Linux has released the number by then, and it may be another thread's already (close(2)).
-    deinit { closeDescriptor(raw) }
-
-    /// Hands the number to somebody else, who closes it.
-    consuming func release() -> CInt {
-        let raw = raw
-        discard self
-        return raw
-    }
-
-    /// Closes now; says so where the end of a scope would do it unseen.
-    consuming func close() {}
-
-    /// The number, or -1, which poll(2) passes over, where there is none.
-    static func number(of descriptor: borrowing Descriptor?) -> CInt {
-        switch descriptor {
-        case .some(let descriptor): descriptor.raw
-        case .none: -1
-        }
-    }
-}
-
-/// A C string of any bytes: arguments and environment entries need not be UTF-8.
-struct CString: Hashable, Sendable {
-    /// Without the NUL at the end.
-    let bytes: [UInt8]
-
-    init(bytes: [UInt8]) { self.bytes = bytes }
-    init(_ text: String) { bytes = Array(text.utf8) }
-    init(copying pointer: UnsafePointer<CChar>) {
-        bytes = UnsafeRawBufferPointer(start: pointer, count: strlen(pointer)).map { $0 }
-    }
-
-    /// Repaired where the bytes are no UTF-8.
-    var text: String { String(decoding: bytes, as: UTF8.self) }
-    var hasNUL: Bool { bytes.contains(0) }
-
-    /// The part before the first `=` of an environment entry.
-    var variableName: ArraySlice<UInt8> { bytes.prefix { $0 != UInt8(ascii: "=") } }
-}
-
-/// A signal number with its name (signal(7)); the numbers of TERM, INT, KILL, QUIT and ABRT are the same everywhere.
-struct Signal: Hashable, Sendable, CustomStringConvertible {
-    let number: CInt
-
-    static let terminate = Signal(number: SIGTERM)
-    static let interrupt = Signal(number: SIGINT)
-    static let kill = Signal(number: SIGKILL)
-    static let user1 = Signal(number: SIGUSR1)
-    static let child = Signal(number: SIGCHLD)
-
-    private static let names: [(CInt, String)] = [
-        (SIGHUP, "HUP"), (SIGINT, "INT"), (SIGQUIT, "QUIT"), (SIGILL, "ILL"), (SIGTRAP, "TRAP"), (SIGABRT, "ABRT"),
-        (SIGBUS, "BUS"), (SIGFPE, "FPE"), (SIGKILL, "KILL"), (SIGUSR1, "USR1"), (SIGSEGV, "SEGV"), (SIGUSR2, "USR2"),
-        (SIGPIPE, "PIPE"), (SIGALRM, "ALRM"), (SIGTERM, "TERM"), (SIGCHLD, "CHLD"), (SIGXCPU, "XCPU"),
-        (SIGXFSZ, "XFSZ"), (SIGSYS, "SYS"),
-    ]
-
-    /// For example `9 (KILL)`.
-    var description: String {
-        let name = Signal.names.first { $0.0 == number }?.1
-        return name.map { "\(number) (\($0))" } ?? "\(number)"
-    }
-}
-
-private func closeDescriptor(_ raw: CInt) { close(raw) }
 
 /// poll(2) under a name that `System.poll` does not hide.
 private func systemPoll(_ requests: UnsafeMutablePointer<pollfd>?, _ count: nfds_t, _ timeout: CInt) -> CInt {

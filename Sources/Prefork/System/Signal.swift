@@ -1,0 +1,32 @@
+// Signals by number and name.
+#if canImport(Musl)
+    import Musl
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// A signal number with its name (signal(7)); the numbers of TERM, INT, KILL, QUIT and ABRT are the same everywhere.
+struct Signal: Hashable, Sendable, CustomStringConvertible {
+    let number: CInt
+
+    static let terminate = Signal(number: SIGTERM)
+    static let interrupt = Signal(number: SIGINT)
+    static let kill = Signal(number: SIGKILL)
+    static let user1 = Signal(number: SIGUSR1)
+    static let child = Signal(number: SIGCHLD)
+
+    private static let names: [(CInt, String)] = [
+        (SIGHUP, "HUP"), (SIGINT, "INT"), (SIGQUIT, "QUIT"), (SIGILL, "ILL"), (SIGTRAP, "TRAP"), (SIGABRT, "ABRT"),
+        (SIGBUS, "BUS"), (SIGFPE, "FPE"), (SIGKILL, "KILL"), (SIGUSR1, "USR1"), (SIGSEGV, "SEGV"), (SIGUSR2, "USR2"),
+        (SIGPIPE, "PIPE"), (SIGALRM, "ALRM"), (SIGTERM, "TERM"), (SIGCHLD, "CHLD"), (SIGXCPU, "XCPU"),
+        (SIGXFSZ, "XFSZ"), (SIGSYS, "SYS"),
+    ]
+
+    /// For example `9 (KILL)`.
+    var description: String {
+        let name = Signal.names.first { $0.0 == number }?.1
+        return name.map { "\(number) (\($0))" } ?? "\(number)"
+    }
+}
