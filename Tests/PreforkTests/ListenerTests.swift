@@ -1,0 +1,387 @@
+#if canImport(Musl)
+    import Musl
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+import Testing
+
+@testable import Prefork
+
+private func openListener(_ address: Prefork.Address, atLeast minimum: CInt = 100) throws(SystemError) -> Listener {
+    try Listener.open(address, backlog: 16, atLeast: minimum)
+}
+
+private func openingFails(_ address: Prefork.Address) -> SystemError? {
+    failure { () throws(SystemError) in try openListener(address).close() }
+}
+
+private func socketName(_ address: Prefork.Address) -> (storage: sockaddr_storage, length: socklen_t) {
+    if let path = address.path { return PlatformListener.unixAddress(path) }
+    var storage = sockaddr_storage()
+    let isSix = address.host?.contains(":") == true
+    withUnsafeMutableBytes(of: &storage) { bytes in
+        let port = UInt16(address.port ?? 0).bigEndian
+        if isSix {
+            var name = sockaddr_in6()
+            name.sin6_family = sa_family_t(AF_INET6)
+            name.sin6_port = port
+            inet_pton(AF_INET6, address.host ?? "", &name.sin6_addr)
+            withUnsafeBytes(of: name) { bytes.copyMemory(from: $0) }
+        } else {
+            var name = sockaddr_in()
+            name.sin_family = sa_family_t(AF_INET)
+            name.sin_port = port
+            inet_pton(AF_INET, address.host ?? "", &name.sin_addr)
+            withUnsafeBytes(of: name) { bytes.copyMemory(from: $0) }
+        }
+    }
+    let size = isSix ? MemoryLayout<sockaddr_in6>.size : MemoryLayout<sockaddr_in>.size
+    return (storage, socklen_t(size))
+}
+
+/// 0, or the errno of a connect(2) to a numeric address that waits for its answer.
+private func connectError(_ address: Prefork.Address) throws -> CInt {
+    let family = address.isUnix ? AF_UNIX : address.host?.contains(":") == true ? AF_INET6 : AF_INET
+    let client = Descriptor(socket(family, SystemConstant.stream, 0))
+    try #require(client.raw >= 0)
+    let name = socketName(address)
+    return withUnsafePointer(to: name.storage) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            connect(client.raw, $0, name.length) == 0 ? 0 : errno
+        }
+    }
+}
+
+/// A socket that is bound to a file, and listens there or not.
+private func bindSocket(_ path: String, type: CInt = SystemConstant.stream, listening: Bool) throws -> Descriptor {
+    let bound = Descriptor(socket(AF_UNIX, type, 0))
+    let name = PlatformListener.unixAddress(path)
+    let result = withUnsafePointer(to: name.storage) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(bound.raw, $0, name.length) }
+    }
+    try #require(result == 0)
+    if listening { try #require(listen(bound.raw, 1) == 0) }
+    return bound
+}
+
+private func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+private let hasIPv6 = openingFails(.tcp("::1", port: 0)) == nil
+
+@Suite struct TCPListenerTests {
+    @Test(
+        arguments: [
+            (Prefork.Address.tcp("127.0.0.1", port: 0), "127.0.0.1"),
+            (.tcp("", port: 0), "0.0.0.0"),
+            (.tcp("", port: 0, network: .tcp4), "0.0.0.0"),
+            (.tcp("localhost", port: 0, network: .tcp4), "127.0.0.1"),
+            (.tcp("127.0.0.1", port: 0, network: .tcp), "127.0.0.1"),
+        ]
+    )
+    func listensOnIPv4(address: Prefork.Address, host: String) throws {
+        let listener = try openListener(address)
+        #expect(listener.address.host == host)
+        #expect(listener.address.network == address.network)
+        let port = try #require(listener.address.port)
+        #expect(port != 0)
+        #expect(try connectError(.tcp("127.0.0.1", port: port)) == 0)
+        listener.close()
+        #expect(try connectError(.tcp("127.0.0.1", port: port)) == ECONNREFUSED)
+    }
+
+    @Test(
+        .enabled(if: hasIPv6),
+        arguments: [
+            (Prefork.Address.tcp("::1", port: 0), "::1"),
+            (.tcp("::1", port: 0, network: .tcp6), "::1"),
+            (.tcp("::1", port: 0, network: .tcp), "::1"),
+            (.tcp("", port: 0, network: .tcp6), "::"),
+        ]
+    )
+    func listensOnIPv6(address: Prefork.Address, host: String) throws {
+        let listener = try openListener(address)
+        #expect(listener.address.host == host)
+        #expect(listener.address.network == address.network)
+        let port = try #require(listener.address.port)
+        #expect(port != 0)
+        #expect(try connectError(.tcp("::1", port: port)) == 0)
+        #expect(try connectError(.tcp("127.0.0.1", port: port)) == ECONNREFUSED)
+        listener.close()
+    }
+
+    @Test(.enabled(if: hasIPv6)) func listensOnBoth() throws {
+        let listener = try openListener(.tcp("", port: 0, network: .tcp))
+        #expect(listener.address.host == "::")
+        #expect(listener.address.network == .tcp)
+        let port = try #require(listener.address.port)
+        #expect(try connectError(.tcp("127.0.0.1", port: port)) == 0)
+        #expect(try connectError(.tcp("::1", port: port)) == 0)
+        listener.close()
+    }
+
+    @Test func resolvedAddressIsReadBack() throws {
+        for address in [Prefork.Address.tcp("", port: 0, network: .tcp), .tcp("127.0.0.1", port: 0)] {
+            let listener = try openListener(address)
+            #expect(try Prefork.Address(listener.address.description) == listener.address)
+            listener.close()
+        }
+    }
+
+    @Test func descriptorIsOutOfTheWay() throws {
+        let listener = try openListener(.tcp("127.0.0.1", port: 0), atLeast: 333)
+        let raw = try #require(listener.raw)
+        #expect(raw >= 333)
+        #expect(fcntl(raw, F_GETFD) & FD_CLOEXEC != 0)
+        #expect(fcntl(raw, F_GETFL) & O_NONBLOCK != 0)
+        listener.close()
+        #expect(listener.raw == nil)
+        listener.close()
+    }
+
+    @Test("fasthttp TestSetTCPListenerFilesClosesListenerOnFileError: a closed listener's address is free")
+    func takenAddress() throws {
+        let listener = try openListener(.tcp("127.0.0.1", port: 0))
+        let error = openingFails(listener.address)
+        #expect(error == SystemError(call: "bind", code: EADDRINUSE, context: listener.address.description))
+        listener.close()
+        #expect(openingFails(listener.address) == nil)
+    }
+
+    @Test func endOfTheOwnerCloses() throws {
+        let address = try openListener(.tcp("127.0.0.1", port: 0)).address
+        #expect(openingFails(address) == nil)
+    }
+
+    /// Numeric, of the other family: no name server is asked.
+    @Test func hostThatCannotBeResolved() throws {
+        let error = try #require(openingFails(.tcp("::1", port: 0, network: .tcp4)))
+        #expect(error.call == "getaddrinfo")
+        #expect(error.context == "tcp4://[::1]:0")
+        #expect(!error.message.isEmpty)
+        #expect(error.message == gai_strerror(error.code).map { String(cString: $0) })
+    }
+}
+
+@Suite struct UnixListenerTests {
+    @Test func listens() throws {
+        try withTemporaryDirectory { directory in
+            let address = Prefork.Address.unix("\(directory)/a.sock")
+            let listener = try openListener(address, atLeast: 333)
+            #expect(listener.address == address)
+            let raw = try #require(listener.raw)
+            #expect(raw >= 333)
+            #expect(fcntl(raw, F_GETFD) & FD_CLOEXEC != 0)
+            #expect(fcntl(raw, F_GETFL) & O_NONBLOCK != 0)
+            #expect(try connectError(address) == 0)
+            listener.close()
+            #expect(listener.raw == nil)
+            #expect(!exists("\(directory)/a.sock"))
+        }
+    }
+
+    @Test func endOfTheOwnerRemovesTheFile() throws {
+        try withTemporaryDirectory { directory in
+            do { _ = try openListener(.unix("\(directory)/a.sock")) }
+            #expect(!exists("\(directory)/a.sock"))
+        }
+    }
+
+    @Test func longestPath() throws {
+        try withTemporaryDirectory { directory in
+            let room = PlatformListener.longestPath - directory.utf8.count - 1
+            let path = "\(directory)/" + String(repeating: "x", count: room)
+            let listener = try openListener(.unix(path))
+            #expect(try connectError(.unix(path)) == 0)
+            listener.close()
+            #expect(!exists(path))
+
+            let error = try #require(openingFails(.unix(path + "y")))
+            #expect(error.call == "bind")
+            #expect(error.code == ENAMETOOLONG)
+            let limit = PlatformListener.longestPath
+            #expect(error.context == "unix:\(path)y (\(limit + 1) bytes, at most \(limit))")
+            #expect(!exists(path))
+        }
+    }
+
+    @Test func pathIsCountedInBytes() throws {
+        try withTemporaryDirectory { directory in
+            let path = "\(directory)/" + String(repeating: "é", count: 50)
+            #expect(openingFails(.unix(path))?.code == ENAMETOOLONG)
+        }
+    }
+
+    @Test func missingDirectory() throws {
+        try withTemporaryDirectory { directory in
+            let address = Prefork.Address.unix("\(directory)/none/a.sock")
+            #expect(openingFails(address) == SystemError(call: "bind", code: ENOENT, context: address.description))
+        }
+    }
+
+    @Test func staleFileIsReplaced() throws {
+        try withTemporaryDirectory { directory in
+            let path = "\(directory)/a.sock"
+            try bindSocket(path, listening: true).close()
+            try #require(exists(path))
+            try #require(try connectError(.unix(path)) == ECONNREFUSED)
+            let listener = try openListener(.unix(path))
+            #expect(try connectError(.unix(path)) == 0)
+            listener.close()
+            #expect(!exists(path))
+        }
+    }
+
+    @Test func liveSocketIsRefused() throws {
+        try withTemporaryDirectory { directory in
+            let path = "\(directory)/a.sock"
+            let other = try bindSocket(path, listening: true)
+            let before = try System.identity(ofPath: path).identity
+            #expect(openingFails(.unix(path)) == SystemError(call: "bind", code: EADDRINUSE, context: path))
+            #expect(try System.identity(ofPath: path).identity == before)
+            #expect(try connectError(.unix(path)) == 0)
+            other.close()
+        }
+    }
+
+    /// Its queue of one is full: connect(2) says EAGAIN, and somebody is there nevertheless.
+    @Test func busySocketIsRefused() throws {
+        try withTemporaryDirectory { directory in
+            let path = "\(directory)/a.sock"
+            let other = try bindSocket(path, listening: true)
+            for _ in 0..<4 { #expect(openingFails(.unix(path))?.code == EADDRINUSE) }
+            #expect(exists(path))
+            other.close()
+        }
+    }
+
+    @Test func ownSocketIsRefused() throws {
+        try withTemporaryDirectory { directory in
+            let path = "\(directory)/a.sock"
+            let first = try openListener(.unix(path))
+            #expect(openingFails(.unix(path))?.code == EADDRINUSE)
+            #expect(exists(path))
+            first.close()
+        }
+    }
+
+    @Test func datagramSocketIsRefused() throws {
+        try withTemporaryDirectory { directory in
+            let path = "\(directory)/a.sock"
+            #if canImport(Glibc)
+                let datagram = CInt(SOCK_DGRAM.rawValue)
+            #else
+                let datagram = SOCK_DGRAM
+            #endif
+            let other = try bindSocket(path, type: datagram, listening: false)
+            #expect(openingFails(.unix(path))?.code == EADDRINUSE)
+            #expect(exists(path))
+            other.close()
+        }
+    }
+
+    @Test func regularFileIsRefusedAndStays() throws {
+        try withTemporaryDirectory { directory in
+            let path = "\(directory)/a.sock"
+            try writeFile(path, "precious")
+            let address = Prefork.Address.unix(path)
+            #expect(openingFails(address) == SystemError(call: "bind", code: EADDRINUSE, context: address.description))
+            #expect(try System.readFile(path) == Array("precious".utf8))
+        }
+    }
+
+    /// A link is no socket, whatever it leads to.
+    @Test func linkIsRefusedAndStays() throws {
+        try withTemporaryDirectory { directory in
+            let path = "\(directory)/a.sock"
+            try bindSocket("\(directory)/target.sock", listening: true).close()
+            try #require(symlink("target.sock", path) == 0)
+            #expect(openingFails(.unix(path))?.code == EADDRINUSE)
+            #expect(exists("\(directory)/target.sock"))
+        }
+    }
+
+    @Test func anotherFileStaysAtClose() throws {
+        try withTemporaryDirectory { directory in
+            let path = "\(directory)/a.sock"
+            let listener = try openListener(.unix(path))
+            try #require(unlink(path) == 0)
+            try writeFile(path, "precious")
+            listener.close()
+            #expect(try System.readFile(path) == Array("precious".utf8))
+        }
+    }
+
+    @Test func successorsSocketStaysAtClose() throws {
+        try withTemporaryDirectory { directory in
+            let path = "\(directory)/a.sock"
+            let listener = try openListener(.unix(path))
+            // Renamed, not removed: a new file could get the number of a removed one.
+            try #require(rename(path, "\(directory)/old.sock") == 0)
+            let successor = try openListener(.unix(path))
+            listener.close()
+            #expect(try connectError(.unix(path)) == 0)
+            successor.close()
+            #expect(!exists(path))
+            #expect(exists("\(directory)/old.sock"))
+        }
+    }
+
+    @Test func removedFileIsNoTroubleAtClose() throws {
+        try withTemporaryDirectory { directory in
+            let listener = try openListener(.unix("\(directory)/a.sock"))
+            try #require(unlink("\(directory)/a.sock") == 0)
+            listener.close()
+            #expect(listener.raw == nil)
+        }
+    }
+}
+
+@Suite struct InheritedListenerTests {
+    @Test func listenerHasNoFault() throws {
+        try withTemporaryDirectory { directory in
+            let tcp = try openListener(.tcp("127.0.0.1", port: 0))
+            let unix = try openListener(.unix("\(directory)/a.sock"))
+            let tcpNumber = try #require(tcp.raw)
+            let unixNumber = try #require(unix.raw)
+            #expect(Listener.fault(of: tcpNumber, unix: false) == nil)
+            #expect(Listener.fault(of: unixNumber, unix: true) == nil)
+            #expect(
+                Listener.fault(of: tcpNumber, unix: true)
+                    == "descriptor \(tcpNumber) listens on an address of another family"
+            )
+            #expect(
+                Listener.fault(of: unixNumber, unix: false)
+                    == "descriptor \(unixNumber) listens on an address of another family"
+            )
+            tcp.close()
+            unix.close()
+        }
+    }
+
+    @Test(.enabled(if: hasIPv6)) func listenerOnIPv6HasNoFault() throws {
+        let listener = try openListener(.tcp("::1", port: 0))
+        #expect(Listener.fault(of: try #require(listener.raw), unix: false) == nil)
+        listener.close()
+    }
+
+    @Test func whatDoesNotListenIsAFault() throws {
+        let pair = try Channel.makePair()
+        let end = pair.first.raw
+        #expect(Listener.fault(of: end, unix: true) == "descriptor \(end) is a socket that does not listen")
+        pair.close()
+        let client = Descriptor(socket(AF_INET, SystemConstant.stream, 0))
+        let raw = client.raw
+        #expect(Listener.fault(of: raw, unix: false) == "descriptor \(raw) is a socket that does not listen")
+        client.close()
+    }
+
+    @Test func whatIsNoSocketIsAFault() throws {
+        let file = Descriptor(open("/dev/null", O_RDWR | O_CLOEXEC))
+        let raw = file.raw
+        #expect(Listener.fault(of: raw, unix: false) == "descriptor \(raw) is no socket")
+        #expect(Listener.fault(of: -1, unix: false) == "descriptor -1 is no socket")
+        file.close()
+    }
+}

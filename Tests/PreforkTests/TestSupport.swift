@@ -1,0 +1,94 @@
+#if canImport(Musl)
+    import Musl
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+import Testing
+
+@testable import Prefork
+
+/// What `body` throws; nil where it throws nothing.
+func failure<Value, Failure>(_ body: () throws(Failure) -> Value) -> Failure? {
+    do throws(Failure) {
+        _ = try body()
+        return nil
+    } catch {
+        return error
+    }
+}
+
+/// A fresh directory for `body`, removed afterwards with the files in it. Its path is short: a socket's path is limited.
+func withTemporaryDirectory(_ body: (String) throws -> Void) throws {
+    var template = Array("/tmp/prefork-XXXXXX".utf8CString)
+    try #require(mkdtemp(&template) != nil)
+    let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    defer { removeDirectory(path) }
+    try body(path)
+}
+
+private func removeDirectory(_ path: String) {
+    for name in entries(of: path) { unlink("\(path)/\(name)") }
+    rmdir(path)
+}
+
+private func entries(of path: String) -> [String] {
+    guard let directory = opendir(path) else { return [] }
+    defer { closedir(directory) }
+    var names: [String] = []
+    while let entry = readdir(directory) {
+        let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+            String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        if name != ".", name != ".." { names.append(name) }
+    }
+    return names
+}
+
+func writeFile(_ path: String, _ text: String) throws {
+    let file = Descriptor(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600))
+    try #require(file.raw >= 0)
+    var rest = Array(text.utf8)[...]
+    while !rest.isEmpty {
+        let count = rest.withUnsafeBytes { write(file.raw, $0.baseAddress, $0.count) }
+        try #require(count > 0)
+        rest = rest.dropFirst(count)
+    }
+}
+
+/// The same numbers in every run (SplitMix64).
+struct SeededGenerator: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
+}
+
+var isRoot: Bool { geteuid() == 0 }
+
+func makeUnreadable(_ path: String) -> Bool { chmod(path, 0) == 0 }
+
+/// A pipe whose ends block, as a standard error does.
+func makePipe() throws -> (readEnd: CInt, writeEnd: CInt) {
+    var ends: [CInt] = [-1, -1]
+    try #require(pipe(&ends) == 0)
+    for end in ends { try System.setCloseOnExec(end) }
+    return (ends[0], ends[1])
+}
+
+/// Waits until poll(2) finds something in `descriptor`; false after ten seconds.
+func becomesReadable(_ descriptor: CInt) throws -> Bool {
+    let deadline = System.now() + .seconds(10)
+    repeat {
+        var requests = [pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)]
+        try System.poll(&requests, until: deadline)
+        if requests[0].revents != 0 { return true }
+    } while System.now() < deadline
+    return false
+}
