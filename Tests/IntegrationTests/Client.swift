@@ -1,0 +1,119 @@
+// A blocking HTTP/1.1 client over loopback, which tells apart what a user would.
+#if os(Linux)
+    #if canImport(Musl)
+        import Musl
+    #else
+        import Glibc
+    #endif
+
+    enum Reply: Equatable {
+        case answer(status: Int, body: String, closes: Bool)
+        /// Nobody listens (ECONNREFUSED), or no such socket file.
+        case refused
+        /// The connection ended before the answer was whole.
+        case cut
+        case timedOut
+    }
+
+    /// One connection.
+    final class Connection {
+        private let descriptor: CInt
+
+        private init(_ descriptor: CInt) { self.descriptor = descriptor }
+        deinit { close(descriptor) }
+
+        static func open(port: Int, host: String = "127.0.0.1", timeout: Double = 10) -> Connection? {
+            if host.contains(":") {
+                var address = sockaddr_in6()
+                address.sin6_family = sa_family_t(AF_INET6)
+                address.sin6_port = UInt16(port).bigEndian
+                inet_pton(AF_INET6, host, &address.sin6_addr)
+                return open(address, AF_INET6, timeout)
+            }
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = UInt16(port).bigEndian
+            inet_pton(AF_INET, host, &address.sin_addr)
+            return open(address, AF_INET, timeout)
+        }
+
+        static func open(path: String, timeout: Double = 10) -> Connection? {
+            var address = sockaddr_un()
+            address.sun_family = sa_family_t(AF_UNIX)
+            withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix($0.count - 1)) }
+            return open(address, AF_UNIX, timeout)
+        }
+
+        private static func open<Address>(_ address: Address, _ family: CInt, _ timeout: Double) -> Connection? {
+            let raw = socket(family, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+            guard raw >= 0 else { return nil }
+            let connection = Connection(raw)
+            var limit = timeval(
+                tv_sec: Int(timeout),
+                tv_usec: Int(timeout.truncatingRemainder(dividingBy: 1) * 1_000_000)
+            )
+            setsockopt(raw, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+            setsockopt(raw, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+            let result = withUnsafePointer(to: address) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    connect(raw, $0, socklen_t(MemoryLayout<Address>.size))
+                }
+            }
+            return result == 0 ? connection : nil
+        }
+
+        func send(_ path: String, keepAlive: Bool = false) -> Bool {
+            let text = "GET \(path) HTTP/1.1\r\nHost: test\r\n\(keepAlive ? "" : "Connection: close\r\n")\r\n"
+            let bytes = Array(text.utf8)
+            return Glibc.send(descriptor, bytes, bytes.count, CInt(MSG_NOSIGNAL)) == bytes.count
+        }
+
+        func receive() -> Reply {
+            var bytes: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 16_384)
+            while true {
+                if let reply = Self.parse(bytes) { return reply }
+                let count = recv(descriptor, &buffer, buffer.count, 0)
+                if count > 0 {
+                    bytes.append(contentsOf: buffer.prefix(count))
+                } else if count == -1, errno == EINTR {
+                    continue
+                } else if count == -1, errno == EAGAIN {
+                    return .timedOut
+                } else {
+                    return .cut
+                }
+            }
+        }
+
+        /// Waits for the other side to close; false at the timeout.
+        func waitForEnd() -> Bool {
+            var byte: UInt8 = 0
+            return recv(descriptor, &byte, 1, 0) == 0
+        }
+
+        private static func parse(_ bytes: [UInt8]) -> Reply? {
+            let text = String(decoding: bytes, as: UTF8.self)
+            guard let end = text.firstRange(of: "\r\n\r\n") else { return nil }
+            let head = text[..<end.lowerBound].lowercased()
+            let body = text[end.upperBound...]
+            guard let status = Int(head.dropFirst(9).prefix(3)),
+                let length = head.split(separator: "\r\n").first(where: { $0.hasPrefix("content-length:") }),
+                let count = Int(length.dropFirst(15).drop { $0 == " " }), body.utf8.count >= count
+            else { return nil }
+            return .answer(status: status, body: String(body), closes: head.contains("connection: close"))
+        }
+    }
+
+    /// One request on a connection of its own.
+    func get(_ path: String, port: Int, host: String = "127.0.0.1", timeout: Double = 10) -> Reply {
+        guard let connection = Connection.open(port: port, host: host, timeout: timeout) else { return .refused }
+        guard connection.send(path) else { return .cut }
+        return connection.receive()
+    }
+
+    /// The body of a 200 answer.
+    func body(_ reply: Reply) -> String? {
+        if case .answer(200, let body, _) = reply { body } else { nil }
+    }
+#endif

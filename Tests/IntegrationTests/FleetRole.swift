@@ -1,0 +1,284 @@
+// The role that most tests use: a fleet with hooks that tell, and a choice of what the children do.
+#if os(Linux)
+    #if canImport(Musl)
+        import Musl
+    #else
+        import Glibc
+    #endif
+    @testable import Prefork
+
+    let roles: [String: Role] = ["fleet": fleetRole].merging(specialRoles) { $1 }
+
+    private func configuration(_ settings: Settings) -> Prefork.Configuration {
+        var configuration = Prefork.Configuration(children: settings.number("children") ?? 2)
+        if let exits = settings.number("threshold") { configuration.recoverThreshold = .exits(exits) }
+        if settings.has("never") { configuration.recoverThreshold = .never }
+        if settings.has("unlimited") { configuration.recoverThreshold = .unlimited }
+        if let delay = settings.milliseconds("interval") { configuration.recoverInterval = .constant(delay) }
+        if let limit = settings.number("slotLimit") { configuration.recoverLimitPerSlot = limit }
+        if let grace = settings.milliseconds("grace") { configuration.shutdownGracePeriod = grace }
+        if let ready = settings.milliseconds("readyWithin") {
+            configuration.readiness = .explicit
+            configuration.readyWithin = ready
+        }
+        if let retry = settings.number("bindRetry") { configuration.bindRetry = .init(attempts: retry) }
+        if settings.has("unhandled") { configuration.signals = .unhandled }
+        if settings.has("childUnhandled") { configuration.childSignals = .unhandled }
+        if settings.has("cancelOnDrain") { configuration.onDrain = .cancel }
+        if settings.has("noControl") { configuration.watchesControlChannel = false }
+        if let poll = settings.milliseconds("parentPoll") { configuration.parentPollInterval = poll }
+        configuration.executable = settings["executable"]
+        if let value = settings["extra"] { configuration.environment = ["EXTRA": value] }
+        switch settings["mechanisms"] {
+        case "portable":
+            configuration.mechanisms = .init(exitNotice: .signalAndPolling, descriptorClosing: .enumeration)
+        case "polling": configuration.mechanisms = .init(exitNotice: .signalAndPolling, descriptorClosing: .closefrom)
+        default: break
+        }
+        switch settings["masterDeath"] {
+        case "exit": configuration.onMasterDeath = .exit(3)
+        case "call":
+            configuration.onMasterDeath = .call {
+                tell("masterDeath \(getpid())")
+                leave(0)
+            }
+        case "ignore": configuration.onMasterDeath = .ignore
+        default: break
+        }
+        switch settings["tls"] {
+        case "files":
+            configuration.tlsIdentity = .files(
+                certificateChain: settings["chain"] ?? "",
+                privateKey: settings["key"] ?? ""
+            )
+        case "embedded":
+            configuration.tlsIdentity = .embedded(
+                certificateChain: readText(settings["chain"] ?? "") ?? "",
+                privateKey: readText(settings["key"] ?? "") ?? ""
+            )
+        default: break
+        }
+        return configuration
+    }
+
+    /// `fail=HOOK:N`: the N-th call of that hook throws, from 1.
+    private func hook(_ name: String, _ settings: Settings) -> @Sendable (String) throws -> Void {
+        let calls = Counter()
+        let parts = settings["fail"]?.split(separator: ":") ?? []
+        let failsAt = parts.count == 2 && parts[0] == name ? Int(parts[1]) : nil
+        return { text in
+            tell("\(name) \(text)")
+            if calls.next() == failsAt { throw Deliberate("\(name) failed on purpose") }
+        }
+    }
+
+    @Sendable private func fleetRole(_ settings: Settings) async {
+        var configuration = configuration(settings)
+        let spawned = hook("onChildSpawn", settings)
+        let ready = hook("onMasterReady", settings)
+        let recovered = hook("onChildRecover", settings)
+        configuration.onChildSpawn = { try spawned("\($0)") }
+        configuration.onMasterReady = { try ready($0.map { "\($0)" }.joined(separator: " ")) }
+        configuration.onChildRecover = { try recovered("\($0) \($1)") }
+        configuration.observe = { event in
+            Prefork.logToStandardError(event)
+            if case .exited(let exit, let consequence) = event {
+                tell("exited \(exit.pid) \(exit.reason) \(consequence)")
+            }
+        }
+        configuration.spawn = spawnClosure(settings)
+        if let count = settings.number("leak") { leakDescriptors(count) }
+        let addresses = (settings["addresses"] ?? "127.0.0.1:0").split(separator: ",").map { text in
+            (try? Prefork.Address(String(text))) ?? .tcp("not a host", port: 0)
+        }
+        let fleet = Prefork(addresses, configuration: configuration)
+        let isMaster = if case .master = Prefork.role { true } else { false }
+        for _ in 0..<(isMaster ? settings.number("runs") ?? 1 : 1) {
+            let before = Leftovers()
+            let outcome: Result<Void, any Error>
+            if settings.has("async") {
+                outcome = await asyncRun(fleet, settings)
+            } else {
+                outcome = Result { try fleet.run { try serve($0, settings) } }
+            }
+            guard isMaster else {
+                if case .failure(let error) = outcome {
+                    tell("childThrew \(error)")
+                    leave((error as? PreforkError)?.exitStatus ?? 1)
+                }
+                leave(0)
+            }
+            let after = Leftovers()
+            tell(before == after ? "clean" : "left \(before) -> \(after)")
+            tell(waitpid(-1, nil, WNOHANG) == -1 && errno == ECHILD ? "childless" : "children left")
+            switch outcome {
+            case .success: tell("returned")
+            case .failure(let error): tell("threw \(type(of: error)) \(error)")
+            }
+        }
+    }
+
+    private func asyncRun(_ fleet: Prefork, _ settings: Settings) async -> Result<Void, any Error> {
+        let task = Task { try await fleet.run { child in try await asyncServe(child, settings) } }
+        if settings.has("cancelWhenReady"), case .master = Prefork.role {
+            while fleet.status.slots.filter({ if case .ready = $0.state { true } else { false } }).isEmpty {
+                try? await Task.sleep(for: .milliseconds(2))
+            }
+            task.cancel()
+        }
+        return await task.result
+    }
+
+    private func spawnClosure(_ settings: Settings) -> (@Sendable (Prefork.SpawnRequest) throws -> Int32)? {
+        switch settings["spawn"] {
+        case "default": { try $0.start() }
+        case "throws": { _ in throw Deliberate("the producer failed on purpose") }
+        case "zero": { _ in 0 }
+        case "self": { _ in getpid() }
+        case "parent": { _ in getppid() }
+        case "twice":
+            // The same process for every slot.
+            {
+                let first = Shared.first
+                return { request in try first.value { try request.start() } }
+            }()
+        case "again":
+            // No free process for a while, as under a limit; every second try fails.
+            {
+                let calls = Counter()
+                return { request in
+                    if calls.next() % 2 == 1 { throw Prefork.SystemError(call: "posix_spawn", code: EAGAIN) }
+                    return try request.start()
+                }
+            }()
+        case "wrapper":
+            // A wrapper that replaces itself by the child.
+            { request in
+                var request = request
+                let program = request.executable == "/proc/self/exe" ? executablePath() : request.executable
+                request.arguments =
+                    ["sh", "-c", "WRAPPED=yes exec \"$0\" \"$@\"", program] + request.arguments.dropFirst()
+                request.executable = "/bin/sh"
+                return try request.start()
+            }
+        default: nil
+        }
+    }
+
+    /// Non-close-on-exec descriptors of every kind, as careless libraries leave them.
+    private func leakDescriptors(_ count: Int) {
+        guard case .master = Prefork.role else { return }
+        for index in 0..<count {
+            let raw = index % 2 == 0 ? open("/dev/null", O_RDONLY) : socket(AF_INET, CInt(SOCK_STREAM.rawValue), 0)
+            // Where neither the test library nor we have anything of our own.
+            _ = dup2(raw, 200 + CInt(index))
+            close(raw)
+        }
+    }
+
+    // MARK: - What children do
+
+    private func report(_ child: Prefork.Child) {
+        let descriptors = listDirectory("/proc/self/fd").compactMap { CInt($0) }.sorted()
+        let open = descriptors.filter { fcntl($0, F_GETFD) != -1 }
+        tell("child \(getpid()) slot \(child.slot) generation \(child.generation) master \(child.masterPID)")
+        tell("fds \(open.map { "\($0)" }.joined(separator: " "))")
+    }
+
+    private func serve(_ child: Prefork.Child, _ settings: Settings) throws {
+        report(child)
+        let mode = settings["serve"] ?? "http"
+        // `first=MODE`: the first child of each slot does something else.
+        switch child.generation == 0 ? settings["first"] ?? mode : mode {
+        case "http": answerWithPID(try child.takeListener(), child)
+        case "all":
+            for index in child.addresses.indices {
+                tell("listener \(try child.takeListener(at: index)) \(child.addresses[index])")
+            }
+            waitForStop(child)
+        case "wait": waitForStop(child)
+        case "tls":
+            tell("tls \(child.tlsIdentity.map { "\($0)" } ?? "none")")
+            answerWithPID(try child.takeListener(), child)
+        case "ready":
+            child.ready()
+            answerWithPID(try child.takeListener(), child)
+        case "stubborn":
+            signal(SIGTERM, SIG_IGN)
+            tell("stubborn \(getpid())")
+            while true { pause() }
+        case "deaf":  // Its drain never ends.
+            _ = try child.takeListener()
+            tell("deaf \(getpid())")
+            while true { pause() }
+        case "crash": fatalError("on purpose")
+        case "throw": throw Deliberate("serve failed on purpose")
+        case "twice":
+            _ = try child.takeListener()
+            do { _ = try child.takeListener() } catch { tell("second \(error)") }
+            do { _ = try child.takeListener(at: 7) } catch { tell("seventh \(error)") }
+            waitForStop(child)
+        case "callbacks":
+            child.onStop { tell("onStop 1") }
+            child.onStop { tell("onStop 2") }
+            waitForStop(child)
+            tell("stopping \(child.isStopping)")
+            child.onStop { tell("onStop late") }
+        case let text where text.hasPrefix("exit:"): leave(CInt(text.dropFirst(5)) ?? 0)
+        case let text: tell("unknown mode \(text)")
+        }
+    }
+
+    private func waitForStop(_ child: Prefork.Child) {
+        var request = pollfd(fd: child.stopDescriptor, events: Int16(POLLIN), revents: 0)
+        while poll(&request, 1, -1) != 1 || request.revents & Int16(POLLIN) == 0 {}
+    }
+
+    private func asyncServe(_ child: Prefork.Child, _ settings: Settings) async throws {
+        report(child)
+        switch settings["serve"] ?? "stop" {
+        case "stop":
+            await child.stopRequested()
+            tell("stopRequested cancelled \(Task.isCancelled)")
+        case "cancelled":  // Ends only by cancellation.
+            let start = ContinuousClock.now
+            await child.stopRequested()
+            do {
+                try await Task.sleep(for: .seconds(60))
+            } catch {
+                tell("cancelled after \((ContinuousClock.now - start) / .milliseconds(1))")
+            }
+        case "throw": throw Deliberate("serve failed on purpose")
+        case let text: tell("unknown mode \(text)")
+        }
+    }
+
+    // MARK: - State of roles
+
+    /// Counts from 1.
+    final class Counter: Sendable {
+        private let count = Protected(0)
+        func next() -> Int {
+            count.withLock { count in
+                count += 1
+                return count
+            }
+        }
+    }
+
+    enum Shared {
+        static let first = FirstValue()
+    }
+
+    final class FirstValue: Sendable {
+        private let stored = Protected<Int32?>(nil)
+        func value(_ make: () throws -> Int32) throws -> Int32 {
+            try stored.withLock { stored in
+                if let stored { return stored }
+                let made = try make()
+                stored = made
+                return made
+            }
+        }
+    }
+#endif

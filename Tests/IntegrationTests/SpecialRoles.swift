@@ -1,0 +1,163 @@
+// Roles with a plot of their own.
+#if os(Linux)
+    #if canImport(Musl)
+        import Musl
+    #else
+        import Glibc
+    #endif
+    import Foundation
+    import Synchronization
+    @testable import Prefork
+
+    let specialRoles: [String: Role] = [
+        "signalState": { _ in signalStateRole() },
+        "foreignProcess": { _ in await foreignProcessRole() },
+        "secondRun": { _ in secondRunRole() },
+        "stopBeforeRun": { _ in stopBeforeRunRole() },
+        "grandchild": { grandchildRole($0) },
+        "environment": { environmentRole($0) },
+        "handlers": { _ in handlersRole() },
+    ]
+
+    /// A fleet of one whose child shows its signal state; the master runs in whatever thread the test library uses.
+    private func signalStateRole() {
+        let fleet = Prefork(.tcp("127.0.0.1", port: 0), configuration: .init(children: 1))
+        if case .child = Prefork.role {
+            tell("SigBlk \(statusField("SigBlk", of: "/proc/self/task/\(getpid())/status"))")
+            tell("SigIgn \(statusField("SigIgn"))")
+        }
+        try? fleet.run { child in
+            tell("SigCgt \(statusField("SigCgt"))")
+            answerWithPID(try child.takeListener(), child)
+        }
+        tell("returned")
+    }
+
+    private let recoveries = Atomic<Int>(0)
+
+    /// Other code in the master starts a process and wants its status, while children come and go.
+    private func foreignProcessRole() async {
+        let configuration: Prefork.Configuration = {
+            var configuration = Prefork.Configuration(children: 2)
+            configuration.recoverThreshold = .unlimited
+            configuration.recoverInterval = .constant(.milliseconds(1))
+            configuration.onChildRecover = { _, _ in recoveries.wrappingAdd(1, ordering: .relaxed) }
+            return configuration
+        }()
+        let fleet = Prefork(.tcp("127.0.0.1", port: 0), configuration: configuration)
+        guard case .master = Prefork.role else {
+            try? await fleet.run { _ in leave(3) }
+            leave(98)
+        }
+        let task = Task { try await fleet.run { _ in } }
+        var right = 0
+        var started = 0
+        // Until children have come and gone a good while beside it.
+        while started < 20 || recoveries.load(ordering: .relaxed) < 20 {
+            let process = Foundation.Process()
+            process.executableURL = URL(fileURLWithPath: "/bin/sh")
+            process.arguments = ["-c", "exit \(started % 100)"]
+            do { try process.run() } catch { tell("not started \(error)") }
+            process.waitUntilExit()
+            if process.terminationStatus == Int32(started % 100) { right += 1 }
+            started += 1
+        }
+        tell(right == started ? "statuses right" : "statuses \(right) of \(started)")
+        fleet.stop()
+        _ = await task.result
+        tell("returned")
+    }
+
+    private func secondRunRole() {
+        let second = Prefork(.tcp("127.0.0.1", port: 0), configuration: .init(children: 1))
+        var configuration = Prefork.Configuration(children: 1)
+        configuration.onMasterReady = { _ in
+            do { try second.run { _ in } } catch { tell("second \(error)") }
+        }
+        let fleet = Prefork(.tcp("127.0.0.1", port: 0), configuration: configuration)
+        try? fleet.run { child in answerWithPID(try child.takeListener(), child) }
+        tell("returned")
+    }
+
+    private func stopBeforeRunRole() {
+        let fleet = Prefork(.tcp("127.0.0.1", port: 0), configuration: .init(children: 1))
+        fleet.stop()
+        fleet.stop()
+        do {
+            try fleet.run { _ in }
+            tell("returned with \(fleet.status.slots.count) slots")
+        } catch { tell("threw \(error)") }
+    }
+
+    /// The child starts a process that outlives it; nothing of the fleet's may be handed on.
+    private func grandchildRole(_ settings: Settings) {
+        var configuration = Prefork.Configuration(children: 1)
+        configuration.recoverThreshold = .exits(50)
+        let fleet = Prefork(.tcp("127.0.0.1", port: 0), configuration: configuration)
+        try? fleet.run { child in
+            // Inheriting everything that is not close-on-exec, and the environment.
+            system("(ls -l /proc/self/fd; echo variables $(env | grep -c ^PREFORK_)) >&2; exec sleep 1000 &")
+            tell("child \(getpid())")
+            answerWithPID(try child.takeListener(), child)
+        }
+        tell("returned")
+    }
+
+    private func environmentRole(_ settings: Settings) {
+        var configuration = Prefork.Configuration(children: 1)
+        configuration.environment = ["EXTRA": "added", "REPLACED": "new"]
+        let raw = currentEnvironment()
+        if raw["PREFORK_SLOT"] != nil {
+            var names: [String: Int] = [:]
+            var entry = environ
+            while let text = entry.pointee {
+                let name = String(String(cString: text).prefix { $0 != "=" })
+                names[name, default: 0] += 1
+                entry += 1
+            }
+            for name in names.keys.sorted() where name.hasPrefix("PREFORK") || name.hasPrefix("LISTEN_") {
+                tell("before \(name) \(names[name] ?? 0)")
+            }
+        }
+        if case .child = Prefork.role {
+            let left = currentEnvironment()
+            for name in left.keys.sorted() where name.hasPrefix("PREFORK") || name.hasPrefix("LISTEN_") {
+                tell("after \(name)")
+            }
+            for name in ["EXTRA", "REPLACED", "NOTIFY_SOCKET", "WATCHDOG_USEC", "PREFORKED"] {
+                tell("\(name)=\(left[name] ?? "-")")
+            }
+            tell("comm \(readText("/proc/self/comm") ?? "?")")
+        }
+        let fleet = Prefork(.tcp("127.0.0.1", port: 0), configuration: configuration)
+        try? fleet.run { child in
+            tell("serving")
+            answerWithPID(try child.takeListener(), child)
+        }
+        tell("returned")
+    }
+
+    /// The program has handlers of its own before the run and installs one during it.
+    private func handlersRole() {
+        signal(SIGTERM) { _ in tellFromHandler("@ own TERM\n") }
+        signal(SIGUSR1, SIG_IGN)
+        var configuration = Prefork.Configuration(children: 1)
+        configuration.onMasterReady = { _ in signal(SIGINT) { _ in tellFromHandler("@ own INT\n") } }
+        let fleet = Prefork(.tcp("127.0.0.1", port: 0), configuration: configuration)
+        try? fleet.run { child in answerWithPID(try child.takeListener(), child) }
+        guard case .master = Prefork.role else { return }
+        kill(getpid(), SIGUSR1)
+        kill(getpid(), SIGTERM)
+        kill(getpid(), SIGINT)
+        // Delivered before kill(2) returns, in this thread or soon in another.
+        _ = try? eventually("both handlers") { handlerCalls.load(ordering: .relaxed) == 2 }
+        tell("returned")
+    }
+
+    private let handlerCalls = Atomic<Int>(0)
+
+    private func tellFromHandler(_ text: StaticString) {
+        _ = write(1, text.utf8Start, text.utf8CodeUnitCount)
+        handlerCalls.wrappingAdd(1, ordering: .relaxed)
+    }
+#endif
