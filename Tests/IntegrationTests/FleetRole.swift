@@ -109,7 +109,7 @@
                 leave(0)
             }
             let after = Leftovers()
-            tell(before == after ? "clean" : "left \(before) -> \(after)")
+            tell(after.isNoMore(than: before) ? "clean" : "left \(before) -> \(after)")
             tell(waitpid(-1, nil, WNOHANG) == -1 && errno == ECHILD ? "childless" : "children left")
             switch outcome {
             case .success: tell("returned")

@@ -120,7 +120,7 @@
     func leave(_ status: CInt) -> Never { exit(status) }
 
     /// What a master must not leave behind.
-    struct Leftovers: Equatable, CustomStringConvertible {
+    struct Leftovers: CustomStringConvertible {
         var descriptors: [Int]
         var threads: Int
         var handlers: [UInt]
@@ -137,6 +137,12 @@
                 return unsafeBitCast(action.__sigaction_handler, to: UInt.self)
             }
             mask = statusField("SigBlk", of: "/proc/thread-self/status")
+        }
+
+        /// The pool's threads may have ended meanwhile; one more than before would be ours.
+        func isNoMore(than before: Leftovers) -> Bool {
+            descriptors == before.descriptors && threads <= before.threads && handlers == before.handlers
+                && mask == before.mask
         }
 
         var description: String { "fds \(descriptors) threads \(threads) handlers \(handlers) mask \(mask)" }
