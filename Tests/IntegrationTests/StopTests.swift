@@ -214,12 +214,12 @@
             }
 
             @Test func serveIsCancelledShortlyBeforeTheEnd() throws {
-                let subject = try Subject.role("fleet", "async;children=1;grace=1000;serve=cancelled")
+                let subject = try Subject.role("fleet", "async;children=1;grace=2000;serve=cancelled")
                 _ = try subject.waitForReady(1)
-                poll(nil, 0, 1)
                 subject.signal(SIGTERM)
                 try subject.waitForTold("returned")
-                try subject.require(!subject.errors.contains("killing it"), "it left by itself")
+                // Its exit has the last tenth of the grace period; a sanitizer takes longer to end a process.
+                if !isSanitized { try subject.require(!subject.errors.contains("killing it"), "it left by itself") }
                 try subject.require(subject.told("cancelled").count == 1, "it was cancelled")
                 try subject.wait()
             }
