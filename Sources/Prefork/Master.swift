@@ -143,8 +143,12 @@ final class Master {
             }
             let now = System.now()
             if let deadline = supervisor.nextDeadline, deadline <= now { feed(.timer, now) }
-            control.publish(supervisor.slots, isStopping: supervisor.isStopping, addresses: listeners.addresses)
+            publish()
         }
+    }
+
+    private func publish() {
+        control.publish(supervisor.slots, isStopping: supervisor.isStopping, addresses: listeners.addresses)
     }
 
     /// Waits for that long, or for a stop.
@@ -246,7 +250,9 @@ final class Master {
             callHook { () throws in try configuration.onMasterReady?(pids) }
         case .signal(let pid, let signal): send(signal, to: pid)
         case .closeListeners: listeners.close()
-        case .report(let report): observe(Prefork.Event(report, grace: configuration.shutdownGracePeriod))
+        case .report(let report):
+            publish()
+            observe(Prefork.Event(report, grace: configuration.shutdownGracePeriod))
         case .finish: break
         }
     }
@@ -254,6 +260,7 @@ final class Master {
     /// A hook that throws stops the fleet; the hooks that were to come after it are not called.
     private func callHook(_ hook: () throws -> Void) {
         guard !supervisor.isStopping else { return }
+        publish()  // What a hook sees of the fleet is what it was called for.
         do {
             try hook()
         } catch {

@@ -100,6 +100,8 @@
                 // A stop does not wait for the retries.
                 let third = try Subject.hello(["--children", "1"], address: "127.0.0.1:\(port)")
                 try third.waitForError("is in use; trying again")
+                third.signal(SIGUSR1)
+                try third.waitForError("status: master \(third.pid)")
                 third.signal(SIGTERM)
                 try third.require(third.wait(within: 5) == 0, "status 0, and no retry is waited for")
                 first.signal(SIGTERM)

@@ -17,6 +17,7 @@
         "grandchild": { grandchildRole($0) },
         "environment": { environmentRole($0) },
         "handlers": { _ in handlersRole() },
+        "reentrant": { _ in reentrantRole() },
     ]
 
     /// A fleet of one whose child shows its signal state; the master runs in whatever thread the test library uses.
@@ -86,6 +87,29 @@
         do {
             try fleet.run { _ in }
             tell("returned with \(fleet.status.slots.count) slots")
+        } catch { tell("threw \(error)") }
+    }
+
+    private let reentered = Protected<Prefork?>(nil)
+
+    /// Hooks and the observer look at the fleet that calls them, and one of them stops it.
+    private func reentrantRole() {
+        var configuration = Prefork.Configuration(children: 3)
+        configuration.observe = { event in
+            Prefork.logToStandardError(event)
+            let fleet = reentered.withLock { $0 }
+            if case .stopped = event { tell("stopping \(fleet?.status.isStopping == true)") }
+        }
+        configuration.onChildSpawn = { _ in
+            let fleet = reentered.withLock { $0 }
+            tell("addresses \(fleet?.status.addresses.count ?? -1)")
+        }
+        configuration.onMasterReady = { _ in reentered.withLock { $0 }?.stop() }
+        let fleet = Prefork(.tcp("127.0.0.1", port: 0), configuration: configuration)
+        reentered.withLock { $0 = fleet }
+        do {
+            try fleet.run { child in answerWithPID(try child.takeListener(), child) }
+            if case .master = Prefork.role { tell("returned") }
         } catch { tell("threw \(error)") }
     }
 

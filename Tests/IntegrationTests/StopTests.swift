@@ -192,6 +192,17 @@
                 try subject.wait()
             }
 
+            @Test func stopFromAHook() throws {
+                let subject = try Subject.role("reentrant")
+                try subject.waitForTold("returned")
+                try subject.require(
+                    subject.told("addresses") == ["1", "1", "1"], "three starts before the stop: \(subject.told)")
+                try subject.require(subject.told("stopping") == ["true"], "the observer sees the stop: \(subject.told)")
+                try subject.require(subject.errors.contains("stopping: asked to"), "it says why")
+                try subject.require(subject.wait() == 0, "status 0")
+                try subject.waitUntilAlone()
+            }
+
             @Test func asyncStopBySignal() throws {
                 let subject = try Subject.role("fleet", "async;children=2")
                 _ = try subject.waitForReady(2)
