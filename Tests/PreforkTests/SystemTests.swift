@@ -267,6 +267,24 @@ private final class Flag: Sendable {
         #expect(!contents(of: readEnd.raw).isEmpty)
     }
 
+    /// Another process may fill the pipe after poll(2) has found room: the write itself must not wait, and must leave the
+    /// others who share the pipe's description as they are.
+    @Test func writeToAFullPipeDoesNotWait() throws {
+        let pipe = try makePipe()
+        let readEnd = Descriptor(pipe.readEnd)
+        let writeEnd = Descriptor(pipe.writeEnd)
+        while System.writeLine([UInt8](repeating: 46, count: 4096), to: writeEnd.raw) {}
+        let isDone = try endsWithoutAReader(pipe) {
+            let line = [UInt8](repeating: 46, count: 64)
+            line.withUnsafeBytes { bytes in
+                #expect(System.writeWithoutWaiting(bytes, to: pipe.writeEnd) == -1)
+            }
+        }
+        #expect(isDone)
+        #expect(fcntl(writeEnd.raw, F_GETFL) & O_NONBLOCK == 0)
+        readEnd.close()
+    }
+
     /// Whether `body`, in a thread of its own, ends before somebody reads from the pipe. It does end in any case.
     private func endsWithoutAReader(
         _ pipe: (readEnd: CInt, writeEnd: CInt),

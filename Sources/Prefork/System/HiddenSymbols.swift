@@ -13,6 +13,7 @@ enum HiddenSymbols {
         private typealias SystemCall = @convention(c) (Int, Int, Int, Int, Int) -> Int
         private typealias CloseFrom =
             @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, CInt) -> CInt
+        private typealias WriteVector = @convention(c) (CInt, UnsafePointer<iovec>, CInt, Int, CInt) -> Int
         private typealias GetAffinity = @convention(c) (Int32, Int, UnsafeMutableRawPointer) -> CInt
         private typealias GetAuxiliaryValue = @convention(c) (UInt) -> UInt
 
@@ -24,6 +25,8 @@ enum HiddenSymbols {
 
         private static let systemCall = symbol("syscall", as: SystemCall.self)
         private static let closeFrom = symbol("posix_spawn_file_actions_addclosefrom_np", as: CloseFrom.self)
+        private static let writeVector = symbol("pwritev2", as: WriteVector.self)
+        private static let withoutWaiting: CInt = 8  // RWF_NOWAIT
         private static let getAffinity = symbol("sched_getaffinity", as: GetAffinity.self)
         private static let getAuxiliaryValue = symbol("getauxval", as: GetAuxiliaryValue.self)
 
@@ -52,6 +55,14 @@ enum HiddenSymbols {
             _ lowest: CInt
         ) throws(SystemError) {
             try System.check("posix_spawn_file_actions_addclosefrom_np", closeFrom?(&actions, lowest) ?? ENOSYS)
+        }
+
+        /// pwritev2(2) with RWF_NOWAIT, at the file's own position: EAGAIN instead of waiting. glibc 2.26.
+        static func writeWithoutWaiting(_ bytes: UnsafeRawBufferPointer, to descriptor: CInt) throws(SystemError) -> Int
+        {
+            guard let writeVector else { throw SystemError(call: "pwritev2", code: ENOSYS) }
+            var vector = iovec(iov_base: UnsafeMutableRawPointer(mutating: bytes.baseAddress), iov_len: bytes.count)
+            return try System.call("pwritev2") { writeVector(descriptor, &vector, 1, -1, withoutWaiting) }
         }
 
         /// The number of processors in the affinity mask of this thread (sched_getaffinity(2)).

@@ -149,49 +149,6 @@ enum System {
         }
     }
 
-    /// Writes all of `bytes`, or what poll(2) finds room for: a standard error that nobody reads must not stop
-    /// the master, and one that nobody holds open any more must not kill it by SIGPIPE.
-    /// - Returns: false where not all was written.
-    static func writeLine(_ bytes: [UInt8], to descriptor: CInt) -> Bool {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-            guard systemPoll(&request, 1, 0) == 1, request.revents & Int16(POLLOUT) != 0 else { return false }
-            // One write for each PIPE_BUF: that much poll(2) has promised room for, and up to there the lines of several
-            // processes on one pipe stay whole (pipe(7)).
-            let part = rest.prefix(Int(PIPE_BUF))
-            let isWritten = withoutBrokenPipeSignal {
-                part.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) } == part.count
-            }
-            if !isWritten { return false }
-            rest = rest.dropFirst(part.count)
-        }
-        return true
-    }
-
-    /// Runs `body` with SIGPIPE blocked in this thread and takes away the one that `body` caused. SIGPIPE is sent to the
-    /// thread that writes (pipe(7)), so one that was pending before is the only other that can be there: then it stays.
-    private static func withoutBrokenPipeSignal(_ body: () -> Bool) -> Bool {
-        var pipe = sigset_t()
-        var previous = sigset_t()
-        var pending = sigset_t()
-        sigemptyset(&pipe)
-        sigaddset(&pipe, SIGPIPE)
-        sigpending(&pending)
-        let wasPending = sigismember(&pending, SIGPIPE) == 1
-        pthread_sigmask(SIG_BLOCK, &pipe, &previous)
-        defer { pthread_sigmask(SIG_SETMASK, &previous, nil) }
-        let result = body()
-        if !result && !wasPending {
-            sigpending(&pending)
-            if sigismember(&pending, SIGPIPE) == 1 {
-                var taken: CInt = 0
-                sigwait(&pipe, &taken)
-            }
-        }
-        return result
-    }
-
     // MARK: Polling
 
     /// poll(2), restarted when a signal interrupts it, with the time that is left.
