@@ -12,6 +12,7 @@ extension Prefork {
             var nextWaiter = 0
             var cancelServe: (@Sendable () -> Void)?
             var isCancelled = false
+            var isOver = false
 
             init(listeners: Range<CInt>, control: CInt) {
                 self.listeners = listeners.map { $0 }
@@ -88,7 +89,7 @@ extension Prefork {
         /// from it. Valid until `serve` has returned.
         public var stopDescriptor: Int32 { stopReader.raw }
 
-        /// Returns when the drain begins, or when the calling task is cancelled.
+        /// Returns when the drain begins, when the calling task is cancelled, or when `serve` has returned.
         public func stopRequested() async {
             let id = state.withLock { state in
                 state.nextWaiter += 1
@@ -98,7 +99,7 @@ extension Prefork {
                 await withCheckedContinuation { continuation in
                     // A cancellation before this finds no waiter, so it is asked for once more under the lock.
                     let isOver = state.withLock { state in
-                        if state.isStopping || Task.isCancelled { return true }
+                        if state.isStopping || state.isOver || Task.isCancelled { return true }
                         state.waiters[id] = continuation
                         return false
                     }
@@ -163,9 +164,19 @@ extension Prefork {
             cancel?()
         }
 
+        /// Whether the drain has cancelled `serve`.
+        var isCancelled: Bool { state.withLock { $0.isCancelled } }
+
         /// Nothing of ours stays open. The master sees the hang-up and waits for the exit.
         func end() {
+            let waiters = state.withLock { state in
+                defer { state.waiters = [:] }
+                return Array(state.waiters.values)
+            }
+            // They belong to tasks that outlive `serve`; nobody else would wake them.
+            for waiter in waiters { waiter.resume() }
             state.withLock { state in
+                state.isOver = true
                 state.control = nil
                 state.cancelServe = nil
                 for listener in state.listeners { if let listener { Descriptor(listener).close() } }

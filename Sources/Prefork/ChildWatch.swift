@@ -12,6 +12,7 @@ final class ChildWatch: Sendable {
         case pending
         case armed(wake: CInt)
         case failed(PreforkError)
+        case ended
     }
 
     private let child: Prefork.Child
@@ -37,14 +38,17 @@ final class ChildWatch: Sendable {
             let thread = try Thread { watch.run(armed: armed) }
             // The gate outlives the thread's one use of it: it is read before the pair ends.
             var requests = Watched(wake: gate.first.raw)
-            while !requests.isWoken { try System.poll(&requests.requests, until: nil) }
+            while !requests.isWoken {
+                // It is joined or runs on: giving up here would leave it to a gate that is gone.
+                if (try? System.poll(&requests.requests, until: nil)) == nil { System.pause(milliseconds: 10) }
+            }
             gate.close()
             switch watch.start.withLock({ $0 }) {
-            case .armed(let wake): return Running(watch: watch, thread: thread, wake: wake)
+            case .armed: return Running(watch: watch, thread: thread)
             case .failed(let error):
                 thread.join()
                 throw error
-            case .pending: preconditionFailure("the gate opens after the start")
+            case .pending, .ended: preconditionFailure("the gate opens after the start, and nobody has ended it")
             }
         } catch let error as SystemError {
             throw .system(error)
@@ -59,14 +63,15 @@ final class ChildWatch: Sendable {
     struct Running: ~Copyable {
         fileprivate let watch: ChildWatch
         fileprivate let thread: Thread
-        fileprivate let wake: CInt
 
         /// Ends the thread and puts the signal handlers back.
         consuming func end() {
-            // The flag first, then the byte: the thread looks at the flag after each wake-up. The number is valid until the
-            // thread has ended, and that is waited for.
+            // The flag first, then the byte: the thread looks at the flag after each wake-up. Under the lock that the thread
+            // takes before it closes the number: woken by something else it may be that far already.
             watch.isOver.store(true, ordering: .sequentiallyConsistent)
-            Channel.send(0, to: wake)
+            watch.start.withLock { start in
+                if case .armed(let wake) = start { Channel.send(0, to: wake) }
+            }
             thread.join()
         }
     }
@@ -95,7 +100,10 @@ final class ChildWatch: Sendable {
             isOrphan ? .failed(.masterIsGone(pid: child.masterPID)) : .armed(wake: signals.wakeDescriptor)
         start.withLock { $0 = state }
         Channel.send(0, to: armed)
-        if !isOrphan { watch(signals, parent) }
+        if !isOrphan {
+            watch(signals, parent)
+            start.withLock { $0 = .ended }
+        }
         signals.restore()
     }
 
@@ -116,7 +124,7 @@ final class ChildWatch: Sendable {
             }
             if (try? System.poll(&watched.requests, until: deadline)) == nil { System.pause(milliseconds: 10) }
             let now = System.now()
-            if signals.take().contains(.terminate), leaveAt == nil {
+            if signals.take().signals.contains(.terminate), leaveAt == nil {
                 let grace = configuration.shutdownGracePeriod
                 cancelAt = cancelTime(now)
                 leaveAt = now + grace + Self.selfMargin

@@ -11,6 +11,8 @@ final class Control: Sendable {
     private struct State {
         var phase = Phase.fresh
         var stopRequested = false
+        /// Whose run it is.
+        var token: RunToken?
         var slots: [Supervisor.Slot] = []
         var isStopping = false
         var addresses: [Prefork.Address] = []
@@ -22,9 +24,11 @@ final class Control: Sendable {
 
     /// Takes the process; a stop that was asked for before holds.
     /// - Parameter wake: to send a byte to (`Channel.send`), valid until `end`.
-    func begin(wake: CInt) {
+    func begin(wake: CInt, _ token: RunToken) {
         state.withLock { state in
             if case .ended = state.phase { state.stopRequested = false }
+            if token.isCancelled.load(ordering: .sequentiallyConsistent) { state.stopRequested = true }
+            state.token = token
             state.phase = .running(wake: wake)
             state.isStopping = false
         }
@@ -33,12 +37,14 @@ final class Control: Sendable {
     func end() {
         state.withLock { state in
             state.phase = .ended
+            state.token = nil
             state.slots = []
             state.addresses = []
             state.isStopping = false
         }
     }
 
+    /// - Throws: ``PreforkError/alreadyRunning``.
     static func claim() throws(PreforkError) {
         guard claimed.compareExchange(expected: false, desired: true, ordering: .sequentiallyConsistent).exchanged
         else {
@@ -62,6 +68,16 @@ final class Control: Sendable {
         }
     }
 
+    /// Stops the run of that token, now or when it begins; never another's.
+    func cancel(_ token: RunToken) {
+        // Under the lock that `begin` takes: it sees the flag, or we see that it has begun.
+        let isRunning = state.withLock { state in
+            token.isCancelled.store(true, ordering: .sequentiallyConsistent)
+            return state.token === token
+        }
+        if isRunning { stop() }
+    }
+
     func takeStopRequest() -> Bool {
         state.withLock { state in
             defer { state.stopRequested = false }
@@ -81,6 +97,11 @@ final class Control: Sendable {
         let (slots, isStopping, addresses) = state.withLock { ($0.slots, $0.isStopping, $0.addresses) }
         return Prefork.Status(slots: slots, isStopping: isStopping, addresses: addresses, now: System.now())
     }
+}
+
+/// One call of `run`: the task that has made it may be cancelled before the run begins.
+final class RunToken: Sendable {
+    let isCancelled = Atomic<Bool>(false)
 }
 
 extension Prefork.Status {

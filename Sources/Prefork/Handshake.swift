@@ -3,6 +3,8 @@ struct Handshake: Equatable, Sendable {
     let slot: Int
     /// How many children the slot had before.
     let generation: Int
+    /// How the runs before this one ended in the master, see `EarlierRuns`.
+    var earlierRuns = ""
     let masterID: Int32
     /// Of the listeners, in the order of their descriptors from 3 on.
     let addresses: [Prefork.Address]
@@ -17,13 +19,14 @@ struct Handshake: Equatable, Sendable {
 
     private static let slotName = "PREFORK_SLOT"
     private static let generationName = "PREFORK_GENERATION"
+    private static let runsName = "PREFORK_RUNS"
     private static let masterName = "PREFORK_MASTER_PID"
     private static let listenersName = "PREFORK_LISTENERS"
     private static let addressesName = "PREFORK_ADDRESSES"
     private static let controlName = "PREFORK_CONTROL"
 
     /// Ours. Other names with the same beginning are the user's.
-    static let names = [slotName, generationName, masterName, listenersName, addressesName, controlName]
+    static let names = [slotName, generationName, runsName, masterName, listenersName, addressesName, controlName]
     /// What systemd means for the master alone (sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3)).
     private static let foreignNames = [
         "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "NOTIFY_SOCKET", "WATCHDOG_PID",
@@ -37,6 +40,7 @@ struct Handshake: Equatable, Sendable {
         [
             (Self.slotName, "\(slot)"),
             (Self.generationName, "\(generation)"),
+            (Self.runsName, earlierRuns),
             (Self.masterName, "\(masterID)"),
             (Self.listenersName, "\(addresses.count)"),
             (Self.addressesName, addresses.map { Self.escaped($0.description) }.joined(separator: " ")),
@@ -77,6 +81,9 @@ struct Handshake: Equatable, Sendable {
         guard let generation: Int = number(generationName, 0...Int.max) else {
             return .broken("\(generationName) is no number")
         }
+        guard let runs = value(runsName), EarlierRuns.isValid(runs) else {
+            return .broken("\(runsName) is no list of runs")
+        }
         guard let master: Int32 = number(masterName, 1...Int32.max) else {
             return .broken("\(masterName) is no process id")
         }
@@ -92,9 +99,7 @@ struct Handshake: Equatable, Sendable {
             let inode: UInt64 = plainNumber(control[2])
         else { return .broken("\(controlName) is no descriptor") }
         let handshake = Handshake(
-            slot: slot,
-            generation: generation,
-            masterID: master,
+            slot: slot, generation: generation, earlierRuns: runs, masterID: master,
             addresses: addresses,
             control: FileIdentity(device: device, inode: inode)
         )

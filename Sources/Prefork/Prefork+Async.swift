@@ -7,37 +7,42 @@ extension Prefork {
     }
 
     func run(atEnd: @escaping AtEnd, serve: @escaping @Sendable (Child) async throws -> Void) async throws {
-        switch Self.inheritance {
-        case .none: try await runMaster(atEnd)
-        case .some(let inheritance):
-            try Control.claim()
-            defer { Control.release() }
-            let child = try Self.makeChild(inheritance, configuration)
-            defer { child.end() }
-            let watch = try ChildWatch.begin(child, configuration)
-            if configuration.readiness == .implicit { child.ready() }
-            let task = Task { try await serve(child) }
-            child.setCancel { task.cancel() }
-            let result = await withTaskCancellationHandler {
-                await task.result
-            } onCancel: {
-                task.cancel()
-            }
-            atEnd(result)
-            watch.end()
-            try result.get()
+        try Control.claim()
+        defer { Control.release() }
+        guard let handshake = try Self.inheritance?.get() else { return try await runMaster(atEnd) }
+        if case .over(let outcome) = try EarlierRuns.next(handshake) { return try outcome.get() }
+        let child = try Self.makeChild(handshake, configuration)
+        defer { child.end() }
+        let watch = try ChildWatch.begin(child, configuration)
+        if configuration.readiness == .implicit { child.ready() }
+        let task = Task { try await serve(child) }
+        child.setCancel { task.cancel() }
+        var result = await withTaskCancellationHandler {
+            await task.result
+        } onCancel: {
+            task.cancel()
         }
+        // What the drain asked for is no failure of the child's.
+        if case .failure(is CancellationError) = result, child.isCancelled { result = .success(()) }
+        atEnd(result)
+        watch.end()
+        try result.get()
     }
 
     private func runMaster(_ atEnd: @escaping AtEnd) async throws {
         let outcome = Protected<Result<Void, any Error>>(.success(()))
+        let token = RunToken()
         try await withTaskCancellationHandler {
             try await withThread {
-                let result = Result { try Master.run(addresses, configuration, control: control, atEnd: atEnd) }
+                let result = Result {
+                    try EarlierRuns.recording {
+                        try Master.run(addresses, configuration, control: control, token: token, atEnd: atEnd)
+                    }
+                }
                 outcome.withLock { $0 = result }
             }
         } onCancel: {
-            control.stop()
+            control.cancel(token)
         }
         try outcome.withLock { $0 }.get()
     }

@@ -25,7 +25,8 @@ public struct Prefork: Sendable {
     /// child: calls `serve` and returns when it returns. Code after this call runs in both; ``role`` tells which it is.
     ///
     /// Whether it returns or throws, in the master nothing is left: no child, no zombie, no thread, no descriptor, no signal
-    /// handler of Prefork's; it may be called again. It never calls exit(3).
+    /// handler of Prefork's; it may be called again, also with another fleet: in its children the runs before it end as they
+    /// did in the master. It never calls exit(3).
     /// - Throws: ``PreforkError`` where nothing could be started or the fleet gave up; what a hook threw; in a child what
     ///   `serve` threw.
     @_disfavoredOverload  // In an async function a closure that awaits nothing fits both forms.
@@ -37,20 +38,23 @@ public struct Prefork: Sendable {
     typealias AtEnd = @Sendable (Result<Void, any Error>) -> Void
 
     func run(atEnd: AtEnd, serve: (Child) throws -> Void) throws {
-        switch Self.inheritance {
-        case .none: try Master.run(addresses, configuration, control: control, atEnd: atEnd)
-        case .some(let inheritance):
-            try Control.claim()
-            defer { Control.release() }
-            let child = try Self.makeChild(inheritance, configuration)
-            defer { child.end() }
-            let watch = try ChildWatch.begin(child, configuration)
-            if configuration.readiness == .implicit { child.ready() }
-            let result = Result { try serve(child) }
-            atEnd(result)
-            watch.end()
-            try result.get()
+        try Control.claim()
+        defer { Control.release() }
+        guard let handshake = try Self.inheritance?.get() else {
+            try EarlierRuns.recording {
+                try Master.run(addresses, configuration, control: control, token: RunToken(), atEnd: atEnd)
+            }
+            return
         }
+        if case .over(let outcome) = try EarlierRuns.next(handshake) { return try outcome.get() }
+        let child = try Self.makeChild(handshake, configuration)
+        defer { child.end() }
+        let watch = try ChildWatch.begin(child, configuration)
+        if configuration.readiness == .implicit { child.ready() }
+        let result = Result { try serve(child) }
+        atEnd(result)
+        watch.end()
+        try result.get()
     }
 
     /// Begins an orderly stop of the running master, as SIGTERM does; more than once is harmless. Before `run` it makes that
@@ -60,12 +64,8 @@ public struct Prefork: Sendable {
     /// What the fleet looks like now; without slots before it runs and after its end. From any thread.
     public var status: Status { control.status }
 
-    static func makeChild(
-        _ inheritance: Result<Handshake, PreforkError>,
-        _ configuration: Configuration
-    ) throws(PreforkError) -> Child {
-        let handshake = try inheritance.get()
-        return try ours { () throws(SystemError) in try Child(handshake, tlsIdentity: configuration.tlsIdentity) }
+    static func makeChild(_ handshake: Handshake, _ configuration: Configuration) throws(PreforkError) -> Child {
+        try ours { () throws(SystemError) in try Child(handshake, tlsIdentity: configuration.tlsIdentity) }
     }
 
     // MARK: For programs

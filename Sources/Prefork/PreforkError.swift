@@ -16,6 +16,11 @@ public enum PreforkError: Error, Sendable, CustomStringConvertible {
     case masterIsGone(pid: Int32)
     /// There is a running master in this process.
     case alreadyRunning
+    /// In a child: this run is one that its master has behind it, where it ended with an error. The child belongs to a later
+    /// one.
+    case earlierRunFailed
+    /// In a child: it has served; what it had inherited is gone.
+    case childHasServed
     /// More exits than ``Prefork/Configuration/recoverThreshold`` or ``Prefork/Configuration/recoverLimitPerSlot`` allow;
     /// the last of them (at most 32), the newest at the end.
     case overRecovery([Prefork.ChildExit])
@@ -56,6 +61,8 @@ public enum PreforkError: Error, Sendable, CustomStringConvertible {
             "this process has variables that only a Prefork master sets, but it is not that master's child: \(reason)"
         case .masterIsGone(let pid): "the master \(pid) is gone"
         case .alreadyRunning: "a master is already running in this process"
+        case .earlierRunFailed: "this run has failed in the master, whose later run this child belongs to"
+        case .childHasServed: "this child has served already"
         case .overRecovery(let exits):
             "giving up after too many exits of children"
                 + (exits.last.map { "; the last: \($0)" } ?? "")

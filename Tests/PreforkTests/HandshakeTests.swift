@@ -5,6 +5,7 @@ import Testing
 private let sample = Handshake(
     slot: 2,
     generation: 7,
+    earlierRuns: "rt",
     masterID: 1234,
     addresses: [.tcp("127.0.0.1", port: 8080), .unix("/run/app.sock")],
     control: FileIdentity(device: 12, inode: 3456)
@@ -41,7 +42,8 @@ private func decoded(_ values: [String: String]) -> Handshake.Decoded { Handshak
     @Test func variablesAreTheseAndNoOthers() {
         #expect(
             sample.variables.map { "\($0.name)=\($0.value)" } == [
-                "PREFORK_SLOT=2", "PREFORK_GENERATION=7", "PREFORK_MASTER_PID=1234", "PREFORK_LISTENERS=2",
+                "PREFORK_SLOT=2", "PREFORK_GENERATION=7", "PREFORK_RUNS=rt", "PREFORK_MASTER_PID=1234",
+                "PREFORK_LISTENERS=2",
                 "PREFORK_ADDRESSES=127.0.0.1:8080 unix:/run/app.sock", "PREFORK_CONTROL=5:12:3456",
             ]
         )

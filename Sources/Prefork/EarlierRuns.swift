@@ -1,0 +1,42 @@
+/// A program may run one fleet after another. A child executes the same program from its beginning, so it meets the runs that
+/// its master has behind it once more: they end there as they did in the master, and it serves in its own.
+enum EarlierRuns {
+    private static let returned: Character = "r"
+    private static let threw: Character = "t"
+    private static let ended = Protected("")
+    private static let met = Protected(0)
+
+    /// What a run is in a child.
+    enum Turn {
+        /// It belongs to the master's past.
+        case over(Result<Void, PreforkError>)
+        case serve
+    }
+
+    static func isValid(_ text: String) -> Bool { text.allSatisfy { $0 == returned || $0 == threw } }
+
+    /// In the master: one character for each run that has ended.
+    static var outcomes: String { ended.withLock { $0 } }
+
+    /// In the master: runs `body` and remembers how it ended.
+    static func recording(_ body: () throws -> Void) throws {
+        let result = Result { try body() }
+        ended.withLock { ended in
+            if case .success = result { ended.append(returned) } else { ended.append(threw) }
+        }
+        try result.get()
+    }
+
+    /// In a child, once for each call of `run`.
+    /// - Throws: ``PreforkError/childHasServed`` after its own.
+    static func next(_ handshake: Handshake) throws(PreforkError) -> Turn {
+        let index = met.withLock { met in
+            defer { met += 1 }
+            return met
+        }
+        let outcomes = Array(handshake.earlierRuns)
+        if index == outcomes.count { return .serve }
+        guard index < outcomes.count else { throw .childHasServed }
+        return .over(outcomes[index] == returned ? .success(()) : .failure(.earlierRunFailed))
+    }
+}
