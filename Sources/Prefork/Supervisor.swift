@@ -18,6 +18,7 @@ struct Supervisor {
     private var exitTimes: [Instant] = []
     private var exitCount = 0
     private var lastExits: [Prefork.ChildExit] = []
+    private var firstStopSignal: Instant?
     /// When somebody should have called; later than that, the master was suspended.
     private var expectedBy: Instant?
 
@@ -184,12 +185,14 @@ struct Supervisor {
 
     /// A request to stop; while stopping, a second signal kills at once, unless it belongs to the first one's burst.
     private mutating func stopAgain(_ reason: Prefork.StopReason, _ now: Instant, _ actions: inout [Action]) {
-        guard case .stopping(let since, _) = phase else {
-            stop(reason, nil, now, &actions)
+        if !isStopping { stop(reason, nil, now, &actions) }
+        guard case .signal = reason else { return }
+        // The first signal is a request, also where the stop has begun without one.
+        guard let first = firstStopSignal else {
+            firstStopSignal = now
             return
         }
-        guard case .signal = reason, now - since >= Self.burst else { return }
-        for index in slots.indices { kill(index, &actions) }
+        if now - first >= Self.burst { for index in slots.indices { kill(index, &actions) } }
     }
 
     private mutating func stop(

@@ -55,12 +55,15 @@ struct SignalHandling: ~Copyable {
     }
 
     /// Takes the signals that have come since the last call, each once, by number.
-    func take() -> [Signal] {
+    /// - Returns: the signals, and when the last of them came: whoever reads them may have been busy since.
+    func take() -> (signals: [Signal], arrival: Instant) {
         _ = Channel.receive(from: descriptor.raw)
         // Bytes first, then bits: a signal between the two leaves a byte that wakes us once more for nothing. The other
         // way round it would leave a bit without a byte.
-        let bits = SignalState.shared().pointee.pending.exchange(0, ordering: .sequentiallyConsistent)
-        return (1..<64).filter { bits & (1 << UInt64($0)) != 0 }.map { Signal(number: CInt($0)) }
+        let state = SignalState.shared()
+        let bits = state.pointee.pending.exchange(0, ordering: .sequentiallyConsistent)
+        let arrival = Instant(nanoseconds: state.pointee.arrival.load(ordering: .sequentiallyConsistent))
+        return ((1..<64).filter { bits & (1 << UInt64($0)) != 0 }.map { Signal(number: CInt($0)) }, arrival)
     }
 
     /// A number to write one byte to from any thread (`Channel.send`) as long as this value lives.
@@ -91,6 +94,7 @@ struct SignalHandling: ~Copyable {
 /// SIGCHLD ignored, or SA_NOCLDWAIT, is inherited through exec and makes the kernel throw exit statuses away (waitpid(2)).
 struct ChildStatusKeeping: ~Copyable {
     private let previous: sigaction?
+    private let ours: UInt
 
     init() {
         var action = sigaction()
@@ -99,16 +103,21 @@ struct ChildStatusKeeping: ~Copyable {
         let discards = action.sa_flags & CInt(SA_NOCLDWAIT) != 0
         guard ignored || discards else {
             previous = nil
+            ours = 0
             return
         }
         previous = action
         if ignored { action = sigaction() }
         action.sa_flags &= ~CInt(SA_NOCLDWAIT)
         sigaction(SIGCHLD, &action, nil)
+        ours = action.handlerAddress
     }
 
+    /// Puts back what was there, unless the program has installed something else meanwhile.
     consuming func restore() {
-        if var previous { sigaction(SIGCHLD, &previous, nil) }
+        var current = sigaction()
+        sigaction(SIGCHLD, nil, &current)
+        if var previous, current.handlerAddress == ours { sigaction(SIGCHLD, &previous, nil) }
     }
 }
 
@@ -118,6 +127,8 @@ private struct SignalState: ~Copyable {
     let wake = Atomic<CInt>(-1)
     let inside = Atomic<Int>(0)
     let chained = Atomic<UInt>(0)
+    /// When the last signal came, on the monotonic clock in nanoseconds.
+    let arrival = Atomic<Int64>(0)
 
     static func shared() -> UnsafeMutablePointer<SignalState> {
         if let state = signalState { return state }
@@ -138,6 +149,11 @@ private let recordingHandler: Handler = { number, information, context in
     guard let state = signalState else { return }
     let savedErrno = errno  // The interrupted code may be between a system call and its look at errno.
     state.pointee.inside.wrappingAdd(1, ordering: .sequentiallyConsistent)
+    // clock_gettime(2) is among the functions that a handler may call (signal-safety(7)).
+    var time = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &time)
+    state.pointee.arrival.store(
+        Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec), ordering: .sequentiallyConsistent)
     state.pointee.pending.bitwiseOr(1 &<< UInt64(truncatingIfNeeded: number), ordering: .sequentiallyConsistent)
     let descriptor = state.pointee.wake.load(ordering: .sequentiallyConsistent)
     if descriptor >= 0 {

@@ -1,0 +1,282 @@
+@testable import Prefork
+
+/// What an invariant was broken by.
+struct Violation: Error {
+    let text: String
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014). Our own, so that a seed is the same schedule under every version of Swift.
+struct SplitMix64 {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var bits = state
+        bits = (bits ^ (bits >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        bits = (bits ^ (bits >> 27)) &* 0x94D0_49BB_1331_11EB
+        return bits ^ (bits >> 31)
+    }
+
+    /// 0..<bound
+    mutating func below(_ bound: Int) -> Int { Int(next().multipliedFullWidth(by: UInt64(bound)).high) }
+
+    /// 0...limit
+    mutating func time(upTo limit: Int64) -> Int64 { Int64(next().multipliedFullWidth(by: UInt64(limit) + 1).high) }
+
+    mutating func chance(of perMille: Int) -> Bool { below(1000) < perMille }
+
+    mutating func pick<Value>(_ values: [Value]) -> Value { values[below(values.count)] }
+}
+
+/// How often what happened; a simulation in which a thing never happens proves nothing about it.
+struct Coverage {
+    enum Kind: Int, CaseIterable {
+        case inputs, recoveries, failedStarts, refusedStarts, readiness, notReady, kills, suspensions, strays
+        case orderlyStops, stopsWhileFilling, secondSignals, hookFailures, overRecovery, childRefused, childExited
+    }
+
+    private(set) var counts = [Int](repeating: 0, count: Kind.allCases.count)
+
+    subscript(kind: Kind) -> Int { counts[kind.rawValue] }
+
+    mutating func note(_ kind: Kind) { counts[kind.rawValue] += 1 }
+
+    mutating func add(_ other: Coverage) {
+        for index in counts.indices { counts[index] += other.counts[index] }
+    }
+}
+
+/// Plays schedules: the operating system and the operator of a `Supervisor`, under a virtual clock. It feeds it as `Master`
+/// does, in the same order and with the same guards, and asks a `Referee` after every step.
+///
+/// One object plays many schedules, one after another, so that its buffers are reused.
+final class Simulation {
+    private var random = SplitMix64(seed: 0)
+    private var schedule: Schedule
+    private var supervisor: Supervisor
+    private var referee: Referee
+
+    private var now: Int64 = 0
+    /// How long the master was not in its loop although something waited for it.
+    private var away: Int64 = 0
+    private var turns = 0
+    /// Started and not reaped.
+    private var children: [SimulatedChild] = []
+    private var inbox: [Supervisor.Input] = []
+    /// Pids in this turn's order.
+    private var order: [Int32] = []
+    private var stopTurn = 0
+    private var operatorPlan: [(at: Int64, reason: Prefork.StopReason)] = []
+    private var stalls = 0
+
+    private(set) var coverage = Coverage()
+    private(set) var trace: [String] = []
+    private var traces = false
+    private var start: Int64 = 0
+
+    init() {
+        schedule = Schedule(&random)
+        supervisor = Supervisor(schedule.limits.rules)
+        referee = Referee(schedule.limits, now: 0)
+    }
+
+    /// - Throws: what was broken first.
+    func play(seed: UInt64, traces: Bool = false) throws(Violation) {
+        random = SplitMix64(seed: seed)
+        schedule = Schedule(&random)
+        start = random.time(upTo: 1 << 50)
+        now = start
+        supervisor = Supervisor(schedule.limits.rules)
+        referee.reset(schedule.limits, now: now)
+        children.removeAll(keepingCapacity: true)
+        operatorPlan.removeAll(keepingCapacity: true)
+        trace.removeAll(keepingCapacity: true)
+        self.traces = traces
+        (away, turns, stalls) = (0, 0, 0)
+        // Often while the slots are filled.
+        stopTurn = random.chance(of: 200) ? random.below(schedule.limits.children + 1) : random.below(45)
+        if traces { trace.append("seed \(seed): \(schedule)") }
+
+        while supervisor.phase != .finished {
+            turns += 1
+            if turns > 600 { throw Violation(text: "no end after \(turns) turns") }
+            try turn()
+        }
+        try require(children.isEmpty, "finished, but a child is left")
+        try afterTheEnd()
+    }
+
+    // MARK: The master's loop
+
+    private func turn() throws(Violation) {
+        if turns > stopTurn { planStop() }
+        let isSupervising = isSupervising
+        try sleep(isSupervising)
+        while let next = operatorPlan.first, next.at <= now {
+            operatorPlan.removeFirst()
+            try feed(.stop(next.reason))
+        }
+        if isSupervising {
+            arrangeOrder()
+            for pid in order { try hear(pid) }
+            for pid in order { try reap(pid) }
+        }
+        if random.chance(of: schedule.mood.strays) { try stray() }
+        if let deadline = supervisor.nextDeadline, deadline.nanoseconds <= now { try feed(.timer) }
+    }
+
+    private var isSupervising: Bool {
+        if case .filling = supervisor.phase { false } else { true }
+    }
+
+    /// Until something happens that the master can see; and longer, if it is itself kept from running.
+    private func sleep(_ isSupervising: Bool) throws(Violation) {
+        var wake = operatorPlan.first?.at ?? .max
+        if let deadline = supervisor.nextDeadline { wake = min(wake, deadline.nanoseconds) }
+        if isSupervising {
+            for child in children { wake = min(wake, child.nextSign) }
+        }
+        if wake == .max {
+            // Everybody serves, or all that are left ignore TERM and have for ever to do so.
+            stalls += 1
+            try require(!supervisor.isStopping || schedule.limits.grace == .max, "a stop waits for nothing")
+            try require(stalls < 4, "nothing happens any more")
+            planStop()
+            wake = now + 1_000_000_000
+            if supervisor.isStopping { operatorPlan.append((wake, .signal(Signal.terminate.number))) }
+        }
+        now = max(now, wake)
+        leave(schedule.lateness(&random))
+    }
+
+    private func leave(_ time: Int64) {
+        now += time
+        away += time
+    }
+
+    private func arrangeOrder() {
+        order.removeAll(keepingCapacity: true)
+        guard !children.isEmpty else { return }
+        // The master walks over a dictionary: in any order.
+        let first = random.below(children.count)
+        for index in children.indices { order.append(children[(index + first) % children.count].pid) }
+    }
+
+    private func hear(_ pid: Int32) throws(Violation) {
+        guard let index = children.firstIndex(where: { $0.pid == pid }), children[index].speaks(by: now) else { return }
+        children[index].isHeard = true
+        try feed(.ready(pid: pid))
+    }
+
+    private func reap(_ pid: Int32) throws(Violation) {
+        try hear(pid)
+        guard let index = children.firstIndex(where: { $0.pid == pid }), children[index].exitAt <= now else { return }
+        let child = children.remove(at: index)
+        try feed(.exited(pid: pid, child.status))
+    }
+
+    /// Late and foreign words, and timers that nobody set: nothing may come of them.
+    private func stray() throws(Violation) {
+        let pid = freePID()
+        coverage.note(.strays)
+        switch random.below(4) {
+        case 0: try feed(.ready(pid: pid))
+        case 1: try feed(.exited(pid: pid, .exited(0)))
+        case 2:
+            if let child = children.first(where: { $0.isHeard }) { try feed(.ready(pid: child.pid)) }
+        default: if isSupervising { try feed(.timer) }
+        }
+    }
+
+    private func afterTheEnd() throws(Violation) {
+        leave(random.time(upTo: 10_000_000_000))
+        try require(supervisor.nextDeadline == nil, "a deadline after the end")
+        try feed(.timer)
+        try feed(.stop(.signal(Signal.terminate.number)))
+        try feed(.exited(pid: freePID(), .exited(0)))
+    }
+
+    // MARK: The master's hands
+
+    private func feed(_ input: Supervisor.Input) throws(Violation) {
+        let actions = supervisor.handle(input, at: Instant(nanoseconds: now))
+        coverage.note(.inputs)
+        if traces { trace.append("\(moment) \(input) -> \(actions.isEmpty ? "-" : "")\(list(actions))") }
+        try referee.judge(input, actions, at: now, supervisor, away: away, &coverage)
+        for action in actions { try perform(action) }
+    }
+
+    private func perform(_ action: Supervisor.Action) throws(Violation) {
+        switch action {
+        case .spawn(let slot, _): try feed(spawn(slot))
+        case .announce, .announceMaster:
+            guard !supervisor.isStopping else { return }
+            leave(schedule.slowness(&random))
+            if random.chance(of: schedule.mood.hookFailures) {
+                coverage.note(.hookFailures)
+                try feed(.fail(description: "a hook failed"))
+            }
+        case .signal(let pid, let signal):
+            guard let index = children.firstIndex(where: { $0.pid == pid }) else {
+                throw Violation(text: "\(signal) to \(pid), which is no child")
+            }
+            children[index].get(signal, at: now, &random)
+        case .closeListeners, .report, .finish: break
+        }
+    }
+
+    private func spawn(_ slot: Int) -> Supervisor.Input {
+        leave(schedule.slowness(&random))
+        if random.chance(of: schedule.mood.failedStarts) {
+            return .spawnFailed(slot: slot, random.pick(SimulatedChild.startErrors))
+        }
+        if random.chance(of: schedule.mood.refusedStarts) {
+            return .spawnRefused(slot: slot, .spawnedStranger(slot: slot, pid: 1))
+        }
+        let pid = freePID()
+        children.append(SimulatedChild(pid, at: now, schedule, &random))
+        return .spawned(slot: slot, pid: pid)
+    }
+
+    /// From a small range, so that numbers come again soon.
+    private func freePID() -> Int32 {
+        while true {
+            let pid = Int32(100 + random.below(16))
+            if !children.contains(where: { $0.pid == pid }) { return pid }
+        }
+    }
+
+    // MARK: The operator
+
+    /// The stop that every schedule has, and what impatient people send after it.
+    private func planStop() {
+        guard !hasPlannedStop else { return }
+        stopTurn = .max
+        var at = now + (random.chance(of: 500) ? 0 : random.time(upTo: 3_000_000_000))
+        for _ in 0..<(1 + random.below(4)) {
+            let reason: Prefork.StopReason =
+                random.chance(of: 700) ? .signal(random.pick([Signal.terminate, .interrupt]).number) : .request
+            operatorPlan.append((at, reason))
+            at += schedule.pause(&random)
+        }
+    }
+
+    private var hasPlannedStop: Bool { stopTurn == .max }
+
+    // MARK: Tracing
+
+    private var moment: String {
+        let time = now - start
+        return "+\(time / 1_000_000_000).\(String(1_000_000_000 + time % 1_000_000_000).dropFirst())"
+    }
+
+    private func list(_ actions: [Supervisor.Action]) -> String {
+        actions.map { "\n      \($0)" }.joined()
+    }
+}
+
+func require(_ condition: Bool, _ text: @autoclosure () -> String) throws(Violation) {
+    if !condition { throw Violation(text: text()) }
+}

@@ -1,0 +1,226 @@
+import Testing
+
+@testable import Prefork
+
+/// How a fleet starts, and what an exit leads to.
+@Suite("Supervisor")
+struct SupervisorTests {
+    @Suite("Filling")
+    struct Filling {
+        @Test("Slots are filled in order, one start at a time, and the fleet is announced once")
+        func order() {
+            var bench = Bench(children: 3)
+            #expect(bench.supervisor.nextDeadline == .distantPast)
+            for slot in 0..<3 {
+                let pid = 100 + Int32(slot)
+                #expect(bench.feed(.timer) == [.spawn(slot: slot, generation: 0)])
+                #expect(bench.state(slot) == .spawning(since: bench.now))
+                var expected: [Supervisor.Action] = [
+                    .report(.spawned(slot: slot, pid: pid, replaces: nil)), .announce(pid: pid, replaces: nil),
+                ]
+                if slot == 2 { expected.append(.announceMaster(pids: [100, 101, 102])) }
+                #expect(bench.feed(.spawned(slot: slot, pid: pid)) == expected)
+            }
+            #expect(bench.supervisor.phase == .running)
+            bench.feed(.exited(pid: 101, .exited(1)))
+            #expect(bench.timer() == [.spawn(slot: 1, generation: 1)])
+            #expect(
+                bench.feed(.spawned(slot: 1, pid: 200)) == [
+                    .report(.spawned(slot: 1, pid: 200, replaces: 101)), .announce(pid: 200, replaces: 101),
+                ]
+            )
+        }
+
+        @Test("A slot whose start failed waits until the others had their first, and is not among the pids")
+        func failedStart() {
+            var bench = Bench(children: 3)
+            bench.feed(.timer)
+            bench.feed(.spawned(slot: 0, pid: 100))
+            bench.feed(.timer)
+            #expect(bench.feed(.spawnFailed(slot: 1, .noProcess)).consequence == .recovering(after: .zero))
+            #expect(bench.feed(.timer).spawns == [2])
+            #expect(bench.feed(.spawned(slot: 2, pid: 102)).last == .announceMaster(pids: [100, 102]))
+            #expect(bench.feed(.timer) == [.spawn(slot: 1, generation: 1)])
+        }
+
+        @Test("The last slot's failed start announces the fleet too")
+        func lastFails() {
+            var bench = Bench(children: 1)
+            bench.feed(.timer)
+            #expect(bench.feed(.spawnFailed(slot: 0, .noProcess)).last == .announceMaster(pids: []))
+            #expect(bench.supervisor.phase == .running)
+        }
+
+        @Test("A hook that throws ends it: nothing more is started, and the fleet is not announced", arguments: 0..<3)
+        func hookFailure(failing: Int) {
+            var bench = Bench(children: 3)
+            var announcements: [[Int32]] = []
+            var spawns = 0
+            // As the master does it: a failure is fed while the batch that called the hook is being carried out, and what
+            // is left of the batch calls no hook any more.
+            func perform(_ actions: [Supervisor.Action]) {
+                for action in actions {
+                    switch action {
+                    case .spawn(let slot, _):
+                        spawns += 1
+                        perform(bench.feed(.spawned(slot: slot, pid: 100 + Int32(slot))))
+                    case .announce(let pid, _) where !bench.supervisor.isStopping && pid == 100 + Int32(failing):
+                        perform(bench.feed(.fail(description: "no")))
+                    case .announceMaster(let pids) where !bench.supervisor.isStopping: announcements.append(pids)
+                    default: break
+                    }
+                }
+            }
+            for _ in 0..<5 { perform(bench.feed(.timer)) }
+            #expect(spawns == failing + 1)
+            #expect(announcements.isEmpty)
+            #expect(bench.supervisor.isStopping)
+            for slot in 0...failing { bench.feed(.exited(pid: 100 + Int32(slot), .exited(0))) }
+            #expect(bench.supervisor.phase == .finished)
+            // The master has the hook's own error.
+            #expect(bench.supervisor.failure == nil)
+        }
+
+        @Test("A stop while slots are filled")
+        func stop() {
+            var bench = Bench(children: 3)
+            bench.feed(.timer)
+            bench.feed(.spawned(slot: 0, pid: 100))
+            #expect(bench.feed(.stop(.request)).pids(with: .terminate) == [100])
+            #expect(bench.feed(.timer).spawns.isEmpty)
+            let end = bench.feed(.exited(pid: 100, .exited(0)))
+            #expect(end.last == .finish)
+            #expect(!end.contains { if case .announceMaster = $0 { true } else { false } })
+        }
+
+        @Test("A stop before the first start ends at once")
+        func stopFirst() {
+            var bench = Bench()
+            #expect(
+                bench.feed(.stop(.signal(15))) == [
+                    .report(.stopping(.signal(15))), .closeListeners, .report(.stopped), .finish,
+                ]
+            )
+        }
+    }
+
+    @Suite("Readiness")
+    struct Readiness {
+        @Test("A child is ready when it says so, once")
+        func ready() {
+            var bench = Bench.filled()
+            guard case .starting(let life) = bench.state(0) else {
+                Issue.record("slot 0 is \(bench.state(0))")
+                return
+            }
+            #expect(life.pid == 100)
+            let actions = bench.feed(.ready(pid: 100), after: .seconds(2))
+            #expect(actions == [.report(.ready(slot: 0, pid: 100, after: .seconds(2)))])
+            guard case .ready = bench.state(0) else {
+                Issue.record("slot 0 is \(bench.state(0))")
+                return
+            }
+            #expect(bench.feed(.ready(pid: 100)).isEmpty)
+            guard case .starting = bench.state(1) else {
+                Issue.record("slot 1 is \(bench.state(1))")
+                return
+            }
+        }
+
+        @Test("Who is not ready in time gets TERM, after the grace KILL, and counts as an exit")
+        func deadline() {
+            var bench = Bench.filled {
+                $0.readyWithin = .seconds(60)
+                $0.grace = .seconds(5)
+            }
+            bench.feed(.ready(pid: 100))
+            #expect(bench.untilDeadline == .seconds(60))
+            #expect(bench.feed(.timer, after: .seconds(60) - .nanoseconds(1)).isEmpty)
+            #expect(
+                bench.timer() == [
+                    .report(.notReady(slot: 1, pid: 101, after: .seconds(60))), .signal(pid: 101, .terminate),
+                ]
+            )
+            #expect(!bench.supervisor.isStopping)
+            #expect(bench.feed(.ready(pid: 101)).isEmpty)
+            #expect(bench.untilDeadline == .seconds(5))
+            #expect(bench.feed(.timer, after: .seconds(5) - .nanoseconds(1)).isEmpty)
+            #expect(bench.timer() == [.report(.killing(slot: 1, pid: 101)), .signal(pid: 101, .kill)])
+            #expect(bench.supervisor.nextDeadline == nil)
+            let actions = bench.feed(.exited(pid: 101, .signaled(9, coreDumped: false)))
+            #expect(actions.consequence == .recovering(after: .zero))
+            #expect(actions.exit?.wasReady == false)
+            #expect(bench.timer().spawns == [1])
+        }
+
+        @Test("A child that is told to leave because it was not ready counts against the threshold")
+        func counts() {
+            var bench = Bench.filled(children: 1) { $0.recovery = .upTo(exits: 0) }
+            bench.timer()
+            #expect(bench.feed(.exited(pid: 100, .exited(0))).consequence == .givingUp)
+        }
+
+        @Test("Ready children are not judged")
+        func noDeadline() {
+            let bench = Bench.ready()
+            #expect(bench.supervisor.nextDeadline == nil)
+        }
+
+        @Test("Each child has its own deadline")
+        func each() {
+            var bench = Bench(children: 2) { $0.readyWithin = .seconds(10) }
+            bench.feed(.timer)
+            bench.feed(.spawned(slot: 0, pid: 100))
+            bench.feed(.timer, after: .milliseconds(900))
+            bench.feed(.spawned(slot: 1, pid: 101))
+            #expect(bench.untilDeadline == .milliseconds(9100))
+            #expect(bench.timer().pids(with: .terminate) == [100])
+            #expect(bench.untilDeadline == .milliseconds(900))
+            #expect(bench.timer().pids(with: .terminate) == [101])
+        }
+    }
+
+    @Suite("Late words")
+    struct LateWords {
+        @Test("Unknown pids are ignored")
+        func unknown() {
+            var bench = Bench.filled()
+            #expect(bench.feed(.ready(pid: 999)).isEmpty)
+            #expect(bench.feed(.exited(pid: 999, .exited(1))).isEmpty)
+            #expect(bench.supervisor.slots.allSatisfy { $0.lastExit == nil })
+        }
+
+        @Test("An exit is handled once, and its pid is forgotten")
+        func twice() {
+            var bench = Bench.filled()
+            #expect(bench.feed(.exited(pid: 100, .exited(1))).reports.count == 1)
+            #expect(bench.feed(.exited(pid: 100, .exited(1))).isEmpty)
+            bench.replace(slot: 0, by: 200)
+            #expect(bench.feed(.exited(pid: 100, .exited(1))).isEmpty)
+            #expect(bench.feed(.ready(pid: 100)).isEmpty)
+            #expect(bench.state(0).life?.pid == 200)
+            #expect(bench.feed(.ready(pid: 200)).count == 1)
+        }
+
+        @Test("A pid that comes again is the new child's, in whatever slot")
+        func reused() {
+            var bench = Bench.filled(children: 2)
+            bench.feed(.exited(pid: 101, .exited(1)))
+            bench.feed(.exited(pid: 100, .exited(1)), after: .nanoseconds(1))
+            bench.timer()
+            bench.feed(.spawned(slot: 1, pid: 100))
+            #expect(bench.feed(.exited(pid: 100, .exited(1))).exit?.slot == 1)
+        }
+
+        @Test("A ready that comes after the stop has begun is ignored")
+        func readyAfterStop() {
+            var bench = Bench.filled()
+            bench.feed(.stop(.request))
+            #expect(bench.feed(.ready(pid: 100)).isEmpty)
+            guard case .stopping = bench.state(0) else {
+                Issue.record("slot 0 is \(bench.state(0))")
+                return
+            }
+        }
+    }
+}
