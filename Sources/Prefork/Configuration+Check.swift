@@ -37,6 +37,7 @@ extension Prefork.Configuration {
             // Without a limit the delays are all that stands between a crash loop and a busy machine.
             let positive = recoverInterval.next > .zero && recoverInterval.maximum > .zero
             try require("recoverInterval", positive, "without a recoverThreshold it must not be zero")
+            try require("healthyAfter", healthyAfter > .zero, "without a recoverThreshold it must not be zero")
         case .never: break
         }
         if let recoverWindow { try requirePositive("recoverWindow", recoverWindow) }

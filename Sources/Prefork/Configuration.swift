@@ -44,7 +44,7 @@ extension Prefork {
         /// Trying again to listen on an address that is in use.
         public struct BindRetry: Sendable, Hashable {
             /// How often after the first time. nil: as long as orphans of a killed master may hold the address while they
-            /// drain, which is ``Configuration/shutdownGracePeriod`` and a second; at least 5 times, at most 60.
+            /// drain, which is ``Configuration/shutdownGracePeriod`` and a second; at least 5 times.
             public var attempts: Int?
             /// Between two tries.
             public var interval: Duration
@@ -89,7 +89,7 @@ extension Prefork {
         public enum MasterDeathPolicy: Sendable {
             /// Closes the listeners that nobody has taken, drains as on SIGTERM, leaves after the grace period at the latest.
             case drain
-            /// exit(3) with this status, at once.
+            /// _exit(2) with this status, at once: nothing is flushed, no handler of atexit(3) runs.
             case exit(Int32)
             /// Calls this in a thread of Prefork's (fasthttp's OnMasterDeath), nothing else.
             case call(@Sendable () -> Void)
@@ -115,7 +115,7 @@ extension Prefork {
         /// Variables for the children beside the master's, which they replace where the names are the same.
         public var environment: [String: String] = [:]
         /// Starts a child in place of the default; nil: ``SpawnRequest/start()``. What it runs must become the child by
-        /// exec, not start it (fasthttp's CommandProducer). A ``SystemError`` that it throws is a failed start, which is
+        /// exec, not start it (fasthttp's CommandProducer). Called in the master's thread; it must not block. A ``SystemError`` that it throws is a failed start, which is
         /// tried again; any other error stops the fleet.
         public var spawn: (@Sendable (SpawnRequest) throws -> Int32)?
 
@@ -153,7 +153,8 @@ extension Prefork {
         /// How often a child asks for its parent where the system has no better way. Default 500 ms.
         public var parentPollInterval: Duration = .milliseconds(500)
 
-        /// After each start of a child, first or replacement, in the master's thread (fasthttp's OnChildSpawn). An error
+        /// After each start of a child, first or replacement, in the master's thread (fasthttp's OnChildSpawn). It must not
+        /// block: nobody is supervised meanwhile. An error
         /// stops the fleet and is what `run` throws. A trap in a hook ends the master: Swift cannot recover from it.
         public var onChildSpawn: (@Sendable (_ pid: Int32) throws -> Void)?
         /// Once, after the first start of all children and before any is replaced (fasthttp's OnMasterReady), with the pids

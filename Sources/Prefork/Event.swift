@@ -92,7 +92,8 @@ extension Prefork {
         case notReady(slot: Int, pid: Int32, after: Duration)
         /// A child has ended.
         case exited(ChildExit, Consequence)
-        /// The master was itself stopped or starved for that long; its timers start anew before it judges a child.
+        /// The master was itself stopped, starved, or held up by a hook for that long; its timers start anew before it judges a
+        /// child.
         case suspended(Duration)
         /// The fleet stops: the children drain for at most that long.
         case stopping(StopReason, grace: Duration)
@@ -122,7 +123,7 @@ extension Prefork {
             case .notReady(let slot, let pid, let delay):
                 "child \(pid) (slot \(slot)) not ready after \(delay.inSeconds); stopping it"
             case .exited(let exit, let consequence): "\(exit)\(consequence.suffix)"
-            case .suspended(let duration): "the master was suspended for \(duration.inSeconds); timers start anew"
+            case .suspended(let duration): "the master was held up for \(duration.inSeconds); timers start anew"
             case .stopping(let reason, let grace): "stopping: \(reason); children have \(grace.inSeconds)"
             case .killing(let slot, let pid): "child \(pid) (slot \(slot)) did not leave in time; killing it"
             case .stopped: "stopped"

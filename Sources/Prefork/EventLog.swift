@@ -4,7 +4,8 @@ extension Prefork {
     /// master. From any thread.
     @Sendable public static func logToStandardError(_ event: Event) {
         EventLog.shared.withLock { log in
-            let lines = log.limiter.admit(event.description, always: event.isRare, at: System.now())
+            if case .spawned(_, _, nil) = event { log.limiter.expectChild() }
+            let lines = log.limiter.admit(event.description, always: !event.belongsToLoop, at: System.now())
             for line in lines { EventLog.write(line) }
         }
     }
@@ -28,17 +29,26 @@ enum EventLog {
 struct LineLimiter: Sendable {
     static let burst = 100
     static let perSecond = 4
+    /// The lines of a child's orderly life: a large fleet may tell all of them at once.
+    static let perChild = 4
 
+    private var capacity = Double(burst)
     private var tokens = Double(burst)
     private var last: Instant?
     private(set) var leftOut = 0
+
+    /// A child is started for the first time in its slot.
+    mutating func expectChild() {
+        capacity += Double(Self.perChild)
+        tokens += Double(Self.perChild)
+    }
 
     /// - Parameter always: the line is told, whatever came before.
     /// - Returns: the lines to write: none, the line, or before it how many were left out.
     mutating func admit(_ line: String, always: Bool, at now: Instant) -> [String] {
         if let last {
             let elapsed = Double(max(0, now.nanoseconds - last.nanoseconds)) / 1e9
-            tokens = min(Double(Self.burst), tokens + elapsed * Double(Self.perSecond))
+            tokens = min(capacity, tokens + elapsed * Double(Self.perSecond))
         }
         last = now
         guard always || tokens >= 1 else {
@@ -52,11 +62,12 @@ struct LineLimiter: Sendable {
 }
 
 extension Prefork.Event {
-    /// What comes once in a fleet's life, or was asked for.
-    fileprivate var isRare: Bool {
+    /// What a crash loop repeats; everything else comes once in a fleet's or a child's life, or was asked for.
+    fileprivate var belongsToLoop: Bool {
         switch self {
-        case .mechanisms, .moreChildrenThanProcessors, .listening, .stopping, .stopped, .status: true
-        case .spawnFailed(_, .givingUp), .exited(_, .givingUp): true
+        case .spawned(_, _, .some), .ready, .notReady, .trouble, .suspended: true
+        case .spawnFailed(_, let consequence), .exited(_, let consequence):
+            if case .recovering = consequence { true } else { false }
         default: false
         }
     }

@@ -26,11 +26,11 @@ struct Instant: Comparable, Hashable, Sendable {
 extension Duration {
     /// Whole nanoseconds, at most some 292 years.
     var clampedNanoseconds: Int64 {
+        // First of all: `components` traps on what it cannot hold.
+        if self >= .nanoseconds(Int64.max) { return .max }
+        if self <= .nanoseconds(Int64.min) { return .min }
         let (seconds, attoseconds) = components
-        let (nanoseconds, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        if overflow { return seconds < 0 ? .min : .max }
-        let (sum, more) = nanoseconds.addingReportingOverflow(attoseconds / 1_000_000_000)
-        return more ? (seconds < 0 ? .min : .max) : sum
+        return seconds * 1_000_000_000 + attoseconds / 1_000_000_000
     }
 
     /// As a person reads it: `12.4 s`, `0.1 s`, `0 s`, `0.004 s`.

@@ -11,7 +11,7 @@ struct Listeners {
     /// - Parameter isStopRequested: waits for that long, or for a stop, and says which.
     /// - Returns: false where a stop came first.
     mutating func bind(
-        _ wanted: [Prefork.Address],
+        _ wanted: [Listener.Resolved],
         _ configuration: Prefork.Configuration,
         observe: (Prefork.Event) -> Void,
         isStopRequested: (Duration) -> Bool
@@ -19,9 +19,10 @@ struct Listeners {
         let lowest = ChildSpawner.firstDescriptor + CInt(wanted.count) + 1
         let retry = configuration.bindRetry
         let attempts = retry.attempts(covering: configuration.shutdownGracePeriod)
-        for address in wanted {
+        for target in wanted {
+            let address = target.address
             var attempt = 0
-            while let error = add(address, configuration.backlog, lowest) {
+            while let error = add(target, configuration.backlog, lowest) {
                 guard error.isAddressInUse, attempt < attempts else { throw .cannotListen(address, error) }
                 attempt += 1
                 observe(.bindRetry(address, attempt: attempt, of: attempts, after: retry.interval))
@@ -33,9 +34,9 @@ struct Listeners {
         return true
     }
 
-    private mutating func add(_ address: Prefork.Address, _ backlog: Int, _ lowest: CInt) -> SystemError? {
+    private mutating func add(_ target: Listener.Resolved, _ backlog: Int, _ lowest: CInt) -> SystemError? {
         do throws(SystemError) {
-            open.append(try Listener.open(address, backlog: backlog, atLeast: lowest))
+            open.append(try Listener.open(target, backlog: backlog, atLeast: lowest))
             return nil
         } catch {
             return error
@@ -53,6 +54,6 @@ extension Prefork.Configuration.BindRetry {
     fileprivate func attempts(covering grace: Duration) -> Int {
         if let attempts { return attempts }
         let enough = (grace + .seconds(1)).clampedNanoseconds / max(1, interval.clampedNanoseconds)
-        return Int(min(60, max(5, enough)))
+        return Int(max(5, enough))
     }
 }

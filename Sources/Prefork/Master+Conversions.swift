@@ -4,7 +4,11 @@ extension Supervisor.Rules {
     init(_ configuration: Prefork.Configuration, children: Int) {
         let recovery: Recovery =
             switch configuration.recoverThreshold {
-            case .perChild(let count): .upTo(exits: count * children)
+            case .perChild(let count):
+                {
+                    let (exits, overflow) = count.multipliedReportingOverflow(by: children)
+                    return .upTo(exits: overflow ? .max : exits)
+                }()
             case .exits(let count): .upTo(exits: count)
             case .never: .never
             case .unlimited: .unlimited

@@ -33,6 +33,7 @@ final class Master {
 
     /// Where SIGCHLD tells of exits, and another library takes its handler away from us, this bounds what goes unnoticed.
     private static let sweepInterval: Duration = .seconds(1)
+    private static let endingInterval: Duration = .milliseconds(50)
 
     /// Runs a fleet in this thread until it has stopped.
     /// - Parameter atEnd: called when all children are reaped and the signal handlers are still ours; may not return.
@@ -40,10 +41,10 @@ final class Master {
     static func run(
         _ addresses: [Prefork.Address],
         _ configuration: Prefork.Configuration,
-        control: Control, atEnd: Prefork.AtEnd
+        control: Control,
+        token: RunToken,
+        atEnd: Prefork.AtEnd
     ) throws {
-        try Control.claim()
-        defer { Control.release() }
         // Before anything is opened: what is wrong in the configuration leaves no trace.
         try configuration.check()
         try checkAddresses(addresses)
@@ -51,6 +52,8 @@ final class Master {
         let variable = System.environmentValue(Prefork.Configuration.concurrencyVariable)?.text
         let allowed = ProcessorCount.current().allowed
         let count = try configuration.resolvedChildren(variable: variable, allowed: allowed)
+        // Before TERM is handled, too: a resolver may take its time, and until then TERM's default ends this process.
+        let resolved = try addresses.map(resolve)
         let mechanisms = configuration.mechanisms ?? .probe()
         let master = try ours { () throws(SystemError) in
             try System.openStandardDescriptors()
@@ -60,13 +63,13 @@ final class Master {
             try SignalHandling(handled: handledSignals(configuration, mechanisms))
         }
         let statuses = ChildStatusKeeping()
-        control.begin(wake: signals.wakeDescriptor)
+        control.begin(wake: signals.wakeDescriptor, token)
 
         master.observe(.mechanisms(mechanisms))
         if let allowed = count.exceeds {
             master.observe(.moreChildrenThanProcessors(children: count.count, allowed: allowed))
         }
-        let result = Result { try master.run(addresses, signals) }
+        let result = Result { try master.run(resolved, signals) }
         atEnd(result)
 
         // All children are reaped. First nobody may write to the pipe any more, then it and the handlers go; SIGCHLD's old
@@ -77,7 +80,7 @@ final class Master {
         try result.get()
     }
 
-    private func run(_ wanted: [Prefork.Address], _ signals: borrowing SignalHandling) throws {
+    private func run(_ wanted: [Listener.Resolved], _ signals: borrowing SignalHandling) throws {
         // On the side until it is done: a signal that comes meanwhile looks at ours.
         var bound = Listeners()
         defer { bound.close() }
@@ -94,6 +97,14 @@ final class Master {
         guard !addresses.isEmpty else { throw .invalidConfiguration("addresses", reason: "there is none to listen on") }
         for address in addresses {
             if let fault = address.fault { throw .invalidAddress(address.description, reason: fault) }
+        }
+    }
+
+    private static func resolve(_ address: Prefork.Address) throws(PreforkError) -> Listener.Resolved {
+        do throws(SystemError) {
+            return try Listener.resolve(address)
+        } catch {
+            throw .cannotListen(address, error)
         }
     }
 
@@ -175,8 +186,11 @@ final class Master {
     /// - Returns: false where poll(2) failed and nothing is known.
     private func wait(_ watched: inout Watched) -> Bool {
         var deadline = supervisor.nextDeadline
-        if children.contains(where: { $0.exitNumber == -1 }) {
-            let sweep = System.now() + Self.sweepInterval
+        let unwatched = children.filter { $0.exitNumber == -1 }
+        if !unwatched.isEmpty {
+            // One that has closed its channel is about to end.
+            let isEnding = unwatched.contains { $0.controlNumber == -1 }
+            let sweep = System.now() + (isEnding ? Self.endingInterval : Self.sweepInterval)
             deadline = min(deadline ?? sweep, sweep)
         }
         do {
@@ -192,16 +206,15 @@ final class Master {
 
     /// - Returns: whether some child may have ended.
     private func handleSignals(_ signals: borrowing SignalHandling) -> Bool {
-        var childEnded = false
-        for signal in signals.take() {
-            switch signal {
-            case .child: childEnded = true
-            case .user1: observe(.status(currentStatus()))
-            default: feed(.stop(.signal(signal.number)), System.now())
-            }
+        let (received, arrival) = signals.take()
+        if received.contains(.user1) { observe(.status(currentStatus())) }
+        // Those that came together are one request, as of the moment when they came: what took the time since then (a hook,
+        // an observer) must not make two of one.
+        if let stop = received.first(where: { $0 == .terminate || $0 == .interrupt }) {
+            feed(.stop(.signal(stop.number)), arrival)
         }
         if control.takeStopRequest() { feed(.stop(.request), System.now()) }
-        return childEnded
+        return received.contains(.child)
     }
 
     private func child(_ pid: Int32) -> RunningChild? { children.first { $0.pid == pid } }
@@ -291,6 +304,7 @@ final class Master {
             let handshake = Handshake(
                 slot: slot,
                 generation: generation,
+                earlierRuns: EarlierRuns.outcomes,
                 masterID: System.processID,
                 addresses: listeners.addresses,
                 control: identity

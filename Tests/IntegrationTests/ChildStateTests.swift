@@ -43,7 +43,7 @@
                 let addresses = ["127.0.0.1:0", "[::1]:0"].prefix(listeners)
                 let subject = try Subject(
                     "/bin/sh",
-                    ["sh", "-c", "exec \"$0\" \"$@\" \(leaks)", program, "--children", "2"] + addresses
+                    ["sh", "-c", "exec \"$0\" \"$@\" \(leaks)", program, "--children", "1"] + addresses
                 )
                 let line = try subject.line("listening on")
                 let ports = line.split(separator: ",").compactMap { $0.split(separator: ":").last }.compactMap {
@@ -51,7 +51,7 @@
                 }
                 let expected = (0...(3 + listeners)).map { "\($0)" }.joined(separator: "\n")
                 for round in 0..<3 {
-                    let pids = try subject.waitForReady(2)
+                    let pids = try subject.waitForReady(1)
                     let fds = body(get("/fds", port: ports[0]))
                     try subject.require(fds == expected, "\(expected) in round \(round): \(fds ?? "no answer")")
                     for pid in pids {
@@ -65,7 +65,7 @@
                         }
                     }
                     kill(pids[0], SIGKILL)  // Its replacement is looked at in the next round.
-                    try subject.eventually("the replacement") { subject.readyPIDs.count == 3 + round }
+                    try subject.eventually("the replacement") { subject.readyPIDs.count == 2 + round }
                 }
                 subject.signal(SIGTERM)
                 try subject.require(subject.wait() == 0, "status 0")
@@ -120,7 +120,7 @@
                     ]
                 )
                 try subject.eventually("serving") { subject.told.contains("serving") }
-                let ours = ["ADDRESSES", "CONTROL", "GENERATION", "LISTENERS", "MASTER_PID", "SLOT"].map {
+                let ours = ["ADDRESSES", "CONTROL", "GENERATION", "LISTENERS", "MASTER_PID", "RUNS", "SLOT"].map {
                     "PREFORK_\($0) 1"
                 }
                 let before = subject.told("before")
@@ -147,7 +147,8 @@
             /// Neither a half nor a forged nor a stale handshake makes a master, or a listener of whatever is open there.
             @Test func forgedHandshakes() throws {
                 let complete = [
-                    "PREFORK_SLOT": "0", "PREFORK_GENERATION": "0", "PREFORK_MASTER_PID": "\(getpid())",
+                    "PREFORK_SLOT": "0", "PREFORK_GENERATION": "0", "PREFORK_RUNS": "",
+                    "PREFORK_MASTER_PID": "\(getpid())",
                     "PREFORK_LISTENERS": "1", "PREFORK_ADDRESSES": "127.0.0.1:8080", "PREFORK_CONTROL": "4:1:1",
                 ]
                 // Complete, our own child, but no control channel: forged.

@@ -61,6 +61,8 @@
         return configuration
     }
 
+    private let currentFleet = Protected<Prefork?>(nil)
+
     /// `fail=HOOK:N`: the N-th call of that hook throws, from 1.
     private func hook(_ name: String, _ settings: Settings) -> @Sendable (String) throws -> Void {
         let calls = Counter()
@@ -82,6 +84,11 @@
         configuration.onChildRecover = { try recovered("\($0) \($1)") }
         configuration.observe = { event in
             Prefork.logToStandardError(event)
+            if settings.has("slowObserver"), case .stopping = event {
+                tell("observing")
+                poll(nil, 0, 400)  // Longer than a burst.
+            }
+            if settings.has("stopWhenReady"), case .ready = event { currentFleet.withLock { $0 }?.stop() }
             if case .exited(let exit, let consequence) = event {
                 tell("exited \(exit.pid) \(exit.reason) \(consequence)")
             }
@@ -92,8 +99,9 @@
             (try? Prefork.Address(String(text))) ?? .tcp("not a host", port: 0)
         }
         let fleet = Prefork(addresses, configuration: configuration)
+        currentFleet.withLock { $0 = fleet }
         let isMaster = if case .master = Prefork.role { true } else { false }
-        for _ in 0..<(isMaster ? settings.number("runs") ?? 1 : 1) {
+        for _ in 0..<(settings.number("runs") ?? 1) {
             let before = Leftovers()
             let outcome: Result<Void, any Error>
             if settings.has("async") {
@@ -106,7 +114,9 @@
                     tell("childThrew \(error)")
                     leave((error as? PreforkError)?.exitStatus ?? 1)
                 }
-                leave(0)
+                // A run that its master has behind it does not serve.
+                if hasServed.withLock({ $0 }) { leave(0) }
+                continue
             }
             let after = Leftovers()
             tell(after.isNoMore(than: before) ? "clean" : "left \(before) -> \(after)")
@@ -178,7 +188,10 @@
 
     // MARK: - What children do
 
+    private let hasServed = Protected(false)
+
     private func report(_ child: Prefork.Child) {
+        hasServed.withLock { $0 = true }
         let descriptors = listDirectory("/proc/self/fd").compactMap { CInt($0) }.sorted()
         let open = descriptors.filter { fcntl($0, F_GETFD) != -1 }
         tell("child \(getpid()) slot \(child.slot) generation \(child.generation) master \(child.masterPID)")

@@ -108,12 +108,13 @@
                 try first.require(first.wait() == 0, "status 0")
             }
 
-            @Test func dualStack() throws {
-                let subject = try Subject.hello(["--children", "1"], address: "tcp://localhost:0")
+            @Test func aNameIsResolved() throws {
+                let subject = try Subject.hello(["--children", "1"], address: "localhost:0")
                 _ = try subject.waitForReady(1)
+                try subject.require(subject.errors.contains("listening on 127.0.0.1:"), "IPv4 by default")
+                try subject.require(body(get("/", port: subject.port())) != nil, "it serves")
                 subject.signal(SIGTERM)
                 try subject.require(subject.wait() == 0, "status 0")
-                // An address for all interfaces would be reachable from outside: its sockets are looked at in PreforkTests.
             }
 
             @Test(arguments: [

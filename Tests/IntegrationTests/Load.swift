@@ -6,6 +6,7 @@
         import Glibc
     #endif
     import Synchronization
+    @testable import Prefork
 
     final class Load: Sendable {
         struct Count: CustomStringConvertible {
@@ -21,13 +22,14 @@
         private let refusals = Atomic<Int>(0)
         private let cuts = Atomic<Int>(0)
         private let timeouts = Atomic<Int>(0)
+        private let cutters = Protected<[pid_t]>([])
         private let isOver = Atomic<Bool>(false)
         // Written by the initialiser, read by `stop`, both in the test's thread.
         private nonisolated(unsafe) var threads: [pthread_t] = []
 
-        init(port: Int, path: String = "/", clients: Int) {
+        init(port: Int, clients: Int, asksWho: Bool = false) {
             for _ in 0..<clients {
-                let body = Unmanaged.passRetained(Body { [self] in run(port, path) })
+                let body = Unmanaged.passRetained(Body { [self] in run(port, asksWho) })
                 var thread = pthread_t()
                 pthread_create(
                     &thread,
@@ -47,18 +49,37 @@
             init(_ run: @escaping @Sendable () -> Void) { self.run = run }
         }
 
-        private func run(_ port: Int, _ path: String) {
+        private func run(_ port: Int, _ asksWho: Bool) {
             while !isOver.load(ordering: .relaxed) {
-                let reply = get(path, port: port)
+                let (reply, server) = request(port, asksWho)
                 switch reply {
                 case .answer: answers.wrappingAdd(1, ordering: .relaxed)
                 case .refused: refusals.wrappingAdd(1, ordering: .relaxed)
-                case .cut: cuts.wrappingAdd(1, ordering: .relaxed)
+                case .cut:
+                    cuts.wrappingAdd(1, ordering: .relaxed)
+                    if let server { cutters.withLock { $0.append(server) } }
                 case .timedOut: timeouts.wrappingAdd(1, ordering: .relaxed)
                 }
                 if reply == .refused { poll(nil, 0, 1) }
             }
         }
+
+        /// One request on a connection of its own, and who has it, where that is known.
+        private func request(_ port: Int, _ asksWho: Bool) -> (Reply, pid_t?) {
+            guard let connection = Connection.open(port: port) else { return (.refused, nil) }
+            var server: pid_t?
+            if asksWho {
+                guard connection.send("/pid", keepAlive: true) else { return (.cut, nil) }
+                let reply = connection.receive()
+                guard let text = body(reply), let pid = pid_t(text) else { return (reply, nil) }
+                server = pid
+            }
+            guard connection.send("/") else { return (.cut, server) }
+            return (connection.receive(), server)
+        }
+
+        /// The children whose requests were cut.
+        var cutBy: [pid_t] { cutters.withLock { $0 } }
 
         var answered: Int { answers.load(ordering: .relaxed) }
 

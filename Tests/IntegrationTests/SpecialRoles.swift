@@ -18,6 +18,8 @@
         "environment": { environmentRole($0) },
         "handlers": { _ in handlersRole() },
         "reentrant": { _ in reentrantRole() },
+        "cancellations": { _ in await cancellationsRole() },
+        "twoFleets": { _ in twoFleetsRole() },
     ]
 
     /// A fleet of one whose child shows its signal state; the master runs in whatever thread the test library uses.
@@ -88,6 +90,56 @@
             try fleet.run { _ in }
             tell("returned with \(fleet.status.slots.count) slots")
         } catch { tell("threw \(error)") }
+    }
+
+    private func cancellationsRole() async {
+        let fleet = Prefork(.tcp("127.0.0.1", port: 0), configuration: .init(children: 1))
+        let run: @Sendable () async throws -> Void = {
+            try await fleet.run { child in await child.stopRequested() }
+        }
+        guard case .master = Prefork.role else {
+            for _ in 0..<3 { try? await run() }
+            return
+        }
+        let first = Task { try await run() }
+        while fleet.status.slots.isEmpty { await Task.yield() }
+        fleet.stop()
+        _ = await first.result
+        let second = Task { try await run() }
+        second.cancel()
+        _ = await second.result
+        tell("second ended")
+        let third = Task { try await run() }
+        while fleet.status.slots.isEmpty { await Task.yield() }
+        let refused = Task { try await run() }
+        refused.cancel()
+        if case .failure(let error) = await refused.result { tell("refused \(error)") }
+        tell(fleet.status.slots.isEmpty || fleet.status.isStopping ? "third was stopped" : "third still runs")
+        _ = await third.result
+        tell("third ended")
+    }
+
+    private func twoFleetsRole() {
+        for name in ["A", "B"] {
+            let fleet = Prefork(.tcp("127.0.0.1", port: 0), configuration: .init(children: 2))
+            var served = false
+            do {
+                try fleet.run { child in
+                    served = true
+                    tell("serving \(name)")
+                    answerWithPID(try child.takeListener(), child)
+                }
+            } catch { tell("threw \(error)") }
+            if served {
+                // What the child opens now may have the numbers that it inherited.
+                let files = (0..<4).map { _ in open("/dev/null", O_RDONLY) }
+                do { try fleet.run { _ in tell("served twice") } } catch {
+                    tell("again \(error); files \(files.allSatisfy { fcntl($0, F_GETFD) != -1 } ? "open" : "closed")")
+                }
+                leave(0)
+            }
+            if case .master = Prefork.role { tell("ended \(name)") }
+        }
     }
 
     private let reentered = Protected<Prefork?>(nil)

@@ -147,7 +147,7 @@ private let noMemory = Prefork.SystemError(
             .exited(exit(.unknown), .expected),
             "child 1240 (slot 1) exited: with a status that somebody else has taken after 12.4 s"
         ),
-        (.suspended(.seconds(90)), "the master was suspended for 90 s; timers start anew"),
+        (.suspended(.seconds(90)), "the master was held up for 90 s; timers start anew"),
         (.stopping(.signal(15), grace: .seconds(5)), "stopping: signal 15 (TERM); children have 5 s"),
         (.stopping(.request, grace: .milliseconds(2500)), "stopping: asked to; children have 2.5 s"),
         (.stopping(.failure("a hook failed"), grace: .zero), "stopping: a hook failed; children have 0 s"),

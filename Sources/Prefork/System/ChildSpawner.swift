@@ -25,18 +25,22 @@ enum ChildSpawner {
     /// Starts a child: standard input on /dev/null, output and error as ours, the plan's descriptors from 3 on, no other;
     /// an empty signal mask and default dispositions, whatever this thread's are.
     static func spawn(_ plan: SpawnPlan, closing: Prefork.Mechanisms.DescriptorClosing) throws(SystemError) -> Int32 {
+        for text in [plan.executable] + plan.arguments + plan.environment where text.hasNUL {
+            throw SystemError(call: "posix_spawn", code: EINVAL, context: "\(text.text.debugDescription) with a NUL")
+        }
         let actions = try FileActions()
         let attributes = try SpawnAttributes()
         try attributes.setCleanSignals()
-        try actions.open(0, "/dev/null", O_RDONLY)
+        let number = firstDescriptor + CInt(plan.descriptors.count)
+        // Opened here, not by a file action: posix_spawn(3) would not say what it had not found.
+        let null = try System.move(
+            Descriptor(try System.call("open", "/dev/null") { open("/dev/null", O_RDONLY | O_CLOEXEC) }),
+            atLeast: number)
+        try actions.inherit(null.raw, as: 0)
         try actions.inherit(1, as: 1)
         try actions.inherit(2, as: 2)
-        var number = firstDescriptor
-        for descriptor in plan.descriptors {
-            // The sources lie above all targets, so no copy here can overwrite one that is still to come.
-            try actions.inherit(descriptor, as: number)
-            number += 1
-        }
+        // The sources lie above all targets, so no copy here can overwrite one that is still to come.
+        for (source, target) in zip(plan.descriptors, firstDescriptor...) { try actions.inherit(source, as: target) }
         try actions.closeAll(from: number, closing)
 
         var processID: pid_t = 0
@@ -54,6 +58,7 @@ enum ChildSpawner {
                 }
             }
         }
+        null.close()
         try System.check("posix_spawn", code, plan.executable.text)
         return processID
     }

@@ -27,18 +27,27 @@ final class Listener {
         return number == -1 ? nil : number
     }
 
+    /// An address whose host has been looked up.
+    struct Resolved {
+        let address: Prefork.Address
+        fileprivate let storage: sockaddr_storage
+    }
+
+    /// Looks the host up (getaddrinfo(3)): of a name that takes as long as the resolver likes.
+    static func resolve(_ address: Prefork.Address) throws(SystemError) -> Resolved {
+        guard let host = address.host else { return Resolved(address: address, storage: sockaddr_storage()) }
+        let storage = try resolve(host, address.effectiveNetwork, context: address.description)
+        return Resolved(address: address, storage: storage)
+    }
+
     /// Binds and listens.
     /// - Parameter minimum: the lowest number that the listener may have: out of the way of the child's numbers.
-    static func open(
-        _ address: Prefork.Address,
-        backlog: Int,
-        atLeast minimum: CInt
-    ) throws(SystemError) -> Listener {
-        switch address.endpoint {
+    static func open(_ resolved: Resolved, backlog: Int, atLeast minimum: CInt) throws(SystemError) -> Listener {
+        switch resolved.address.endpoint {
         case .tcp(let host, let port):
-            return try openTCP(address, host, port, CInt(clamping: backlog), minimum)
+            return try openTCP(resolved, host, port, CInt(clamping: backlog), minimum)
         case .unix(let path):
-            return try openUnix(address, path, CInt(clamping: backlog), minimum)
+            return try openUnix(resolved.address, path, CInt(clamping: backlog), minimum)
         }
     }
 
@@ -53,13 +62,14 @@ final class Listener {
     deinit { close() }
 
     private static func openTCP(
-        _ address: Prefork.Address,
+        _ target: Resolved,
         _ host: String,
         _ port: Int,
         _ backlog: CInt,
         _ minimum: CInt
     ) throws(SystemError) -> Listener {
-        var resolved = try resolve(host, address.effectiveNetwork, context: address.description)
+        let address = target.address
+        var resolved = target.storage
         let socket: Descriptor
         do {
             socket = try PlatformListener.makeSocket(family: CInt(resolved.ss_family))

@@ -7,26 +7,31 @@
     import Darwin
 #endif
 
-/// One wake-up descriptor, then two for each child. poll(2) passes over -1.
+/// One wake-up descriptor, then those of each child. Only open ones: poll(2) counts all against RLIMIT_NOFILE.
 struct Watched {
     enum Kind { case exit, control }
 
     var requests: [pollfd]
-    private var pids: [Int32] = []
+    /// Of the requests after the first.
+    private var meanings: [(pid: Int32, kind: Kind)] = []
 
     init(wake: CInt) { requests = [pollfd(fd: wake, events: Int16(POLLIN), revents: 0)] }
 
+    /// - Parameters:
+    ///   - exit: -1 where there is none.
+    ///   - control: -1 where there is none.
     mutating func add(_ pid: Int32, exit: CInt, control: CInt) {
-        pids.append(pid)
-        requests.append(pollfd(fd: exit, events: Int16(POLLIN), revents: 0))
-        requests.append(pollfd(fd: control, events: Int16(POLLIN), revents: 0))
+        for (descriptor, kind) in [(exit, Kind.exit), (control, Kind.control)] where descriptor != -1 {
+            requests.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
+            meanings.append((pid, kind))
+        }
     }
 
     var isWoken: Bool { requests[0].revents != 0 }
 
     /// The children with something to tell there; a hang-up and an error are something.
     func pids(with kind: Kind) -> [Int32] {
-        pids.indices.filter { requests[1 + 2 * $0 + (kind == .exit ? 0 : 1)].revents != 0 }.map { pids[$0] }
+        meanings.indices.filter { meanings[$0].kind == kind && requests[$0 + 1].revents != 0 }.map { meanings[$0].pid }
     }
 }
 

@@ -13,7 +13,8 @@ struct SocketFile {
 
     /// Removes the file while it is still the one that we made: after a restart it may be our successor's.
     func remove() {
-        try? withDirectoryLock(ofFile: path) { () throws(SystemError) in
+        // No patience: this is in the middle of a stop, and whoever holds the lock on a common directory may be anybody.
+        try? withDirectoryLock(ofFile: path, patience: .zero) { () throws(SystemError) in
             let there = try? System.identity(ofPath: path)
             if let there, there.isSocket, there.identity == identity { unlink(path) }
         }
@@ -50,16 +51,17 @@ struct SocketFile {
 
 /// Runs `body` under flock(2) on the directory of a file: held while one master looks for a stale socket, removes it and
 /// listens anew. Advisory: where it cannot be had (no permission to read the directory, a file system without locks,
-/// somebody who holds it for more than a second) the work goes on without it, as every other server does.
+/// somebody who holds it for longer than `patience`) the work goes on without it, as every other server does.
 func withDirectoryLock<Result>(
     ofFile path: String,
+    patience: Duration = .seconds(1),
     _ body: () throws(SystemError) -> Result
 ) throws(SystemError) -> Result {
     let parent = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
     let raw = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard raw >= 0 else { return try body() }
     let directory = Descriptor(raw)
-    let giveUp = System.now() + .seconds(1)
+    let giveUp = System.now() + patience
     while flock(raw, LOCK_EX | LOCK_NB) == -1, System.now() < giveUp { System.pause(milliseconds: 5) }
     let result = try body()
     directory.close()

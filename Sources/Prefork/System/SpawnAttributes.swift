@@ -40,14 +40,6 @@ struct FileActions: ~Copyable {
 
     func withUnsafe<Result>(_ body: (ActionsPointer) -> Result) -> Result { body(raw) }
 
-    func open(_ number: CInt, _ path: String, _ flags: CInt) throws(SystemError) {
-        try System.check(
-            "posix_spawn_file_actions_addopen",
-            posix_spawn_file_actions_addopen(raw, number, path, flags, 0),
-            path
-        )
-    }
-
     #if canImport(Darwin)
         /// Where source and target are the same, adddup2 would leave close-on-exec alone.
         func inherit(_ source: CInt, as target: CInt) throws(SystemError) {
