@@ -42,7 +42,7 @@ enum CgroupQuota {
     static func find(_ read: (String) -> String?) -> Double? {
         guard let memberships = read("/proc/self/cgroup"), let mounts = read("/proc/self/mountinfo") else { return nil }
         var tightest: Double?
-        for mount in mounts.split(separator: "\n").compactMap(Mount.init) {
+        for mount in split(mounts[...], at: "\n").compactMap(Mount.init) {
             guard let path = membership(memberships, in: mount) else { continue }
             for directory in mount.directories(for: path) {
                 let found = mount.isUnified ? unified(directory, read) : legacy(directory, read)
@@ -53,7 +53,7 @@ enum CgroupQuota {
     }
 
     private static func unified(_ directory: String, _ read: (String) -> String?) -> Double? {
-        guard let words = read("\(directory)/cpu.max")?.split(whereSeparator: \.isWhitespace), words.count == 2 else {
+        guard let words = read("\(directory)/cpu.max").map({ split($0[...], at: " \n") }), words.count == 2 else {
             return nil
         }
         return ratio(words[0], words[1])
@@ -65,20 +65,26 @@ enum CgroupQuota {
         return ratio(trimmed(quota), trimmed(period))
     }
 
+    /// By bytes: a mountinfo may be long, and the separators are ASCII.
+    private static func split(_ text: Substring, at separators: String) -> [Substring] {
+        text.utf8.split { separators.utf8.contains($0) }.map { Substring($0) }
+    }
+
     /// nil for "max", -1 and what is no number.
     private static func ratio(_ quota: Substring, _ period: Substring) -> Double? {
         guard let quota = Int64(quota), let period = Int64(period), quota > 0, period > 0 else { return nil }
         return Double(quota) / Double(period)
     }
 
-    private static func trimmed(_ text: String) -> Substring { text.split(whereSeparator: \.isWhitespace).first ?? "" }
+    private static func trimmed(_ text: String) -> Substring { split(text[...], at: " \n").first ?? "" }
 
     /// The path of this process's group in the hierarchy that is mounted there.
     private static func membership(_ memberships: String, in mount: Mount) -> Substring? {
-        for line in memberships.split(separator: "\n") {
-            let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+        for line in split(memberships[...], at: "\n") {
+            let fields = line.utf8.split(separator: UInt8(ascii: ":"), maxSplits: 2, omittingEmptySubsequences: false)
+                .map { Substring($0) }
             guard fields.count == 3 else { continue }
-            let controllers = fields[1].split(separator: ",")
+            let controllers = split(fields[1], at: ",")
             if mount.isUnified ? fields[0] == "0" && controllers.isEmpty : controllers.contains("cpu") {
                 return fields[2]
             }
@@ -93,11 +99,11 @@ enum CgroupQuota {
         let isUnified: Bool
 
         init?(_ line: Substring) {
-            let halves = line.split(separator: " ").split(separator: "-", maxSplits: 1)
+            let halves = CgroupQuota.split(line, at: " ").split(separator: "-", maxSplits: 1)
             guard halves.count == 2, let first = halves.first, let last = halves.last, first.count >= 5, last.count >= 3
             else { return nil }
             let type = last[last.startIndex]
-            let options = last[last.startIndex + 2].split(separator: ",")
+            let options = CgroupQuota.split(last[last.startIndex + 2], at: ",")
             guard type == "cgroup2" || type == "cgroup" && options.contains("cpu") else { return nil }
             isUnified = type == "cgroup2"
             root = Mount.unescaped(first[first.startIndex + 3])
@@ -107,13 +113,13 @@ enum CgroupQuota {
         /// From the group itself up to the mount point. In a container without a cgroup namespace the path is the host's,
         /// and the mount's root is a part of it.
         func directories(for path: Substring) -> [String] {
-            var rest = Substring(path)
+            var rest = path
             if root != "/" {
                 rest = path == root || path.hasPrefix(root + "/") ? path.dropFirst(root.count) : ""
             }
-            var names = rest.split(separator: "/").map(String.init)
+            var names = CgroupQuota.split(rest, at: "/").map { String($0) }
             if names.contains("..") { names = [] }
-            return (0...names.count).reversed().map { ([point] + names.prefix($0)).joined(separator: "/") }
+            return (0...names.count).reversed().map { names.prefix($0).reduce(point) { "\($0)/\($1)" } }
         }
 
         /// mountinfo writes space, tab, newline and backslash as `\040` and so on.
