@@ -54,7 +54,7 @@ extension Prefork {
             } else {
                 var rest = Substring(text)
                 var network: Network?
-                if let separator = text.firstRange(of: "://") {
+                if let separator = Self.schemeSeparator(in: text) {
                     let name = text[..<separator.lowerBound]
                     guard let known = Network(rawValue: String(name)) else {
                         throw .invalidAddress(text, reason: "\(quoted(name)) is none of tcp, tcp4 and tcp6")
@@ -62,21 +62,23 @@ extension Prefork {
                     network = known
                     rest = text[separator.upperBound...]
                 }
-                guard let colon = rest.lastIndex(of: ":") else {
+                guard let colon = rest.utf8.lastIndex(of: UInt8(ascii: ":")) else {
                     throw .invalidAddress(text, reason: "no port; expected HOST:PORT, :PORT or unix:PATH")
                 }
-                let digits = rest[rest.index(after: colon)...]
+                let digits = rest[rest.utf8.index(after: colon)...]
                 // Int would take "+80" and "٣".
                 guard !digits.isEmpty, digits.utf8.allSatisfy({ (48...57).contains($0) }), let port = Int(digits) else {
                     throw .invalidAddress(text, reason: "the port \(quoted(digits)) is not a number")
                 }
                 var host = rest[..<colon]
-                if host.hasPrefix("[") || host.hasSuffix("]") {
-                    guard host.hasPrefix("["), host.hasSuffix("]"), host.contains(":") else {
+                let isOpened = host.utf8.first == UInt8(ascii: "[")
+                let isClosed = host.utf8.last == UInt8(ascii: "]")
+                if isOpened || isClosed {
+                    guard isOpened, isClosed, hasColon(host) else {
                         throw .invalidAddress(text, reason: "brackets belong around an IPv6 address")
                     }
-                    host = host.dropFirst().dropLast()
-                } else if host.contains(":") {
+                    host = Substring(host.utf8.dropFirst().dropLast())
+                } else if hasColon(host) {
                     throw .invalidAddress(text, reason: "an IPv6 address belongs in brackets, as in [::1]:8080")
                 }
                 self = .tcp(String(host), port: port, network: network)
@@ -84,12 +86,22 @@ extension Prefork {
             if let fault { throw .invalidAddress(text, reason: fault) }
         }
 
+        /// The first `://`. Not by `firstRange(of:)`: that is another library's unspecialised code, which each child would
+        /// have to map and bind at its start.
+        private static func schemeSeparator(in text: String) -> Range<String.Index>? {
+            let bytes = text.utf8
+            return bytes.indices.lazy
+                .filter { bytes[$0...].starts(with: "://".utf8) }
+                .map { $0..<bytes.index($0, offsetBy: 3) }
+                .first
+        }
+
         /// The text that ``init(_:)`` reads back.
         public var description: String {
             switch endpoint {
             case .unix(let path): return "unix:\(path)"
             case .tcp(let host, let port):
-                let text = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+                let text = hasColon(host) ? "[\(host)]:\(port)" : "\(host):\(port)"
                 return network.map { "\($0.rawValue)://\(text)" } ?? text
             }
         }
@@ -111,7 +123,7 @@ extension Prefork {
 
         var isUnix: Bool { path != nil }
 
-        var effectiveNetwork: Network { network ?? (host?.contains(":") == true ? .tcp6 : .tcp4) }
+        var effectiveNetwork: Network { network ?? (host.map { hasColon($0) } == true ? .tcp6 : .tcp4) }
 
         /// What no socket could be bound to, whatever the system; nil where it may be.
         var fault: String? {
@@ -124,13 +136,13 @@ extension Prefork {
                 if host.utf8.contains(where: { $0 <= 32 || $0 == 127 }) {
                     return "the host contains a space or a control"
                 }
-                if host.contains("/") || host.contains("[") || host.contains("]") || host.contains("@") {
+                if host.utf8.contains(where: { "/[]@".utf8.contains($0) }) {
                     return "the host \(quoted(host)) contains a character that no host has"
                 }
                 if network == nil, host == "unix" {
                     return "a host called unix needs a network in front, as in tcp4://unix:\(port)"
                 }
-                if network == .tcp4, host.contains(":") { return "the host is an IPv6 address, the network tcp4" }
+                if network == .tcp4, hasColon(host) { return "the host is an IPv6 address, the network tcp4" }
                 if network == .tcp6, isNumericIPv4(host) { return "the host is an IPv4 address, the network tcp6" }
                 return nil
             }
@@ -140,6 +152,9 @@ extension Prefork {
 
 /// For messages: what a user gave, with its ends and control characters visible, on one line.
 func quoted(_ text: some StringProtocol) -> String { String(text).debugDescription }
+
+/// By bytes: the tables that tell characters apart are not needed at a start, and not mapped then.
+private func hasColon(_ host: some StringProtocol) -> Bool { host.utf8.contains(UInt8(ascii: ":")) }
 
 private func isNumericIPv4(_ host: String) -> Bool {
     let parts = host.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
