@@ -19,18 +19,20 @@ extension Prefork {
         /// What the call was about, for example an address or a path; may be empty.
         public let context: String
         /// What the C library says of the code (strerror_r(3), gai_strerror(3)).
-        public let message: String
+        public var message: String { ownMessage ?? System.message(for: code) }
+        /// nil where it is strerror_r(3)'s, which is asked only when somebody wants to know: EAGAIN is an error, too.
+        private let ownMessage: String?
 
         /// An error of the C function `call`.
         public init(call: String, code: CInt, context: String = "") {
-            self.init(call: call, code: code, context: context, message: System.message(for: code))
+            self.init(call: call, code: code, context: context, message: nil)
         }
 
-        init(call: String, code: CInt, context: String, message: String) {
+        init(call: String, code: CInt, context: String, message: String?) {
             self.call = call
             self.code = code
             self.context = context
-            self.message = message
+            ownMessage = message
         }
 
         /// For example `bind 127.0.0.1:80: Permission denied (errno 13)`.
