@@ -34,14 +34,16 @@ struct Options {
                 print(Self.usage)
                 Posix.leave(0)
             }
-            guard argument.hasPrefix("-") else {
+            guard argument.utf8.first == UInt8(ascii: "-") else {
                 addresses.append(Self.address(argument))
                 continue
             }
-            let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            let name = String(parts[0])
+            let equals = UInt8(ascii: "=")
+            let parts = argument.utf8.split(separator: equals, maxSplits: 1, omittingEmptySubsequences: false)
+                .map { String(Substring($0)) }
+            let name = parts[0]
             guard Self.names.contains(name) else { Self.refuse("unknown option \"\(name)\"") }
-            guard let value = parts.count == 2 ? String(parts[1]) : rest.popFirst() else {
+            guard let value = parts.count == 2 ? parts[1] : rest.popFirst() else {
                 Self.refuse("\(name) needs a value")
             }
             apply(name, value)

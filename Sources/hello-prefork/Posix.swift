@@ -14,6 +14,13 @@ enum Posix {
     static var processID: CInt { getpid() }
     static func close(_ descriptor: CInt) { closeDescriptor(descriptor) }
     static func leave(_ status: CInt) -> Never { exit(status) }
+    /// CLOCK_MONOTONIC.
+    static func now() -> Duration {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return .seconds(Int64(time.tv_sec)) + .nanoseconds(Int64(time.tv_nsec))
+    }
+
     static func sleep(milliseconds: Int) { poll(nil, 0, CInt(clamping: milliseconds)) }
 
     static func printError(_ line: String) {

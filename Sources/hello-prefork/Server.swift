@@ -47,7 +47,7 @@ final class Server: Sendable {
 
     private func serve(_ connection: CInt) {
         var input = RequestBuffer()
-        var drainStart: ContinuousClock.Instant?
+        var drainStart: Duration?
         while true {
             while let request = input.next() {
                 let body = routes.answer(request)
@@ -66,9 +66,9 @@ final class Server: Sendable {
                 return
             }
             if child.isStopping {
-                let start = drainStart ?? .now
+                let start = drainStart ?? Posix.now()
                 drainStart = start
-                let left = Self.linger - start.duration(to: .now)
+                let left = Self.linger - (Posix.now() - start)
                 guard left > .zero, Posix.waitForInput([connection], timeout: left) else { return }
             } else {
                 Posix.waitForInput([connection, child.stopDescriptor], timeout: nil)
