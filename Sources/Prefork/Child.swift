@@ -8,7 +8,8 @@ extension Prefork {
             var isStopping = false
             var masterIsGone = false
             var callbacks: [@Sendable () -> Void] = []
-            var waiters: [Int: CheckedContinuation<Void, Never>] = [:]
+            // Not `[:]`, which makes the runtime look through all conformances of all libraries for Int's `Hashable`.
+            var waiters = [Int: CheckedContinuation<Void, Never>]()
             var nextWaiter = 0
             var cancelServe: (@Sendable () -> Void)?
             var isCancelled = false
@@ -55,19 +56,16 @@ extension Prefork {
         /// - Throws: ``PreforkError/listenerTaken(index:)`` the second time, ``PreforkError/noSuchListener(index:count:)``,
         ///   ``PreforkError/masterIsGone(pid:)`` where the drain after the master's death has closed it.
         public func takeListener(at index: Int = 0) throws(PreforkError) -> Int32 {
-            let taken: Result<CInt, PreforkError> = state.withLock { state in
+            try state.withLock { state throws(PreforkError) in
                 guard state.listeners.indices.contains(index) else {
-                    return .failure(.noSuchListener(index: index, count: state.listeners.count))
+                    throw .noSuchListener(index: index, count: state.listeners.count)
                 }
                 guard let listener = state.listeners[index] else {
-                    return .failure(
-                        state.masterIsGone ? .masterIsGone(pid: masterPID) : .listenerTaken(index: index)
-                    )
+                    throw state.masterIsGone ? .masterIsGone(pid: masterPID) : .listenerTaken(index: index)
                 }
                 state.listeners[index] = nil
-                return .success(listener)
+                return listener
             }
-            return try taken.get()
         }
 
         /// Tells the master that this child serves; with ``Configuration/Readiness/explicit`` it must come within

@@ -8,55 +8,34 @@ final class ChildWatch: Sendable {
     private static let selfMargin: Duration = .seconds(1)
     private static let lateStatus: CInt = 75  // EX_TEMPFAIL of sysexits.h
 
-    private enum Start {
-        case pending
-        case armed(wake: CInt)
-        case failed(PreforkError)
-        case ended
-    }
-
     private let child: Prefork.Child
     private let configuration: Prefork.Configuration
-    private let start = Protected(Start.pending)
+    private let signals: SignalHandling
+    private let parent: ParentWatcher
     private let isOver = Atomic<Bool>(false)
 
-    private init(_ child: Prefork.Child, _ configuration: Prefork.Configuration) {
+    private init(_ child: Prefork.Child, _ configuration: Prefork.Configuration) throws(SystemError) {
+        let handled = configuration.childSignals == .handled
         self.child = child
         self.configuration = configuration
+        // Handlers belong to the process, the mask to the thread: that one unblocks the signals for itself.
+        signals = try SignalHandling(
+            handled: handled ? [.terminate] : [], silenced: handled ? [.interrupt] : [], unblocking: false)
+        parent = ParentWatcher(
+            masterID: child.masterPID,
+            mechanism: configuration.mechanisms?.exitNotice ?? Prefork.Mechanisms.probeExitNotice(),
+            interval: configuration.parentPollInterval)
     }
 
-    /// Starts the thread and returns when it watches: no signal and no death after this goes unnoticed.
+    /// Arms the watch and starts the thread, without waiting for it: no signal and no death after this goes unnoticed. A
+    /// signal that all other threads block stays pending until the watch's thread has begun.
     /// - Throws: ``PreforkError/masterIsGone(pid:)`` where it is too late already.
-    static func begin(
-        _ child: Prefork.Child,
-        _ configuration: Prefork.Configuration
-    ) throws(PreforkError) -> Running {
-        let watch = ChildWatch(child, configuration)
-        do {
-            let gate = try Channel.makePair()
-            let armed = gate.second.raw
-            let thread = try Thread { watch.run(armed: armed) }
-            // The gate outlives the thread's one use of it: it is read before the pair ends.
-            var requests = Watched(wake: gate.first.raw)
-            while !requests.isWoken {
-                // It is joined or runs on: giving up here would leave it to a gate that is gone.
-                if (try? System.poll(&requests.requests, until: nil)) == nil { System.pause(milliseconds: 10) }
-            }
-            gate.close()
-            switch watch.start.withLock({ $0 }) {
-            case .armed: return Running(watch: watch, thread: thread)
-            case .failed(let error):
-                thread.join()
-                throw error
-            case .pending, .ended: preconditionFailure("the gate opens after the start, and nobody has ended it")
-            }
-        } catch let error as SystemError {
-            throw .system(error)
-        } catch let error as PreforkError {
-            throw error
-        } catch {
-            preconditionFailure("the two types above are all")
-        }
+    static func begin(_ child: Prefork.Child, _ configuration: Prefork.Configuration) throws(PreforkError) -> Running {
+        let watch = try ours { () throws(SystemError) in try ChildWatch(child, configuration) }
+        // After the watch is armed: a master that died before is seen here, one that dies later by the watch.
+        if watch.parent.masterIsGone { throw .masterIsGone(pid: child.masterPID) }
+        let thread = try ours { () throws(SystemError) in try Thread { watch.run() } }
+        return Running(watch: watch, thread: thread)
     }
 
     /// The running thread, to be ended by the one who began it.
@@ -64,56 +43,26 @@ final class ChildWatch: Sendable {
         fileprivate let watch: ChildWatch
         fileprivate let thread: Thread
 
-        /// Ends the thread and puts the signal handlers back.
+        /// Ends the thread; the signal handlers are put back with the end of the watch.
         consuming func end() {
-            // The flag first, then the byte: the thread looks at the flag after each wake-up. Under the lock that the thread
-            // takes before it closes the number: woken by something else it may be that far already.
+            // The flag first, then the byte: the thread looks at the flag after each wake-up. The number is the watch's, which
+            // is ours until after the join: nobody can close it before.
             watch.isOver.store(true, ordering: .sequentiallyConsistent)
-            watch.start.withLock { start in
-                if case .armed(let wake) = start { Channel.send(0, to: wake) }
-            }
+            Channel.send(0, to: watch.signals.wakeDescriptor)
             thread.join()
         }
     }
 
     // MARK: The thread
 
-    private func run(armed: CInt) {
-        let handled = configuration.childSignals == .handled
-        let signals: SignalHandling
-        do {
-            signals = try SignalHandling(handled: handled ? [.terminate] : [], silenced: handled ? [.interrupt] : [])
-        } catch {
-            start.withLock { $0 = .failed(.system(error)) }
-            Channel.send(0, to: armed)
-            return
-        }
-        let mechanism = (configuration.mechanisms ?? .probe()).exitNotice
-        let parent = ParentWatcher(
-            masterID: child.masterPID,
-            mechanism: mechanism,
-            interval: configuration.parentPollInterval
-        )
-        // After the watch is armed: a master that died before is seen here, one that dies later by the watch.
-        let isOrphan = parent.masterIsGone
-        let state: Start =
-            isOrphan ? .failed(.masterIsGone(pid: child.masterPID)) : .armed(wake: signals.wakeDescriptor)
-        start.withLock { $0 = state }
-        Channel.send(0, to: armed)
-        if !isOrphan {
-            watch(signals, parent)
-            start.withLock { $0 = .ended }
-        }
-        signals.restore()
-    }
-
-    private func watch(_ signals: borrowing SignalHandling, _ parent: borrowing ParentWatcher) {
+    private func run() {
+        signals.unblock()
         var masterLives = true
         var cancelAt: Instant?
         var leaveAt: Instant?
         while !isOver.load(ordering: .sequentiallyConsistent) {
             var watched = Watched(wake: signals.descriptor.raw)
-            var deadline = [cancelAt, leaveAt].compactMap { $0 }.min()
+            var deadline = cancelAt.map { min($0, leaveAt ?? $0) } ?? leaveAt
             if masterLives {
                 let control = configuration.watchesControlChannel ? child.controlDescriptor : -1
                 watched.add(child.masterPID, exit: parent.descriptor, control: control)
@@ -130,7 +79,7 @@ final class ChildWatch: Sendable {
                 leaveAt = now + grace + Self.selfMargin
                 drain()
             }
-            if masterLives, isGone(parent, watched) {
+            if masterLives, isGone(watched) {
                 masterLives = false
                 if case .drain = configuration.onMasterDeath {
                     cancelAt = cancelAt ?? cancelTime(now)
@@ -154,7 +103,7 @@ final class ChildWatch: Sendable {
 
     /// The watch on the process tells at once or by polling; the hang-up of the control channel is the second sign, for a
     /// system that has neither.
-    private func isGone(_ parent: borrowing ParentWatcher, _ watched: Watched) -> Bool {
+    private func isGone(_ watched: Watched) -> Bool {
         if !watched.pids(with: .exit).isEmpty || parent.masterIsGone { return true }
         guard !watched.pids(with: .control).isEmpty else { return false }
         return Channel.receive(from: child.controlDescriptor) == .hungUp

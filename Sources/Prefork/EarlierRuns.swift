@@ -8,8 +8,8 @@ enum EarlierRuns {
 
     /// What a run is in a child.
     enum Turn {
-        /// It belongs to the master's past.
-        case over(Result<Void, PreforkError>)
+        /// It belongs to the master's past, where it threw or returned.
+        case over(PreforkError?)
         case serve
     }
 
@@ -37,6 +37,6 @@ enum EarlierRuns {
         let outcomes = Array(handshake.earlierRuns)
         if index == outcomes.count { return .serve }
         guard index < outcomes.count else { throw .childHasServed }
-        return .over(outcomes[index] == returned ? .success(()) : .failure(.earlierRunFailed))
+        return .over(outcomes[index] == returned ? nil : .earlierRunFailed)
     }
 }

@@ -115,7 +115,7 @@ extension Prefork {
             case .bindRetry(let address, let attempt, let count, let delay):
                 "\(address) is in use; trying again in \(delay.inSeconds) (\(attempt) of \(count))"
             case .listening(let addresses):
-                "listening on \(addresses.map(\.description).joined(separator: ", "))"
+                "listening on \(addresses.map(\.description).concatenated(separator: ", "))"
             case .spawned(let slot, let pid, let old):
                 "child \(pid) (slot \(slot)) started" + (old.map { " in place of \($0)" } ?? "")
             case .spawnFailed(let exit, let consequence): "\(exit)\(consequence.suffix)"
@@ -174,7 +174,7 @@ extension Prefork {
 
         /// A table of several lines, one a slot.
         public var description: String {
-            let listening = addresses.map(\.description).joined(separator: ", ")
+            let listening = addresses.map(\.description).concatenated(separator: ", ")
             let head = "status: master \(masterPID) on \(listening)\(isStopping ? ", stopping" : "")"
             return ([head, "  slot  state     pid       since     spawns  last exit"] + slots.map(\.row))
                 .joined(separator: "\n")

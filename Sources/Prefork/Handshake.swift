@@ -35,16 +35,26 @@ struct Handshake: Equatable, Sendable {
 
     // MARK: Master to child
 
+    struct Variable {
+        let name: String
+        let value: String
+
+        init(_ name: String, _ value: String) {
+            self.name = name
+            self.value = value
+        }
+    }
+
     /// The variables, one each.
-    var variables: [(name: String, value: String)] {
+    var variables: [Variable] {
         [
-            (Self.slotName, "\(slot)"),
-            (Self.generationName, "\(generation)"),
-            (Self.runsName, earlierRuns),
-            (Self.masterName, "\(masterID)"),
-            (Self.listenersName, "\(addresses.count)"),
-            (Self.addressesName, addresses.map { Self.escaped($0.description) }.joined(separator: " ")),
-            (Self.controlName, "\(controlDescriptor):\(control.device):\(control.inode)"),
+            Variable(Self.slotName, "\(slot)"),
+            Variable(Self.generationName, "\(generation)"),
+            Variable(Self.runsName, earlierRuns),
+            Variable(Self.masterName, "\(masterID)"),
+            Variable(Self.listenersName, "\(addresses.count)"),
+            Variable(Self.addressesName, addresses.map { Self.escaped($0.description) }.concatenated(separator: " ")),
+            Variable(Self.controlName, "\(controlDescriptor):\(control.device):\(control.inode)"),
         ]
     }
 
@@ -52,9 +62,10 @@ struct Handshake: Equatable, Sendable {
     /// alone, `extra` in place of variables of the same names, then this handshake.
     func environment(inherited: [CString], extra: [String: String]) -> [CString] {
         let replaced = Self.names + Self.foreignNames + extra.keys
-        let names = Set(replaced.map { Array($0.utf8) })
-        let kept = inherited.filter { !names.contains(Array($0.variableName)) }
-        let added = extra.sorted { $0.key < $1.key }.map { CString("\($0.key)=\($0.value)") }
+        let kept = inherited.filter { entry in
+            !replaced.contains { $0.utf8.elementsEqual(entry.variableName) }
+        }
+        let added = extra.keys.sorted().map { CString("\($0)=\(extra[$0] ?? "")") }
         return kept + added + variables.map { CString("\($0.name)=\($0.value)") }
     }
 
@@ -69,9 +80,8 @@ struct Handshake: Equatable, Sendable {
 
     /// - Parameter value: the value of a variable; nil where it is not set.
     static func decode(_ value: (String) -> String?) -> Decoded {
-        let values = names.map { (name: $0, value: value($0)) }
-        if values.allSatisfy({ $0.value == nil }) { return .absent }
-        if let missing = values.first(where: { $0.value == nil }) { return .broken("\(missing.name) is missing") }
+        if names.allSatisfy({ value($0) == nil }) { return .absent }
+        if let missing = names.first(where: { value($0) == nil }) { return .broken("\(missing) is missing") }
         func number<Number: FixedWidthInteger>(_ name: String, _ range: ClosedRange<Number>) -> Number? {
             value(name).flatMap { plainNumber($0) }.flatMap { range.contains($0) ? $0 : nil }
         }
@@ -99,7 +109,9 @@ struct Handshake: Equatable, Sendable {
             let inode: UInt64 = plainNumber(control[2])
         else { return .broken("\(controlName) is no descriptor") }
         let handshake = Handshake(
-            slot: slot, generation: generation, earlierRuns: runs, masterID: master,
+            slot: slot,
+            generation: generation, earlierRuns: runs,
+            masterID: master,
             addresses: addresses,
             control: FileIdentity(device: device, inode: inode)
         )
@@ -116,10 +128,13 @@ struct Handshake: Equatable, Sendable {
 
     /// A path may contain the separator: everything but visible ASCII, and `%`, is percent-encoded.
     private static func escaped(_ text: String) -> String {
-        text.utf8.map { byte in
-            if byte > 32, byte < 127, byte != UInt8(ascii: "%") { return String(UnicodeScalar(byte)) }
-            return (byte < 16 ? "%0" : "%") + String(byte, radix: 16)
-        }.joined()
+        text.utf8.reduce(into: "") { escaped, byte in
+            if byte > 32, byte < 127, byte != UInt8(ascii: "%") {
+                escaped.unicodeScalars.append(UnicodeScalar(byte))
+            } else {
+                escaped += (byte < 16 ? "%0" : "%") + String(byte, radix: 16)
+            }
+        }
     }
 
     private static func unescaped(_ text: Substring) -> String? {
@@ -137,6 +152,8 @@ struct Handshake: Equatable, Sendable {
                 return nil
             }
         }
-        return String(validating: bytes, as: UTF8.self)
+        // What is no UTF-8 would be repaired. `String(validating:as:)` is generic at run time, which costs more.
+        let text = String(decoding: bytes, as: UTF8.self)
+        return text.utf8.elementsEqual(bytes) ? text : nil
     }
 }

@@ -49,7 +49,7 @@ final class Master {
         try configuration.check()
         try checkAddresses(addresses)
         try configuration.tlsIdentity?.check()
-        let variable = System.environmentValue(Prefork.Configuration.concurrencyVariable)?.text
+        let variable = System.environmentValue(Prefork.Configuration.concurrencyVariable)
         let allowed = ProcessorCount.current().allowed
         let count = try configuration.resolvedChildren(variable: variable, allowed: allowed)
         // Before TERM is handled, too: a resolver may take its time, and until then TERM's default ends this process.

@@ -9,8 +9,11 @@ extension Prefork {
     func run(atEnd: @escaping AtEnd, serve: @escaping @Sendable (Child) async throws -> Void) async throws {
         try Control.claim()
         defer { Control.release() }
-        guard let handshake = try Self.inheritance?.get() else { return try await runMaster(atEnd) }
-        if case .over(let outcome) = try EarlierRuns.next(handshake) { return try outcome.get() }
+        guard let handshake = try Self.handshake() else { return try await runMaster(atEnd) }
+        if case .over(let error) = try EarlierRuns.next(handshake) {
+            if let error { throw error }
+            return
+        }
         let child = try Self.makeChild(handshake, configuration)
         defer { child.end() }
         let watch = try ChildWatch.begin(child, configuration)

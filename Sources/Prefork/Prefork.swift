@@ -40,13 +40,16 @@ public struct Prefork: Sendable {
     func run(atEnd: AtEnd, serve: (Child) throws -> Void) throws {
         try Control.claim()
         defer { Control.release() }
-        guard let handshake = try Self.inheritance?.get() else {
+        guard let handshake = try Self.handshake() else {
             try EarlierRuns.recording {
                 try Master.run(addresses, configuration, control: control, token: RunToken(), atEnd: atEnd)
             }
             return
         }
-        if case .over(let outcome) = try EarlierRuns.next(handshake) { return try outcome.get() }
+        if case .over(let error) = try EarlierRuns.next(handshake) {
+            if let error { throw error }
+            return
+        }
         let child = try Self.makeChild(handshake, configuration)
         defer { child.end() }
         let watch = try ChildWatch.begin(child, configuration)

@@ -15,45 +15,61 @@ extension Prefork {
     /// the first read looks.
     public static var role: Role {
         switch inheritance {
-        case .none: .master
-        case .some(.success(let handshake)): .child(slot: handshake.slot)
-        case .some(.failure(let error)): .invalid(error)
+        case .nothing: .master
+        case .handshake(let handshake): .child(slot: handshake.slot)
+        case .invalid(let error): .invalid(error)
         }
     }
 
-    /// What the master has told this process; nil in a master.
-    static let inheritance: Result<Handshake, PreforkError>? = {
-        let decoded = Handshake.decode { System.environmentValue($0)?.text }
+    /// What a master has told this process. Not a `Result`: to handle one of these types, the runtime looks through all
+    /// conformances of all libraries for that of the error.
+    enum Inheritance {
+        case nothing
+        case handshake(Handshake)
+        case invalid(PreforkError)
+    }
+
+    /// nil in a master.
+    static func handshake() throws(PreforkError) -> Handshake? {
+        switch inheritance {
+        case .nothing: nil
+        case .handshake(let handshake): handshake
+        case .invalid(let error): throw error
+        }
+    }
+
+    static let inheritance: Inheritance = {
+        let decoded = Handshake.decode { System.environmentValue($0) }
         for name in Handshake.names { System.removeEnvironmentValue(name) }
         switch decoded {
-        case .absent: return nil
-        case .broken(let reason): return .failure(.invalidHandshake(reason: reason))
+        case .absent: return .nothing
+        case .broken(let reason): return .invalid(.invalidHandshake(reason: reason))
         case .complete(let handshake): return accept(handshake)
         }
     }()
 
     /// Nothing is touched unless the control descriptor is the announced one: the numbers may be anybody's.
-    private static func accept(_ handshake: Handshake) -> Result<Handshake, PreforkError> {
+    private static func accept(_ handshake: Handshake) -> Inheritance {
         let control = handshake.controlDescriptor
         guard System.identity(of: control) == handshake.control else {
-            return .failure(.invalidHandshake(reason: "descriptor \(control) is not the control channel"))
+            return .invalid(.invalidHandshake(reason: "descriptor \(control) is not the control channel"))
         }
         guard System.parentProcessID == handshake.masterID else {
-            return .failure(.masterIsGone(pid: handshake.masterID))
+            return .invalid(.masterIsGone(pid: handshake.masterID))
         }
         for (descriptor, address) in zip(handshake.listeners, handshake.addresses) {
             if let fault = Listener.fault(of: descriptor, unix: address.isUnix) {
-                return .failure(.invalidHandshake(reason: fault))
+                return .invalid(.invalidHandshake(reason: fault))
             }
         }
         do {
             for descriptor in handshake.listeners { try System.setCloseOnExec(descriptor) }
             try System.setCloseOnExec(control)
         } catch {
-            return .failure(.system(error))
+            return .invalid(.system(error))
         }
         if let name = ProcessArguments.own.first { ProgramFile.restoreCommandName(name) }
-        return .success(handshake)
+        return .handshake(handshake)
     }
 }
 

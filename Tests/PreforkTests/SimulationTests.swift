@@ -73,12 +73,12 @@ struct SimulationTests {
     }
 
     private static func base() throws -> UInt64 {
-        if System.environmentValue("PREFORK_SEED_BASE")?.text == "random" { return .random(in: 1...(.max >> 1)) }
+        if System.environmentValue("PREFORK_SEED_BASE") == "random" { return .random(in: 1...(.max >> 1)) }
         return try number("PREFORK_SEED_BASE") ?? 1
     }
 
     private static func number(_ variable: String) throws -> UInt64? {
-        guard let text = System.environmentValue(variable)?.text else { return nil }
+        guard let text = System.environmentValue(variable) else { return nil }
         let number: UInt64 = try #require(UInt64(text), "\(variable)=\(text) is no number")
         return number
     }

@@ -56,10 +56,10 @@ extension Prefork.Mechanisms {
     }
 
     #if canImport(Darwin)
-        private static func probeExitNotice() -> ExitNotice { .kqueue }
+        static func probeExitNotice() -> ExitNotice { .kqueue }
         private static func probeDescriptorClosing() -> DescriptorClosing { .cloexecDefault }
     #else
-        private static func probeExitNotice() -> ExitNotice {
+        static func probeExitNotice() -> ExitNotice {
             do {
                 let descriptor = Descriptor(try HiddenSymbols.pidfdOpen(System.processID))
                 try HiddenSymbols.pidfdSendSignal(descriptor.raw, Signal(number: 0))

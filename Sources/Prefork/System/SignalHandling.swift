@@ -17,15 +17,23 @@ struct SignalHandling: ~Copyable {
     /// Readable when a signal has come, or `wake` was called.
     let descriptor: Descriptor
     private let writeEnd: Descriptor
-    private let installed: [(signal: CInt, previous: sigaction)]
-    private let unblocked: sigset_t?
+    private let installed: [Replaced]
+    private let signals: sigset_t
+    private let previousMask: sigset_t?
+
+    // Not a tuple: the runtime would have to build the metadata of an array of tuples.
+    private struct Replaced {
+        let signal: CInt
+        var previous: sigaction
+    }
 
     /// Installs the handlers and unblocks the signals in the calling thread: libdispatch's threads and some shells' children
     /// block them, and a signal needs one thread that does not.
     /// - Parameters:
     ///   - handled: recorded, to be taken by `take`. SIGCHLD's handler calls the one that was there before, too.
     ///   - silenced: an empty handler, never SIG_IGN, which would survive exec into what this process starts.
-    init(handled: [Signal], silenced: [Signal] = []) throws(SystemError) {
+    ///   - unblocking: false where another thread is to `unblock` them.
+    init(handled: [Signal], silenced: [Signal] = [], unblocking: Bool = true) throws(SystemError) {
         let state = SignalState.shared()
         let ends = try Channel.makePair().split()
         descriptor = Descriptor(ends.first)
@@ -35,7 +43,7 @@ struct SignalHandling: ~Copyable {
         // The descriptor first, then the handlers: a handler never finds an old number.
         state.pointee.wake.store(ends.second, ordering: .sequentiallyConsistent)
 
-        var previousActions: [(signal: CInt, previous: sigaction)] = []
+        var replaced: [Replaced] = []
         var mask = sigset_t()
         sigemptyset(&mask)
         for signal in handled + silenced {
@@ -47,11 +55,18 @@ struct SignalHandling: ~Copyable {
             }
             var action = sigaction.calling(silenced.contains(signal) ? ignoringHandler : recordingHandler)
             sigaction(signal.number, &action, nil)
-            previousActions.append((signal.number, previous))
+            replaced.append(Replaced(signal: signal.number, previous: previous))
         }
-        installed = previousActions
+        installed = replaced
+        signals = mask
         var before = sigset_t()
-        unblocked = pthread_sigmask(SIG_UNBLOCK, &mask, &before) == 0 ? before : nil
+        previousMask = unblocking && pthread_sigmask(SIG_UNBLOCK, &mask, &before) == 0 ? before : nil
+    }
+
+    /// Unblocks the signals in the calling thread, for as long as it lives.
+    func unblock() {
+        var mask = signals
+        pthread_sigmask(SIG_UNBLOCK, &mask, nil)
     }
 
     /// Takes the signals that have come since the last call, each once, by number.
@@ -70,19 +85,18 @@ struct SignalHandling: ~Copyable {
     var wakeDescriptor: CInt { writeEnd.raw }
 
     /// Puts back what was there before, where ours is still the one installed. To be called in the thread that made this
-    /// value: the signal mask is a thread's.
+    /// value where that has unblocked the signals: the mask is a thread's.
     consuming func restore() {}
 
     deinit {
-        for (signal, previous) in installed {
+        for var replaced in installed {
             var current = sigaction()
-            sigaction(signal, nil, &current)
+            sigaction(replaced.signal, nil, &current)
             if current.handlerAddress == recordingAddress || current.handlerAddress == ignoringAddress {
-                var previous = previous
-                sigaction(signal, &previous, nil)
+                sigaction(replaced.signal, &replaced.previous, nil)
             }
         }
-        if var mask = unblocked { pthread_sigmask(SIG_SETMASK, &mask, nil) }
+        if var mask = previousMask { pthread_sigmask(SIG_SETMASK, &mask, nil) }
         let state = SignalState.shared()
         state.pointee.wake.store(-1, ordering: .sequentiallyConsistent)
         // A handler that runs in another thread may have loaded the number already. It has counted itself in before it did,

@@ -191,8 +191,9 @@ enum System {
         return entries
     }
 
-    static func environmentValue(_ name: String) -> CString? {
-        getenv(name).map { CString(copying: $0) }
+    /// Repaired where the bytes are no UTF-8.
+    static func environmentValue(_ name: String) -> String? {
+        getenv(name).map { String(cString: $0) }
     }
 
     static func removeEnvironmentValue(_ name: String) {
