@@ -8,6 +8,9 @@ extension Prefork {
             var isStopping = false
             var masterIsGone = false
             var callbacks: [@Sendable () -> Void] = []
+            /// From the start of the drain until the last callback has returned.
+            var areCallbacksRunning = false
+            var afterCallbacks: [@Sendable () -> Void] = []
             // Not `[:]`, which makes the runtime look through all conformances of all libraries for Int's `Hashable`.
             var waiters = [Int: CheckedContinuation<Void, Never>]()
             var nextWaiter = 0
@@ -109,7 +112,8 @@ extension Prefork {
         }
 
         /// Calls `body` once when the drain begins, in a thread of Prefork's, after those that were given before; at once, in
-        /// the calling thread, where it has begun already.
+        /// the calling thread, where it has begun already. The process does not leave before it has returned, within the grace
+        /// period.
         public func onStop(_ body: @escaping @Sendable () -> Void) {
             let isOver = state.withLock { state in
                 if !state.isStopping { state.callbacks.append(body) }
@@ -126,6 +130,7 @@ extension Prefork {
             let (callbacks, waiters) = state.withLock { state in
                 defer {
                     state.isStopping = true
+                    state.areCallbacksRunning = state.areCallbacksRunning || !state.callbacks.isEmpty
                     state.callbacks = []
                     state.waiters = [:]
                 }
@@ -134,6 +139,27 @@ extension Prefork {
             }
             for waiter in waiters { waiter.resume() }
             return callbacks
+        }
+
+        /// The last callback has returned.
+        func callbacksEnded() {
+            let waiting = state.withLock { state in
+                defer {
+                    state.areCallbacksRunning = false
+                    state.afterCallbacks = []
+                }
+                return state.afterCallbacks
+            }
+            for body in waiting { body() }
+        }
+
+        /// Calls `body` once no callback is running: now, or in the thread of the last one.
+        func whenCallbacksHaveEnded(_ body: @escaping @Sendable () -> Void) {
+            let isNow = state.withLock { state in
+                if state.areCallbacksRunning { state.afterCallbacks.append(body) }
+                return !state.areCallbacksRunning
+            }
+            if isNow { body() }
         }
 
         /// The listeners that nobody has taken: an orphan must not keep a new master from the address.

@@ -117,7 +117,10 @@ final class ChildWatch: Sendable {
     private func drain() {
         let callbacks = child.beginDrain()
         if callbacks.isEmpty { return }
-        inOwnThread { for callback in callbacks { callback() } }
+        inOwnThread { [child] in
+            for callback in callbacks { callback() }
+            child.callbacksEnded()
+        }
     }
 
     private func leaveOrphaned() {

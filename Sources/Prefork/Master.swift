@@ -13,24 +13,6 @@ final class Master {
     /// What a hook threw first: `run` throws it as it is.
     private var hookError: (any Error)?
 
-    /// A started child that is not reaped yet, and the descriptors that it is watched by.
-    private final class RunningChild {
-        let pid: Int32
-        /// nil where exits come by SIGCHLD.
-        let exit: Descriptor?
-        /// nil once the child has closed its end.
-        var control: Descriptor?
-
-        init(_ pid: Int32, exit: consuming Descriptor?, control: consuming Descriptor) {
-            self.pid = pid
-            self.exit = exit
-            self.control = consume control
-        }
-
-        var exitNumber: CInt { Descriptor.number(of: exit) }
-        var controlNumber: CInt { Descriptor.number(of: control) }
-    }
-
     /// Where SIGCHLD tells of exits, and another library takes its handler away from us, this bounds what goes unnoticed.
     private static let sweepInterval: Duration = .seconds(1)
     private static let endingInterval: Duration = .milliseconds(50)

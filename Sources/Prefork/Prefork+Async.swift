@@ -10,14 +10,8 @@ extension Prefork {
         try Control.claim()
         defer { Control.release() }
         guard let handshake = try Self.handshake() else { return try await runMaster(atEnd) }
-        if case .over(let error) = try EarlierRuns.next(handshake) {
-            if let error { throw error }
-            return
-        }
-        let child = try Self.makeChild(handshake, configuration)
-        defer { child.end() }
-        let watch = try ChildWatch.begin(child, configuration)
-        if configuration.readiness == .implicit { child.ready() }
+        guard let serving = try Serving.begin(handshake, configuration) else { return }
+        let child = serving.child
         let task = Task { try await serve(child) }
         child.setCancel { task.cancel() }
         var result = await withTaskCancellationHandler {
@@ -27,8 +21,9 @@ extension Prefork {
         }
         // What the drain asked for is no failure of the child's.
         if case .failure(is CancellationError) = result, child.isCancelled { result = .success(()) }
+        await serving.waitForCallbacks()
         atEnd(result)
-        watch.end()
+        serving.end()
         try result.get()
     }
 

@@ -46,17 +46,11 @@ public struct Prefork: Sendable {
             }
             return
         }
-        if case .over(let error) = try EarlierRuns.next(handshake) {
-            if let error { throw error }
-            return
-        }
-        let child = try Self.makeChild(handshake, configuration)
-        defer { child.end() }
-        let watch = try ChildWatch.begin(child, configuration)
-        if configuration.readiness == .implicit { child.ready() }
-        let result = Result { try serve(child) }
+        guard let serving = try Serving.begin(handshake, configuration) else { return }
+        let result = Result { try serve(serving.child) }
+        serving.waitForCallbacks()
         atEnd(result)
-        watch.end()
+        serving.end()
         try result.get()
     }
 
@@ -66,10 +60,6 @@ public struct Prefork: Sendable {
 
     /// What the fleet looks like now; without slots before it runs and after its end. From any thread.
     public var status: Status { control.status }
-
-    static func makeChild(_ handshake: Handshake, _ configuration: Configuration) throws(PreforkError) -> Child {
-        try ours { () throws(SystemError) in try Child(handshake, tlsIdentity: configuration.tlsIdentity) }
-    }
 
     // MARK: For programs
 

@@ -233,7 +233,10 @@
             waitForStop(child)
         case "callbacks":
             child.onStop { tell("onStop 1") }
-            child.onStop { tell("onStop 2") }
+            child.onStop {
+                poll(nil, 0, 50)  // `serve` has returned by then.
+                tell("onStop 2")
+            }
             waitForStop(child)
             tell("stopping \(child.isStopping)")
             child.onStop { tell("onStop late") }

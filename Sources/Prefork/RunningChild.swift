@@ -1,0 +1,17 @@
+/// A started child that is not reaped yet, and the descriptors that it is watched by.
+final class RunningChild {
+    let pid: Int32
+    /// nil where exits come by SIGCHLD.
+    let exit: Descriptor?
+    /// nil once the child has closed its end.
+    var control: Descriptor?
+
+    init(_ pid: Int32, exit: consuming Descriptor?, control: consuming Descriptor) {
+        self.pid = pid
+        self.exit = exit
+        self.control = consume control
+    }
+
+    var exitNumber: CInt { Descriptor.number(of: exit) }
+    var controlNumber: CInt { Descriptor.number(of: control) }
+}

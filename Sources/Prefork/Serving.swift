@@ -1,0 +1,60 @@
+/// A child from the start of its watch to the return of `serve`.
+struct Serving: ~Copyable {
+    let child: Prefork.Child
+    private let watch: ChildWatch.Running
+
+    private init(_ child: Prefork.Child, _ watch: consuming ChildWatch.Running) {
+        self.child = child
+        self.watch = watch
+    }
+
+    /// Watches, and says that the child is ready where that is implied.
+    /// - Returns: nil where this run is one that the master has behind it, and that has returned there.
+    static func begin(
+        _ handshake: Handshake, _ configuration: Prefork.Configuration
+    ) throws(PreforkError) -> Serving? {
+        if case .over(let error) = try EarlierRuns.next(handshake) {
+            if let error { throw error }
+            return nil
+        }
+        let child = try ours { () throws(SystemError) in
+            try Prefork.Child(handshake, tlsIdentity: configuration.tlsIdentity)
+        }
+        do throws(PreforkError) {
+            let watch = try ChildWatch.begin(child, configuration)
+            if configuration.readiness == .implicit { child.ready() }
+            return Serving(child, watch)
+        } catch {
+            child.end()
+            throw error
+        }
+    }
+
+    /// Waits until what `onStop` was given has returned. The watch goes on: it ends the process where that takes too long.
+    func waitForCallbacks() {
+        // Without two free descriptors there is no way to wait, and no reason to stay.
+        guard let gate = try? Channel.makePair() else { return }
+        let wake = gate.second.raw
+        child.whenCallbacksHaveEnded { Channel.send(0, to: wake) }
+        var watched = Watched(wake: gate.first.raw)
+        while !watched.isWoken {
+            if (try? System.poll(&watched.requests, until: nil)) == nil { System.pause(milliseconds: 10) }
+        }
+        gate.close()
+    }
+
+    /// The same without holding a thread of the pool.
+    func waitForCallbacks() async {
+        let child = child
+        await withCheckedContinuation { continuation in
+            child.whenCallbacksHaveEnded { continuation.resume() }
+        }
+    }
+
+    /// The watch first: it looks at what the child closes.
+    consuming func end() {
+        let child = child
+        watch.end()
+        child.end()
+    }
+}
