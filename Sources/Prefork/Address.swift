@@ -1,7 +1,7 @@
 extension Prefork {
     /// Where a fleet listens: a TCP host and port, or the path of a Unix-domain socket.
     ///
-    /// As text: `127.0.0.1:8080`, `:8080` (all interfaces), `[::1]:8080`, `localhost:8080`, `unix:/run/app.sock`; with a
+    /// As text: `127.0.0.1:8080`, `:8080` (all interfaces, IPv4), `[::1]:8080`, `localhost:8080`, `unix:/run/app.sock`; with a
     /// network in front where it is not the one that the host implies: `tcp://:8080`, `tcp6://localhost:8080`. What
     /// ``description`` prints is read back as an equal address.
     public struct Address: Sendable, Hashable, CustomStringConvertible {

@@ -97,7 +97,7 @@ extension Prefork {
         case suspended(Duration)
         /// The fleet stops: the children drain for at most that long.
         case stopping(StopReason, grace: Duration)
-        /// A child that did not leave in time is killed.
+        /// A child that has not left in time, or when a second signal came, is killed.
         case killing(slot: Int, pid: Int32)
         /// The last child is gone.
         case stopped
@@ -125,7 +125,7 @@ extension Prefork {
             case .exited(let exit, let consequence): "\(exit)\(consequence.suffix)"
             case .suspended(let duration): "the master was held up for \(duration.inSeconds); timers start anew"
             case .stopping(let reason, let grace): "stopping: \(reason); children have \(grace.inSeconds)"
-            case .killing(let slot, let pid): "child \(pid) (slot \(slot)) did not leave in time; killing it"
+            case .killing(let slot, let pid): "child \(pid) (slot \(slot)) has not left; killing it"
             case .stopped: "stopped"
             case .status(let status): "\(status)"
             case .trouble(let error): "\(error)"

@@ -67,6 +67,7 @@ public struct Prefork: Sendable {
     ///
     /// Exit statuses: 0 after an orderly stop; ``PreforkError/exitStatus``; 70 for an error that a hook threw; 1 in a child
     /// whose `serve` threw.
+    @_disfavoredOverload
     public static func main(
         _ addresses: Address...,
         configuration: Configuration = Configuration(),
@@ -76,6 +77,7 @@ public struct Prefork: Sendable {
     }
 
     /// The same for an array of addresses.
+    @_disfavoredOverload
     public static func main(
         _ addresses: [Address],
         configuration: Configuration = Configuration(),

@@ -12,11 +12,16 @@ extension Prefork {
             self.slot = slot
         }
 
-        /// A path; PATH is not searched.
+        /// A path; PATH is not searched. By default `/proc/self/exe` on Linux, the very build that the master runs: in a wrapper
+        /// that would be the wrapper, so pass it ``programPath``.
         public var executable: String {
             get { plan.executable.text }
             set { plan.executable = CString(newValue) }
         }
+
+        /// Where this program's file was when it was started (readlink(2) of /proc/self/exe); ``executable`` where the system
+        /// does not say.
+        public var programPath: String { ProgramFile.resolvedPath() ?? executable }
 
         /// The whole argv, from the program's name on.
         public var arguments: [String] {

@@ -165,7 +165,7 @@
             // A wrapper that replaces itself by the child.
             { request in
                 var request = request
-                let program = request.executable == "/proc/self/exe" ? executablePath() : request.executable
+                let program = request.programPath
                 request.arguments =
                     ["sh", "-c", "WRAPPED=yes exec \"$0\" \"$@\"", program] + request.arguments.dropFirst()
                 request.executable = "/bin/sh"

@@ -290,8 +290,11 @@
                     guard let connection = Connection.open(path: path), connection.send("/") else { return false }
                     return body(connection.receive()) == "Hello world!"
                 }
-                let children = subject.descendants.map(\.pid)
-                try subject.require(children.count == 2, "two children: \(children)")
+                var children: [pid_t] = []
+                try subject.eventually("two children") {
+                    children = subject.descendants.map(\.pid)
+                    return children.count == 2
+                }
                 kill(children[0], SIGKILL)
                 try subject.eventually("a replacement") {
                     let now = subject.descendants.map(\.pid)

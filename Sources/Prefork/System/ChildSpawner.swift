@@ -99,6 +99,8 @@ enum ProgramFile {
             return buffer.withUnsafeBufferPointer { $0.baseAddress.map { CString(copying: $0) } ?? CString("") }
         }
 
+        static func resolvedPath() -> String? { (try? path())?.text }
+
         static func restoreCommandName(_ name: CString) {}
     #else
         /// /proc/self/exe: the very file that this process runs, also after somebody has put another in its place. Where
@@ -110,6 +112,13 @@ enum ProgramFile {
                 throw SystemError(call: "access", code: ENOENT, context: link)
             }
             return path
+        }
+
+        /// The path of the file behind /proc/self/exe; nil where there is no /proc.
+        static func resolvedPath() -> String? {
+            var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+            let count = readlink("/proc/self/exe", &buffer, buffer.count)
+            return count > 0 ? String(decoding: buffer.prefix(count), as: UTF8.self) : nil
         }
 
         /// A child that was executed as /proc/self/exe is called "exe" in ps and top; this gives it the name that the

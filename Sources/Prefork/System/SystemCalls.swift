@@ -37,7 +37,7 @@ extension Prefork {
 
         /// For example `bind 127.0.0.1:80: Permission denied (errno 13)`.
         public var description: String {
-            "\(call)\(context.isEmpty ? "" : " \(context)"): \(message) (errno \(code))"
+            "\(call)\(context.isEmpty ? "" : " \(context)"): \(message) (\(ownMessage == nil ? "errno" : "code") \(code))"
         }
     }
 }
