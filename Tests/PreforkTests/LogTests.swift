@@ -126,7 +126,7 @@ private let noMemory = Prefork.SystemError(
         (.spawned(slot: 1, pid: 1250, replaces: 1240), "child 1250 (slot 1) started in place of 1240"),
         (
             .spawnFailed(exit(.notSpawned(noMemory), pid: 0, after: .zero), .recovering(after: .milliseconds(200))),
-            "slot 1 could not be started: posix_spawn /bin/app: Cannot allocate memory (errno 12); recovering in 0.2 s"
+            "slot 1 could not be started: posix_spawn /bin/app: Cannot allocate memory (code 12); recovering in 0.2 s"
         ),
         (.ready(slot: 1, pid: 1240, after: .milliseconds(31)), "child 1240 (slot 1) ready after 0.031 s"),
         (.notReady(slot: 1, pid: 1240, after: .seconds(60)), "child 1240 (slot 1) not ready after 60 s; stopping it"),
@@ -153,7 +153,7 @@ private let noMemory = Prefork.SystemError(
         (.stopping(.failure("a hook failed"), grace: .zero), "stopping: a hook failed; children have 0 s"),
         (.killing(slot: 1, pid: 1240), "child 1240 (slot 1) has not left; killing it"),
         (.stopped, "stopped"),
-        (.trouble(noMemory), "posix_spawn /bin/app: Cannot allocate memory (errno 12)"),
+        (.trouble(noMemory), "posix_spawn /bin/app: Cannot allocate memory (code 12)"),
     ])
     func line(event: Prefork.Event, text: String) {
         #expect(event.description == text)
@@ -185,7 +185,7 @@ private let noMemory = Prefork.SystemError(
               1     waiting   in 0.4 s  0 s       3       status 3 after 12.4 s
               2     starting  1250      0.005 s   1       -
               3     stopping  1234567890 2 s       1       -
-              4     empty     -         0 s       0       posix_spawn /bin/app: Cannot allocate memory (errno 12) after 12.4 s
+              4     empty     -         0 s       0       posix_spawn /bin/app: Cannot allocate memory (code 12) after 12.4 s
             """
         #expect(status.description == expected)
         #expect(Prefork.Event.status(status).description == expected)
@@ -309,7 +309,7 @@ private struct HookFailure: Error, CustomStringConvertible {
             ),
             (.listenerTaken(index: 0), 70, "listener 0 has been taken before"),
             (.noSuchListener(index: 2, count: 1), 70, "there is no listener 2; there are 1"),
-            (.system(noMemory), 70, "posix_spawn /bin/app: Cannot allocate memory (errno 12)"),
+            (.system(noMemory), 70, "posix_spawn /bin/app: Cannot allocate memory (code 12)"),
         ] as [(PreforkError, Int32, String)]
     )
     func statusAndLine(error: PreforkError, status: Int32, line: String) {
@@ -322,7 +322,7 @@ private struct HookFailure: Error, CustomStringConvertible {
         #expect(Prefork.SystemError(call: "fork", code: 11).description.hasSuffix(" (errno 11)"))
         #expect(Prefork.SystemError(call: "fork", code: 11).description.hasPrefix("fork: "))
         let own = Prefork.SystemError(call: "getaddrinfo", code: -2, context: "x:1", message: "unknown name")
-        #expect(own.description == "getaddrinfo x:1: unknown name (errno -2)")
+        #expect(own.description == "getaddrinfo x:1: unknown name (code -2)")
         #expect(!Prefork.SystemError(call: "x", code: 99_999).message.isEmpty)
     }
 
