@@ -194,18 +194,18 @@ extension Prefork {
         /// Nothing of ours stays open. The master sees the hang-up and waits for the exit.
         func end() {
             let waiters = state.withLock { state in
-                defer { state.waiters = [:] }
+                defer {
+                    state.isOver = true
+                    state.waiters = [:]
+                    state.control = nil
+                    state.cancelServe = nil
+                    for listener in state.listeners { if let listener { Descriptor(listener).close() } }
+                    state.listeners = []
+                }
                 return Array(state.waiters.values)
             }
             // They belong to tasks that outlive `serve`; nobody else would wake them.
             for waiter in waiters { waiter.resume() }
-            state.withLock { state in
-                state.isOver = true
-                state.control = nil
-                state.cancelServe = nil
-                for listener in state.listeners { if let listener { Descriptor(listener).close() } }
-                state.listeners = []
-            }
         }
 
         var controlDescriptor: CInt {

@@ -22,60 +22,62 @@ final class Control: Sendable {
     /// One running master in a process: signal handlers belong to the process, and so does the answer to "who am I".
     private static let claimed = Atomic<Bool>(false)
 
-    /// Takes the process; a stop that was asked for before holds.
+    /// Takes the process for one run of this value, master or child. From here on a stop holds, however long the run takes to
+    /// begin.
+    /// - Throws: ``PreforkError/alreadyRunning``.
+    func claim() throws(PreforkError) {
+        let (isFree, _) = Self.claimed.compareExchange(
+            expected: false, desired: true, ordering: .sequentiallyConsistent)
+        guard isFree else { throw .alreadyRunning }
+        state.withLock { state in
+            if case .ended = state.phase { state.phase = .fresh }
+        }
+    }
+
+    func release() {
+        end()
+        Self.claimed.store(false, ordering: .sequentiallyConsistent)
+    }
+
     /// - Parameter wake: to send a byte to (`Channel.send`), valid until `end`.
     func begin(wake: CInt, _ token: RunToken) {
         state.withLock { state in
-            if case .ended = state.phase { state.stopRequested = false }
-            if token.isCancelled.load(ordering: .sequentiallyConsistent) { state.stopRequested = true }
             state.token = token
             state.phase = .running(wake: wake)
-            state.isStopping = false
+            if token.isCancelled.load(ordering: .sequentiallyConsistent) { request(&state) }
+            if state.stopRequested { Channel.send(0, to: wake) }
         }
     }
 
+    /// Once more is harmless.
     func end() {
         state.withLock { state in
+            state = State()
             state.phase = .ended
-            state.token = nil
-            state.slots = []
-            state.addresses = []
-            state.isStopping = false
         }
     }
-
-    /// - Throws: ``PreforkError/alreadyRunning``.
-    static func claim() throws(PreforkError) {
-        guard claimed.compareExchange(expected: false, desired: true, ordering: .sequentiallyConsistent).exchanged
-        else {
-            throw .alreadyRunning
-        }
-    }
-
-    static func release() { claimed.store(false, ordering: .sequentiallyConsistent) }
 
     /// The lock is held while the byte is sent, and `end` takes it before the descriptor is closed: the byte cannot go
     /// into a number that is somebody else's by then.
-    func stop() {
-        state.withLock { state in
-            switch state.phase {
-            case .fresh: state.stopRequested = true
-            case .running(let wake):
-                state.stopRequested = true
-                Channel.send(0, to: wake)
-            case .ended: break
-            }
+    private func request(_ state: inout State) {
+        switch state.phase {
+        case .fresh: state.stopRequested = true
+        case .running(let wake):
+            state.stopRequested = true
+            Channel.send(0, to: wake)
+        case .ended: break
         }
     }
+
+    func stop() { state.withLock { request(&$0) } }
 
     /// Stops the run of that token, now or when it begins; never another's.
     func cancel(_ token: RunToken) {
         // Under the lock that `begin` takes: it sees the flag, or we see that it has begun.
-        let isRunning = state.withLock { state in
+        state.withLock { state in
             token.isCancelled.store(true, ordering: .sequentiallyConsistent)
-            return state.token === token
+            if state.token === token { request(&state) }
         }
-        if isRunning { stop() }
     }
 
     func takeStopRequest() -> Bool {

@@ -4,6 +4,7 @@ extension Prefork {
     /// master. From any thread.
     @Sendable public static func logToStandardError(_ event: Event) {
         EventLog.shared.withLock { log in
+            if case .mechanisms = event { log.limiter = LineLimiter() }  // A run begins.
             if case .spawned(_, _, nil) = event { log.limiter.expectChild() }
             let lines = log.limiter.admit(event.description, always: !event.belongsToLoop, at: System.now())
             for line in lines { EventLog.write(line) }

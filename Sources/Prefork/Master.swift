@@ -34,16 +34,18 @@ final class Master {
         let variable = System.environmentValue(Prefork.Configuration.concurrencyVariable)
         let allowed = ProcessorCount.current().allowed
         let count = try configuration.resolvedChildren(variable: variable, allowed: allowed)
-        // Before TERM is handled, too: a resolver may take its time, and until then TERM's default ends this process.
-        let resolved = try addresses.map(resolve)
         let mechanisms = configuration.mechanisms ?? .probe()
         let master = try ours { () throws(SystemError) in
             try System.openStandardDescriptors()
             return try Master(configuration, count.count, mechanisms, control)
         }
+        // A resolver may take its time. Before TERM is handled its default ends this process meanwhile; but process 1 has no
+        // defaults, so there the handlers come first, and the stop after the answer.
+        let early = System.processID == 1 ? nil : try addresses.map(resolve)
         let signals = try ours { () throws(SystemError) in
             try SignalHandling(handled: handledSignals(configuration, mechanisms))
         }
+        let resolved = try early ?? addresses.map(resolve)
         let statuses = ChildStatusKeeping()
         control.begin(wake: signals.wakeDescriptor, token)
 
@@ -147,13 +149,14 @@ final class Master {
     /// Waits for that long, or for a stop.
     private func isStopRequested(within delay: Duration, _ signals: borrowing SignalHandling) -> Bool {
         let deadline = System.now() + delay
-        while System.now() < deadline {
-            var watched = Watched(wake: signals.descriptor.raw)
-            if (try? System.poll(&watched.requests, until: deadline)) == nil { System.pause(milliseconds: 10) }
+        while true {
+            // First of all: what was asked for before may have left no byte that wakes us.
             _ = handleSignals(signals)
             if supervisor.isStopping { return true }
+            if System.now() >= deadline { return false }
+            var watched = Watched(wake: signals.descriptor.raw)
+            if (try? System.poll(&watched.requests, until: deadline)) == nil { System.pause(milliseconds: 10) }
         }
-        return false
     }
 
     /// While the slots are filled for the first time nothing is judged: `onMasterReady` comes before any recovery.
@@ -193,7 +196,7 @@ final class Master {
         // Those that came together are one request, as of the moment when they came: what took the time since then (a hook,
         // an observer) must not make two of one.
         if let stop = received.first(where: { $0 == .terminate || $0 == .interrupt }) {
-            feed(.stop(.signal(stop.number)), arrival)
+            feed(.stop(.signal(stop.number)), System.now(), arrived: arrival)
         }
         if control.takeStopRequest() { feed(.stop(.request), System.now()) }
         return received.contains(.child)
@@ -229,8 +232,8 @@ final class Master {
 
     // MARK: Actions
 
-    private func feed(_ input: Supervisor.Input, _ now: Instant) {
-        for action in supervisor.handle(input, at: now) { perform(action) }
+    private func feed(_ input: Supervisor.Input, _ now: Instant, arrived: Instant? = nil) {
+        for action in supervisor.handle(input, at: now, arrived: arrived) { perform(action) }
     }
 
     private func perform(_ action: Supervisor.Action) {
@@ -286,7 +289,7 @@ final class Master {
             let handshake = Handshake(
                 slot: slot,
                 generation: generation,
-                earlierRuns: EarlierRuns.outcomes,
+                earlierRuns: repeatsThisProgram ? EarlierRuns.outcomes : "",
                 masterID: System.processID,
                 addresses: listeners.addresses,
                 control: identity
@@ -318,6 +321,9 @@ final class Master {
             return .spawnRefused(slot: slot, .spawnClosureFailed(slot: slot, error))
         }
     }
+
+    /// Another program, or other arguments, need not come by the runs that are behind us.
+    private var repeatsThisProgram: Bool { configuration.executable == nil && configuration.arguments == nil }
 
     private func start(_ request: Prefork.SpawnRequest) throws -> Int32 {
         guard let spawn = configuration.spawn else { return try request.start() }

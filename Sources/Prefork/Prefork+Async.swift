@@ -3,14 +3,15 @@ extension Prefork {
     /// cooperative pool; hooks and observer run there, and it has ended when this returns. A cancelled task begins an
     /// orderly stop.
     public func run(serve: @escaping @Sendable (Child) async throws -> Void) async throws {
-        try await run(atEnd: { _ in }, serve: serve)
+        try await run(isLast: false, atEnd: { _ in }, serve: serve)
     }
 
-    func run(atEnd: @escaping AtEnd, serve: @escaping @Sendable (Child) async throws -> Void) async throws {
-        try Control.claim()
-        defer { Control.release() }
+    func run(isLast: Bool, atEnd: @escaping AtEnd, serve: @escaping @Sendable (Child) async throws -> Void) async throws
+    {
+        try control.claim()
+        defer { control.release() }
         guard let handshake = try Self.handshake() else { return try await runMaster(atEnd) }
-        guard let serving = try Serving.begin(handshake, configuration) else { return }
+        guard let serving = try Serving.begin(handshake, configuration, isLast: isLast) else { return }
         let child = serving.child
         let task = Task { try await serve(child) }
         child.setCancel { task.cancel() }
@@ -30,19 +31,21 @@ extension Prefork {
     private func runMaster(_ atEnd: @escaping AtEnd) async throws {
         let outcome = Protected<Result<Void, any Error>>(.success(()))
         let token = RunToken()
-        try await withTaskCancellationHandler {
-            try await withThread {
-                let result = Result {
-                    try EarlierRuns.recording {
+        do {
+            try await withTaskCancellationHandler {
+                try await withThread {
+                    let result = Result {
                         try Master.run(addresses, configuration, control: control, token: token, atEnd: atEnd)
                     }
+                    outcome.withLock { $0 = result }
                 }
-                outcome.withLock { $0 = result }
+            } onCancel: {
+                control.cancel(token)
             }
-        } onCancel: {
-            control.cancel(token)
+        } catch {
+            outcome.withLock { $0 = .failure(error) }
         }
-        try outcome.withLock { $0 }.get()
+        try EarlierRuns.recording { try outcome.withLock { $0 }.get() }
     }
 
     /// Runs `body` in a thread of its own and waits for the thread's end without holding one of the pool.
@@ -77,7 +80,8 @@ extension Prefork {
         serve: @escaping @Sendable (Child) async throws -> Void
     ) async -> Never {
         do {
-            try await Prefork(addresses, configuration: configuration).run(atEnd: { leave($0) }, serve: serve)
+            try await Prefork(addresses, configuration: configuration).run(
+                isLast: true, atEnd: { leave($0) }, serve: serve)
             leave(.success(()))
         } catch {
             leave(.failure(error))

@@ -25,28 +25,30 @@ public struct Prefork: Sendable {
     /// child: calls `serve` and returns when it returns. Code after this call runs in both; ``role`` tells which it is.
     ///
     /// Whether it returns or throws, in the master nothing is left: no child, no zombie, no thread, no descriptor, no signal
-    /// handler of Prefork's; it may be called again, also with another fleet: in its children the runs before it end as they
-    /// did in the master. It never calls exit(3).
+    /// handler of Prefork's; it may be called again, also with another fleet. A child of a later run executes the same program
+    /// from its beginning: there the calls before its own return where they have returned in the master, and throw
+    /// ``PreforkError/earlierRunFailed`` where they have thrown, so they must not stand behind a look at ``role``. After its
+    /// own run a child is to leave; a further call throws ``PreforkError/childHasServed``. It never calls exit(3).
     /// - Throws: ``PreforkError`` where nothing could be started or the fleet gave up; what a hook threw; in a child what
     ///   `serve` threw.
     @_disfavoredOverload  // In an async function a closure that awaits nothing fits both forms.
     public func run(serve: (Child) throws -> Void) throws {
-        try run(atEnd: { _ in }, serve: serve)
+        try run(isLast: false, atEnd: { _ in }, serve: serve)
     }
 
     /// What happens when all is done but signals are still handled.
     typealias AtEnd = @Sendable (Result<Void, any Error>) -> Void
 
-    func run(atEnd: AtEnd, serve: (Child) throws -> Void) throws {
-        try Control.claim()
-        defer { Control.release() }
+    func run(isLast: Bool, atEnd: AtEnd, serve: (Child) throws -> Void) throws {
+        try control.claim()
+        defer { control.release() }
         guard let handshake = try Self.handshake() else {
             try EarlierRuns.recording {
                 try Master.run(addresses, configuration, control: control, token: RunToken(), atEnd: atEnd)
             }
             return
         }
-        guard let serving = try Serving.begin(handshake, configuration) else { return }
+        guard let serving = try Serving.begin(handshake, configuration, isLast: isLast) else { return }
         let result = Result { try serve(serving.child) }
         serving.waitForCallbacks()
         atEnd(result)
@@ -84,7 +86,7 @@ public struct Prefork: Sendable {
         serve: (Child) throws -> Void
     ) -> Never {
         let fleet = Prefork(addresses, configuration: configuration)
-        leave(Result { try fleet.run(atEnd: { leave($0) }, serve: serve) })
+        leave(Result { try fleet.run(isLast: true, atEnd: { leave($0) }, serve: serve) })
     }
 
     /// Called while signals are still handled: a second SIGTERM, to the group or from an impatient supervisor, must not turn

@@ -9,11 +9,12 @@ struct Serving: ~Copyable {
     }
 
     /// Watches, and says that the child is ready where that is implied.
+    /// - Parameter isLast: the call does not return in a master (`main`), so no run is behind it.
     /// - Returns: nil where this run is one that the master has behind it, and that has returned there.
     static func begin(
-        _ handshake: Handshake, _ configuration: Prefork.Configuration
+        _ handshake: Handshake, _ configuration: Prefork.Configuration, isLast: Bool
     ) throws(PreforkError) -> Serving? {
-        if case .over(let error) = try EarlierRuns.next(handshake) {
+        if !isLast, case .over(let error) = try EarlierRuns.next(handshake) {
             if let error { throw error }
             return nil
         }

@@ -41,7 +41,9 @@ struct Supervisor {
     }
 
     /// One input, and what it leads to. At most one `.spawn` at a time: a stop may come before the next.
-    mutating func handle(_ input: Input, at now: Instant) -> [Action] {
+    /// - Parameter arrived: when a stop signal came, where that was earlier: it tells whether two are one burst, and nothing
+    ///   else. The children's time begins when they are told.
+    mutating func handle(_ input: Input, at now: Instant, arrived: Instant? = nil) -> [Action] {
         var actions: [Action] = []
         noticeSuspension(now, &actions)
         switch input {
@@ -52,7 +54,7 @@ struct Supervisor {
             stop(.failure("\(error)"), error, now, &actions)
         case .ready(let pid): ready(pid, now, &actions)
         case .exited(let pid, let status): exited(pid, status, now, &actions)
-        case .stop(let reason): stopAgain(reason, now, &actions)
+        case .stop(let reason): stopAgain(reason, arrived ?? now, now, &actions)
         case .fail(let text): stop(.failure(text), nil, now, &actions)
         case .timer: timer(now, &actions)
         }
@@ -184,15 +186,20 @@ struct Supervisor {
     // MARK: Stopping
 
     /// A request to stop; while stopping, a second signal kills at once, unless it belongs to the first one's burst.
-    private mutating func stopAgain(_ reason: Prefork.StopReason, _ now: Instant, _ actions: inout [Action]) {
+    private mutating func stopAgain(
+        _ reason: Prefork.StopReason,
+        _ arrived: Instant,
+        _ now: Instant,
+        _ actions: inout [Action]
+    ) {
         if !isStopping { stop(reason, nil, now, &actions) }
         guard case .signal = reason else { return }
         // The first signal is a request, also where the stop has begun without one.
         guard let first = firstStopSignal else {
-            firstStopSignal = now
+            firstStopSignal = arrived
             return
         }
-        if now - first >= Self.burst { for index in slots.indices { kill(index, &actions) } }
+        if arrived - first >= Self.burst { for index in slots.indices { kill(index, &actions) } }
     }
 
     private mutating func stop(

@@ -9,6 +9,15 @@
 
     extension Integration {
         @Suite struct Drain {
+            /// `main` does not return, so no run is behind it, whatever the master has run before.
+            @Test func mainAfterARunOfTheMaster() throws {
+                let subject = try Subject.role("mainAfterRun")
+                try subject.eventually("two children serve") { subject.told("serving").count == 2 }
+                try subject.require(subject.told("first") == ["ended"], "the master's own run: \(subject.told)")
+                subject.signal(SIGTERM)
+                try subject.require(subject.wait() == 0, "status 0")
+            }
+
             @Test func asyncStopBySignal() throws {
                 let subject = try Subject.role("fleet", "async;children=2")
                 _ = try subject.waitForReady(2)

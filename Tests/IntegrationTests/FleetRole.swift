@@ -80,7 +80,10 @@
         let ready = hook("onMasterReady", settings)
         let recovered = hook("onChildRecover", settings)
         configuration.onChildSpawn = { try spawned("\($0)") }
-        configuration.onMasterReady = { try ready($0.map { "\($0)" }.joined(separator: " ")) }
+        configuration.onMasterReady = { pids in
+            try ready(pids.map { "\($0)" }.joined(separator: " "))
+            if settings.has("slowReady") { poll(nil, 0, 1300) }  // Longer than the test's grace period.
+        }
         configuration.onChildRecover = { try recovered("\($0) \($1)") }
         configuration.observe = { event in
             Prefork.logToStandardError(event)

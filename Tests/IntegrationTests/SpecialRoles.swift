@@ -20,6 +20,7 @@
         "reentrant": { _ in reentrantRole() },
         "cancellations": { _ in await cancellationsRole() },
         "twoFleets": { _ in twoFleetsRole() },
+        "mainAfterRun": { mainAfterRunRole($0) },
     ]
 
     /// A fleet of one whose child shows its signal state; the master runs in whatever thread the test library uses.
@@ -139,6 +140,20 @@
                 leave(0)
             }
             if case .master = Prefork.role { tell("ended \(name)") }
+        }
+    }
+
+    /// A master's work first, with a fleet of its own, then the program's fleet, whose children do not come by the first.
+    private func mainAfterRunRole(_ settings: Settings) {
+        if case .master = Prefork.role {
+            let first = Prefork(.tcp("127.0.0.1", port: 0), configuration: .init(children: 1))
+            first.stop()
+            try? first.run { _ in }
+            tell("first ended")
+        }
+        Prefork.main(.tcp("127.0.0.1", port: 0), configuration: .init(children: 2)) { child in
+            tell("serving main")
+            answerWithPID(try child.takeListener(), child)
         }
     }
 

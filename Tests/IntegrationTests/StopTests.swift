@@ -186,6 +186,16 @@
                 try subject.require(subject.wait() == 0, "status 0")
             }
 
+            /// What takes the master's time when TERM comes is not taken from the children's.
+            @Test func graceBeginsWhenTheChildrenAreTold() throws {
+                let subject = try Subject.role("fleet", "children=2;grace=1000;slowReady")
+                try subject.eventually("the hook") { subject.told("onMasterReady").count == 1 }
+                subject.signal(SIGTERM)
+                try subject.waitForTold("returned")
+                try subject.require(!subject.errors.contains("killing it"), "they had their time")
+                try subject.wait()
+            }
+
             @Test func stopBeforeRun() throws {
                 let subject = try Subject.role("stopBeforeRun")
                 try subject.waitForTold("returned with 0 slots")

@@ -30,9 +30,11 @@ struct Bench {
     }
 
     @discardableResult
-    mutating func feed(_ input: Supervisor.Input, after delay: Duration = .zero) -> [Supervisor.Action] {
+    mutating func feed(
+        _ input: Supervisor.Input, after delay: Duration = .zero, arrivedAgo: Duration? = nil
+    ) -> [Supervisor.Action] {
         now = now + delay
-        return supervisor.handle(input, at: now)
+        return supervisor.handle(input, at: now, arrived: arrivedAgo.map { now - $0 })
     }
 
     /// Waits for the next deadline, and beyond it.

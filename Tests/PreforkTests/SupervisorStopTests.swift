@@ -26,6 +26,21 @@ extension SupervisorTests {
             #expect(bench.supervisor.failure == nil)
         }
 
+        @Test("The grace period begins when the children are told, however long the signal has waited to be read")
+        func graceOfALateRequest() {
+            var bench = Bench.ready { $0.grace = .seconds(5) }
+            bench.feed(.stop(.signal(15)), after: .seconds(8), arrivedAgo: .seconds(6))
+            #expect(bench.untilDeadline == .seconds(5))
+        }
+
+        @Test("Signals are one burst by the moments of their arrival, not of their reading")
+        func burstByArrival() {
+            var bench = Bench.ready()
+            bench.feed(.stop(.signal(15)), arrivedAgo: .seconds(1))
+            #expect(bench.feed(.stop(.signal(2)), after: .seconds(1), arrivedAgo: .milliseconds(1901)).isEmpty)
+            #expect(bench.feed(.stop(.signal(2)), after: .seconds(1), arrivedAgo: .milliseconds(2900)).count == 4)
+        }
+
         @Test("Who is left after the grace gets KILL, once")
         func grace() {
             var bench = Bench.ready { $0.grace = .seconds(5) }

@@ -26,7 +26,7 @@ struct Descriptor: ~Copyable {
     /// Closes now; says so where the end of a scope would do it unseen.
     consuming func close() {}
 
-    /// The number, or -1, which poll(2) passes over, where there is none.
+    /// The number, or -1 where there is none.
     static func number(of descriptor: borrowing Descriptor?) -> CInt {
         switch descriptor {
         case .some(let descriptor): descriptor.raw

@@ -75,12 +75,13 @@ extension System {
     }
 
     #if os(Linux) || os(Android)
-        /// nil where the kernel has no such flag for that file: it came to pipes with Linux 6.4, and terminals have none.
+        /// nil where the kernel has no such flag for that file (it came to pipes with Linux 6.4, terminals have none), or denies
+        /// the call: nothing is written then.
         private static func writeOnceWithoutWaiting(_ bytes: UnsafeRawBufferPointer, to descriptor: CInt) -> Int? {
             do throws(SystemError) {
                 return try HiddenSymbols.writeWithoutWaiting(bytes, to: descriptor)
             } catch {
-                return [EOPNOTSUPP, ENOSYS, EINVAL, ESPIPE].contains(error.code) ? nil : -1
+                return [EAGAIN, EWOULDBLOCK, EPIPE].contains(error.code) ? -1 : nil
             }
         }
     #else

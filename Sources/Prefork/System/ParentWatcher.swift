@@ -24,7 +24,7 @@ struct ParentWatcher: ~Copyable {
         exitDescriptor = (try? ExitWatch.open(masterID, mechanism: mechanism)) ?? nil
     }
 
-    /// The number to poll, or -1, which poll(2) passes over.
+    /// The number to poll, or -1 where there is none.
     var descriptor: CInt { Descriptor.number(of: exitDescriptor) }
 
     /// How often to ask; nil where the descriptor tells.

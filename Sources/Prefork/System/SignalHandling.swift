@@ -38,7 +38,7 @@ struct SignalHandling: ~Copyable {
         let ends = try Channel.makePair().split()
         descriptor = Descriptor(ends.first)
         writeEnd = Descriptor(ends.second)
-        // Nothing may be left from the one before us. No handler of ours is installed yet, so nobody else writes here.
+        // Nothing may be left from the one before us.
         _ = state.pointee.pending.exchange(0, ordering: .sequentiallyConsistent)
         // The descriptor first, then the handlers: a handler never finds an old number.
         state.pointee.wake.store(ends.second, ordering: .sequentiallyConsistent)
@@ -51,6 +51,13 @@ struct SignalHandling: ~Copyable {
             var previous = sigaction()
             sigaction(signal.number, nil, &previous)
             if signal == .child {
+                // A library that had chained to ours still calls it: installed over that, the two would call each other
+                // without end. Where it does not, the master's sweep notices exits.
+                if previous.handlerAddress > 1,
+                    previous.handlerAddress == state.pointee.foreign.load(ordering: .sequentiallyConsistent)
+                {
+                    continue
+                }
                 state.pointee.chained.store(previous.handlerAddress, ordering: .sequentiallyConsistent)
             }
             var action = sigaction.calling(silenced.contains(signal) ? ignoringHandler : recordingHandler)
@@ -70,7 +77,7 @@ struct SignalHandling: ~Copyable {
     }
 
     /// Takes the signals that have come since the last call, each once, by number.
-    /// - Returns: the signals, and when the last of them came: whoever reads them may have been busy since.
+    /// - Returns: the signals, and when the last TERM or INT came: whoever reads them may have been busy since.
     func take() -> (signals: [Signal], arrival: Instant) {
         _ = Channel.receive(from: descriptor.raw)
         // Bytes first, then bits: a signal between the two leaves a byte that wakes us once more for nothing. The other
@@ -94,6 +101,8 @@ struct SignalHandling: ~Copyable {
             sigaction(replaced.signal, nil, &current)
             if current.handlerAddress == recordingAddress || current.handlerAddress == ignoringAddress {
                 sigaction(replaced.signal, &replaced.previous, nil)
+            } else if replaced.signal == SIGCHLD {
+                SignalState.shared().pointee.foreign.store(current.handlerAddress, ordering: .sequentiallyConsistent)
             }
         }
         if var mask = previousMask { pthread_sigmask(SIG_SETMASK, &mask, nil) }
@@ -141,7 +150,9 @@ private struct SignalState: ~Copyable {
     let wake = Atomic<CInt>(-1)
     let inside = Atomic<Int>(0)
     let chained = Atomic<UInt>(0)
-    /// When the last signal came, on the monotonic clock in nanoseconds.
+    /// The handler of SIGCHLD that somebody had put over ours when we left: it may call ours for ever.
+    let foreign = Atomic<UInt>(0)
+    /// When the last TERM or INT came, on the monotonic clock in nanoseconds.
     let arrival = Atomic<Int64>(0)
 
     static func shared() -> UnsafeMutablePointer<SignalState> {
@@ -163,11 +174,13 @@ private let recordingHandler: Handler = { number, information, context in
     guard let state = signalState else { return }
     let savedErrno = errno  // The interrupted code may be between a system call and its look at errno.
     state.pointee.inside.wrappingAdd(1, ordering: .sequentiallyConsistent)
-    // clock_gettime(2) is among the functions that a handler may call (signal-safety(7)).
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    state.pointee.arrival.store(
-        Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec), ordering: .sequentiallyConsistent)
+    if number == SIGTERM || number == SIGINT {
+        // clock_gettime(2) is among the functions that a handler may call (signal-safety(7)).
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        state.pointee.arrival.store(
+            Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec), ordering: .sequentiallyConsistent)
+    }
     state.pointee.pending.bitwiseOr(1 &<< UInt64(truncatingIfNeeded: number), ordering: .sequentiallyConsistent)
     let descriptor = state.pointee.wake.load(ordering: .sequentiallyConsistent)
     if descriptor >= 0 {

@@ -62,8 +62,18 @@ func withDirectoryLock<Result>(
     guard raw >= 0 else { return try body() }
     let directory = Descriptor(raw)
     let giveUp = System.now() + patience
-    while flock(raw, LOCK_EX | LOCK_NB) == -1, System.now() < giveUp { System.pause(milliseconds: 5) }
+    while isHeldByAnother(raw), System.now() < giveUp { System.pause(milliseconds: 5) }
     let result = try body()
     directory.close()
     return result
+}
+
+/// Tries once; a file system without locks is nobody's.
+private func isHeldByAnother(_ directory: CInt) -> Bool {
+    do throws(SystemError) {
+        _ = try System.call("flock") { flock(directory, LOCK_EX | LOCK_NB) }
+        return false
+    } catch {
+        return error.code == EWOULDBLOCK
+    }
 }

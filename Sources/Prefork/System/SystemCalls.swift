@@ -153,7 +153,7 @@ enum System {
 
     // MARK: Polling
 
-    /// poll(2), restarted when a signal interrupts it, with the time that is left.
+    /// poll(2); returns early where a signal interrupts it.
     /// - Parameter deadline: nil waits for ever.
     static func poll(_ requests: inout [pollfd], until deadline: Instant?) throws(SystemError) {
         while true {
