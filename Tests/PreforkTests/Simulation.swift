@@ -54,6 +54,7 @@ struct Coverage {
 /// One object plays many schedules, one after another, so that its buffers are reused.
 final class Simulation {
     private var random = SplitMix64(seed: 0)
+    private var lastArrival = Int64.min
     private var schedule: Schedule
     private var supervisor: Supervisor
     private var referee: Referee
@@ -85,6 +86,7 @@ final class Simulation {
     /// - Throws: what was broken first.
     func play(seed: UInt64, traces: Bool = false) throws(Violation) {
         random = SplitMix64(seed: seed)
+        lastArrival = .min
         schedule = Schedule(&random)
         start = random.time(upTo: 1 << 50)
         now = start
@@ -201,7 +203,15 @@ final class Simulation {
     // MARK: The master's hands
 
     private func feed(_ input: Supervisor.Input) throws(Violation) {
-        let actions = supervisor.handle(input, at: Instant(nanoseconds: now))
+        var arrived = now
+        if case .stop(.signal) = input {
+            // The master was busy when it came; but it cannot have come before the one before it.
+            if random.chance(of: 500) { arrived = max(lastArrival, now - random.time(upTo: 300_000_000)) }
+            lastArrival = arrived
+        }
+        referee.arrived = arrived
+        let actions = supervisor.handle(
+            input, at: Instant(nanoseconds: now), arrived: Instant(nanoseconds: arrived))
         coverage.note(.inputs)
         if traces { trace.append("\(moment) \(input) -> \(actions.isEmpty ? "-" : "")\(list(actions))") }
         try referee.judge(input, actions, at: now, supervisor, away: away, &coverage)

@@ -87,6 +87,8 @@ struct Referee {
     }
 
     var firstStopSignal: Int64?
+    /// When the signal that is being judged came.
+    var arrived: Int64 = 0
 
     mutating func reset(_ limits: Limits, now: Int64) {
         self.limits = limits
@@ -182,9 +184,9 @@ struct Referee {
         case .stop(.signal):
             if stop == nil { begin(.nothing) }
             if let firstStopSignal {
-                batch.killsAll = now - firstStopSignal >= Self.burst
+                batch.killsAll = arrived - firstStopSignal >= Self.burst
             } else {
-                firstStopSignal = now
+                firstStopSignal = arrived
             }
         case .stop, .fail: begin(.nothing)
         case .timer: batch.isTimer = true
