@@ -166,8 +166,9 @@
             }
 
             /// Other code in the master waits for its own processes, while ours come and go.
-            @Test func foundationProcessKeepsItsStatus() throws {
-                let subject = try Subject.role("foreignProcess")
+            @Test(arguments: ["best", "portable"])
+            func foundationProcessKeepsItsStatus(mechanisms: String) throws {
+                let subject = try Subject.role("foreignProcess", mechanisms)
                 try subject.waitForTold("statuses right")
                 try subject.waitForTold("returned")
                 try subject.wait()

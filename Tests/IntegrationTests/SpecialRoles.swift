@@ -11,7 +11,7 @@
 
     let specialRoles: [String: Role] = [
         "signalState": { _ in signalStateRole() },
-        "foreignProcess": { _ in await foreignProcessRole() },
+        "foreignProcess": { await foreignProcessRole($0) },
         "secondRun": { _ in secondRunRole() },
         "stopBeforeRun": { _ in stopBeforeRunRole() },
         "grandchild": { grandchildRole($0) },
@@ -40,11 +40,14 @@
     private let recoveries = Atomic<Int>(0)
 
     /// Other code in the master starts a process and wants its status, while children come and go.
-    private func foreignProcessRole() async {
+    private func foreignProcessRole(_ settings: Settings) async {
         let configuration: Prefork.Configuration = {
             var configuration = Prefork.Configuration(children: 2)
             configuration.recoverThreshold = .unlimited
             configuration.recoverInterval = .constant(.milliseconds(1))
+            if settings.has("portable") {
+                configuration.mechanisms = .init(exitNotice: .signalAndPolling, descriptorClosing: .enumeration)
+            }
             configuration.onChildRecover = { _, _ in recoveries.wrappingAdd(1, ordering: .relaxed) }
             return configuration
         }()

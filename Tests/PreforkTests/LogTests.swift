@@ -267,6 +267,7 @@ private struct HookFailure: Error, CustomStringConvertible {
 
 @Suite struct PreforkErrorTests {
     @Test(
+        "fasthttp TestExportedErrorStrings: each error is one line, and has its exit status",
         arguments: [
             (
                 PreforkError.invalidAddress("a\nb", reason: "no port"), 64,
