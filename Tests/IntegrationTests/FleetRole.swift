@@ -82,7 +82,7 @@
         configuration.onChildSpawn = { try spawned("\($0)") }
         configuration.onMasterReady = { pids in
             try ready(pids.map { "\($0)" }.joined(separator: " "))
-            if settings.has("slowReady") { poll(nil, 0, 1300) }  // Longer than the test's grace period.
+            if settings.has("slowReady") { poll(nil, 0, 3300) }  // Longer than the test's grace period.
         }
         configuration.onChildRecover = { try recovered("\($0) \($1)") }
         configuration.observe = { event in

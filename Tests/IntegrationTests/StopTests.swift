@@ -188,7 +188,7 @@
 
             /// What takes the master's time when TERM comes is not taken from the children's.
             @Test func graceBeginsWhenTheChildrenAreTold() throws {
-                let subject = try Subject.role("fleet", "children=2;grace=1000;slowReady")
+                let subject = try Subject.role("fleet", "children=2;grace=3000;slowReady")
                 try subject.eventually("the hook") { subject.told("onMasterReady").count == 1 }
                 subject.signal(SIGTERM)
                 try subject.waitForTold("returned")
