@@ -52,17 +52,3 @@ extension Prefork.ChildExit.Reason {
         }
     }
 }
-
-extension Prefork.Configuration.RecoverInterval {
-    /// Doubled for each failure after the second, never above the maximum.
-    func delay(afterFailures failures: Int) -> Duration {
-        if failures == 0 { return min(first, maximum) }
-        var delay = min(next, maximum)
-        for _ in 1..<max(failures, 1) {
-            // Some hundred turns at most, for a slot may fail for years; no product is above the maximum, so none overflows.
-            guard delay > .zero, delay < maximum else { break }
-            delay = delay > maximum / 2 ? maximum : delay * 2
-        }
-        return delay
-    }
-}
