@@ -192,7 +192,7 @@ struct Supervisor {
         _ now: Instant,
         _ actions: inout [Action]
     ) {
-        if !isStopping { stop(reason, nil, now, &actions) }
+        stop(reason, nil, now, &actions)
         guard case .signal = reason else { return }
         // The first signal is a request, also where the stop has begun without one.
         guard let first = firstStopSignal else {
