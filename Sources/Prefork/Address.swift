@@ -3,7 +3,7 @@ extension Prefork {
     ///
     /// As text: `127.0.0.1:8080`, `:8080` (all interfaces, IPv4), `[::1]:8080`, `localhost:8080`, `unix:/run/app.sock`; with a
     /// network in front where it is not the one that the host implies: `tcp://:8080`, `tcp6://localhost:8080`. What
-    /// ``description`` prints is read back as an equal address.
+    /// ``description`` prints is read back as an equal address, but for its ``name``.
     public struct Address: Sendable, Hashable, CustomStringConvertible {
         /// The address families of a TCP listener; the names are those of Go's `net.Listen` and of fasthttp.
         public enum Network: String, Sendable, CaseIterable {
@@ -23,6 +23,8 @@ extension Prefork {
         let endpoint: Endpoint
         /// The network that was asked for; nil leaves it to the host: `tcp6` for a numeric IPv6 address, else `tcp4`.
         public let network: Network?
+        /// What the program calls this listener, see ``Child/takeListener(named:)``; no part of the text.
+        public let name: String?
 
         /// A TCP address. Whether host and port make sense is checked by `run`, which throws
         /// ``PreforkError/invalidAddress(_:reason:)``.
@@ -30,19 +32,33 @@ extension Prefork {
         ///   - host: numeric or a name to resolve; empty for all interfaces.
         ///   - port: 0...65535; 0 lets the kernel choose, and ``Event/listening(_:)`` and ``Child/addresses`` tell.
         ///   - network: nil takes `tcp6` for a numeric IPv6 host and `tcp4` otherwise.
-        public static func tcp(_ host: String, port: Int, network: Network? = nil) -> Address {
-            Address(endpoint: .tcp(host: host, port: port), network: network)
+        ///   - name: for ``Child/takeListener(named:)``.
+        public static func tcp(
+            _ host: String,
+            port: Int,
+            network: Network? = nil,
+            name: String? = nil
+        ) -> Address {
+            Address(endpoint: .tcp(host: host, port: port), network: network, name: name)
         }
 
         /// A Unix-domain stream socket (unix(7)).
-        /// - Parameter path: of the socket's file, at most 107 bytes on Linux, 103 on Darwin.
-        public static func unix(_ path: String) -> Address {
-            Address(endpoint: .unix(path: path), network: nil)
+        /// - Parameters:
+        ///   - path: of the socket's file, at most 107 bytes on Linux, 103 on Darwin.
+        ///   - name: for ``Child/takeListener(named:)``.
+        public static func unix(_ path: String, name: String? = nil) -> Address {
+            Address(endpoint: .unix(path: path), network: nil, name: name)
         }
 
-        private init(endpoint: Endpoint, network: Network?) {
+        private init(endpoint: Endpoint, network: Network?, name: String?) {
             self.endpoint = endpoint
             self.network = network
+            self.name = name
+        }
+
+        /// The same under a name.
+        public func named(_ name: String) -> Address {
+            Address(endpoint: endpoint, network: network, name: name)
         }
 
         /// Reads an address.
@@ -127,6 +143,7 @@ extension Prefork {
 
         /// What no socket could be bound to, whatever the system; nil where it may be.
         var fault: String? {
+            if let name, name.isEmpty || name.utf8.contains(0) { return "the name \(quoted(name)) is none" }
             switch endpoint {
             case .unix(let path):
                 if path.isEmpty { return "the path is empty" }

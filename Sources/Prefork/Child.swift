@@ -30,7 +30,7 @@ extension Prefork {
         public let generation: Int
         /// The master's process id.
         public let masterPID: Int32
-        /// Where the listeners listen, in their order; ports are resolved.
+        /// Where the listeners listen, in their order, with the names that they were given; ports are resolved.
         public let addresses: [Address]
         /// What ``Configuration/tlsIdentity`` says.
         public let tlsIdentity: TLSIdentity?
@@ -55,7 +55,7 @@ extension Prefork {
 
         /// The only listener, or the first: a bound, listening, non-blocking descriptor, close-on-exec; the caller owns it and
         /// closes it. Never call shutdown(2) on it: that would stop the other children and the master, too.
-        /// - Parameter index: of the address in the list given to `Prefork`.
+        /// - Parameter index: of the address in the list given to `Prefork`; adopted listeners follow.
         /// - Throws: ``PreforkError/listenerTaken(index:)`` the second time, ``PreforkError/noSuchListener(index:count:)``,
         ///   ``PreforkError/masterIsGone(pid:)`` where the drain after the master's death has closed it.
         public func takeListener(at index: Int = 0) throws(PreforkError) -> Int32 {
@@ -69,6 +69,22 @@ extension Prefork {
                 state.listeners[index] = nil
                 return listener
             }
+        }
+
+        /// The same by the name of an ``Address`` or of an ``Adoption``: the first of that name that nobody has taken.
+        /// - Throws: also ``PreforkError/noListenerNamed(_:)``.
+        public func takeListener(named name: String) throws(PreforkError) -> Int32 {
+            let indices = addresses.indices.filter { addresses[$0].name == name }
+            guard let first = indices.first else { throw .noListenerNamed(name) }
+            var failure = PreforkError.listenerTaken(index: first)
+            for index in indices {
+                do throws(PreforkError) {
+                    return try takeListener(at: index)
+                } catch {
+                    failure = error
+                }
+            }
+            throw failure
         }
 
         /// Tells the master that this child serves; with ``Configuration/Readiness/explicit`` it must come within

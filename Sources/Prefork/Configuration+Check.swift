@@ -29,6 +29,17 @@ extension Prefork.Configuration {
         try require("backlog", (1...Int(Int32.max)).contains(backlog), "\(backlog) is not a positive 32-bit number")
         try require("bindRetry.attempts", (bindRetry.attempts ?? 0) >= 0, "\(bindRetry.attempts ?? 0) is negative")
         try requirePositive("bindRetry.interval", bindRetry.interval)
+        if let deferAccept { try requirePositive("deferAccept", deferAccept) }
+        if let fastOpen {
+            try require(
+                "fastOpen", (1...Int(Int32.max)).contains(fastOpen), "\(fastOpen) is not a positive 32-bit number")
+        }
+        if let queueAlarm {
+            try require(
+                "queueAlarm.share", queueAlarm.share > 0 && queueAlarm.share <= 1,
+                "\(queueAlarm.share) is not in 0...1, without 0")
+            try requirePositive("queueAlarm.interval", queueAlarm.interval)
+        }
         try checkProgram()
         switch recoverThreshold {
         case .perChild(let count), .exits(let count):
@@ -51,6 +62,7 @@ extension Prefork.Configuration {
         )
         try require("healthyAfter", healthyAfter >= .zero, "\(healthyAfter.inSeconds) is negative")
         try require("shutdownGracePeriod", shutdownGracePeriod >= .zero, "\(shutdownGracePeriod.inSeconds) is negative")
+        try require("queueDrainPeriod", queueDrainPeriod >= .zero, "\(queueDrainPeriod.inSeconds) is negative")
         try requirePositive("readyWithin", readyWithin)
         try requirePositive("parentPollInterval", parentPollInterval)
         try require("finalStatuses", finalStatuses.allSatisfy { (0...255).contains($0) }, "a status is not in 0...255")

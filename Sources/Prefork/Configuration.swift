@@ -59,6 +59,32 @@ extension Prefork {
             public static let never = BindRetry(attempts: 0)
         }
 
+        /// How the children share an address.
+        public enum Listening: Sendable, Hashable {
+            /// Sharded where the kernel spreads connections over several sockets (Linux), else shared, and an event says why.
+            case automatic
+            /// One socket for each TCP address that all children accept on: a connection goes to whoever is free.
+            case shared
+            /// One socket for each slot and TCP address (SO_REUSEPORT), kept by the master: the kernel spreads connections
+            /// evenly, no child wakes for another's, and a slot without a ready child gets none. Where that cannot be had
+            /// `run` throws ``PreforkError/invalidConfiguration(_:reason:)``. Unix-domain and adopted sockets are shared.
+            case sharded
+        }
+
+        /// When to report connections that wait.
+        public struct QueueAlarm: Sendable, Hashable {
+            /// Of the backlog, 0 < share <= 1.
+            public var share: Double
+            /// Between two looks. Each wakes the master.
+            public var interval: Duration
+
+            /// By default half of the backlog, every second.
+            public init(share: Double = 0.5, interval: Duration = .seconds(1)) {
+                self.share = share
+                self.interval = interval
+            }
+        }
+
         /// When a child counts as ready.
         public enum Readiness: Sendable, Hashable {
             /// When its `serve` closure is about to be called.
@@ -103,6 +129,17 @@ extension Prefork {
         /// The most connections that wait for accept(2), for each listener. The kernel may cap it (net.core.somaxconn).
         /// Default 4096.
         public var backlog = 4096
+        /// How the children share an address.
+        public var listening = Listening.automatic
+        /// TCP_DEFER_ACCEPT (tcp(7), Linux): a connection is handed to a child when its first data have come, or after this
+        /// long; rounded up to seconds. A stop resets one whose data have not come: the kernel has not queued it, though its
+        /// client takes it for connected. nil: off.
+        public var deferAccept: Duration?
+        /// TCP_FASTOPEN (tcp(7), RFC 7413, Linux): how many connections that brought data with their SYN may wait. Such data may
+        /// come twice. net.ipv4.tcp_fastopen must allow it to servers. nil: off.
+        public var fastOpen: Int?
+        /// Report connections that wait to be accepted; nil: nobody looks, and an idle master sleeps.
+        public var queueAlarm: QueueAlarm?
         /// Addresses that are in use are tried again.
         public var bindRetry = BindRetry()
         /// A certificate and key for the children, checked by the master before it binds.
@@ -140,6 +177,10 @@ extension Prefork {
         public var readyWithin: Duration = .seconds(60)
         /// From the request to leave to SIGKILL. Default 5 s.
         public var shutdownGracePeriod: Duration = .seconds(5)
+        /// Before the children are asked to leave, nobody is let in any more, and they accept for at most that long what has
+        /// come in; then the grace period begins. zero: they are asked at once, and a connection that nobody has accepted by then
+        /// is reset. Default 1 s; it takes some 10 ms unless the children are behind.
+        public var queueDrainPeriod: Duration = .seconds(1)
         /// What a drain does to an async `serve`.
         public var onDrain = DrainPolicy.waitForServe
 
@@ -167,6 +208,8 @@ extension Prefork {
 
         /// For tests: mechanisms to use in place of the best ones.
         package var mechanisms: Mechanisms?
+        /// For tests: why listeners cannot be sharded here; "" where they can; nil: find out.
+        package var shardingFault: String?
         /// For tests: a child that does not look at the control channel's hang-up has only the other sign.
         package var watchesControlChannel = true
 

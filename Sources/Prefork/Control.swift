@@ -16,6 +16,8 @@ final class Control: Sendable {
         var slots: [Supervisor.Slot] = []
         var isStopping = false
         var addresses: [Prefork.Address] = []
+        var rotation: [Int] = []
+        var listeners: [ListenerView] = []
     }
 
     private let state = Protected(State())
@@ -87,17 +89,44 @@ final class Control: Sendable {
         }
     }
 
-    func publish(_ slots: [Supervisor.Slot], isStopping: Bool, addresses: [Prefork.Address]) {
+    func publish(_ supervisor: Supervisor, addresses: [Prefork.Address]) {
         state.withLock { state in
-            state.slots = slots
-            state.isStopping = isStopping
+            state.slots = supervisor.slots
+            state.isStopping = supervisor.isStopping
+            state.rotation = supervisor.rotation
             state.addresses = addresses
         }
     }
 
+    /// To be called with none before they are closed: from then on nobody looks at the numbers, which may be another's.
+    func publish(listeners: [ListenerView]) {
+        state.withLock { $0.listeners = listeners }
+    }
+
     var status: Prefork.Status {
-        let (slots, isStopping, addresses) = state.withLock { ($0.slots, $0.isStopping, $0.addresses) }
-        return Prefork.Status(slots: slots, isStopping: isStopping, addresses: addresses, now: System.now())
+        // The queues are asked for under the lock, see `publish(listeners:)`.
+        let (state, listeners) = state.withLock { ($0, $0.listeners.map(\.status)) }
+        let now = System.now()
+        return Prefork.Status(
+            masterPID: System.processID,
+            addresses: state.addresses,
+            isStopping: state.isStopping,
+            slots: state.slots.enumerated().map { slot, record in
+                Prefork.Status.Slot(
+                    slot: slot, record, now: now,
+                    isInRotation: state.rotation.contains(slot),
+                    waiting: Self.waiting(in: slot, listeners)
+                )
+            },
+            listeners: listeners
+        )
+    }
+
+    private static func waiting(in slot: Int, _ listeners: [Prefork.Status.Listener]) -> Int? {
+        let own = listeners.filter { $0.sharing == .sharded }.compactMap { listener -> Int? in
+            listener.queues.indices.contains(slot) ? listener.queues[slot]?.waiting : nil
+        }
+        return own.isEmpty ? nil : own.reduce(0, +)
     }
 }
 
@@ -106,19 +135,8 @@ final class RunToken: Sendable {
     let isCancelled = Atomic<Bool>(false)
 }
 
-extension Prefork.Status {
-    init(slots: [Supervisor.Slot], isStopping: Bool, addresses: [Prefork.Address], now: Instant) {
-        self.init(
-            masterPID: System.processID,
-            addresses: addresses,
-            isStopping: isStopping,
-            slots: slots.enumerated().map { Slot(slot: $0.offset, $0.element, now: now) }
-        )
-    }
-}
-
 extension Prefork.Status.Slot {
-    fileprivate init(slot: Int, _ record: Supervisor.Slot, now: Instant) {
+    fileprivate init(slot: Int, _ record: Supervisor.Slot, now: Instant, isInRotation: Bool, waiting: Int?) {
         let state: Prefork.Status.State
         var since = Duration.zero
         switch record.state {
@@ -134,6 +152,14 @@ extension Prefork.Status.Slot {
             since = now - start
         case .waiting(let until): state = .waiting(max(.zero, until - now))
         }
-        self.init(slot: slot, state: state, since: since, spawns: record.spawns, lastExit: record.lastExit)
+        self.init(
+            slot: slot,
+            state: state,
+            since: since,
+            spawns: record.spawns,
+            lastExit: record.lastExit,
+            isInRotation: isInRotation,
+            waiting: waiting
+        )
     }
 }

@@ -82,6 +82,13 @@ extension Prefork {
         case bindRetry(Address, attempt: Int, of: Int, after: Duration)
         /// The master listens; ports are resolved.
         case listening([Address])
+        /// ``Configuration/Listening/automatic``, and listeners cannot be sharded here: all children share them.
+        case sharing(reason: String)
+        /// The kernel refuses to steer connections: it spreads them over all slots, also those without a ready child, where they
+        /// wait. Once for each address.
+        case steeringRefused(Address, SystemError)
+        /// A listener's queue has passed the share of ``Configuration/queueAlarm``; `slot` where it is the slot's own.
+        case queueFilling(Address, slot: Int?, Status.Queue)
         /// A child was started. `replaces` is the pid before it in the slot.
         case spawned(slot: Int, pid: Int32, replaces: Int32?)
         /// A child could not be started.
@@ -97,6 +104,9 @@ extension Prefork {
         case suspended(Duration)
         /// The fleet stops: the children drain for at most that long.
         case stopping(StopReason, grace: Duration)
+        /// In a stop: this listener lets new connections in until its last copy is closed; those that no child accepts
+        /// are reset, or with an adopted one wait for whoever accepts next.
+        case admissionStaysOpen(Address, reason: String)
         /// A child that has not left in time, or when a second signal came, is killed.
         case killing(slot: Int, pid: Int32)
         /// The last child is gone.
@@ -116,6 +126,13 @@ extension Prefork {
                 "\(address) is in use; trying again in \(delay.inSeconds) (\(attempt) of \(count))"
             case .listening(let addresses):
                 "listening on \(addresses.map(\.description).concatenated(separator: ", "))"
+            case .sharing(let reason): "all children share one listener for each address: \(reason)"
+            case .steeringRefused(let address, let error):
+                "connections to \(address) cannot be steered to ready children: \(error)"
+            case .queueFilling(let address, let slot, let queue):
+                "\(queue) connections wait on \(address)" + (slot.map { " for slot \($0)" } ?? "")
+            case .admissionStaysOpen(let address, let reason):
+                "\(address) lets connections in until its last copy is closed: \(reason)"
             case .spawned(let slot, let pid, let old):
                 "child \(pid) (slot \(slot)) started" + (old.map { " in place of \($0)" } ?? "")
             case .spawnFailed(let exit, let consequence): "\(exit)\(consequence.suffix)"
@@ -149,6 +166,37 @@ extension Prefork {
             case waiting(Duration)
         }
 
+        /// How the children have a listener.
+        public enum Sharing: String, Sendable, Hashable {
+            /// All accept on the same socket.
+            case shared
+            /// Each slot has its own.
+            case sharded
+            /// All accept on a socket that is somebody else's.
+            case adopted
+        }
+
+        /// Connections that the kernel has taken in and no child has accepted.
+        public struct Queue: Sendable, Hashable, CustomStringConvertible {
+            /// How many.
+            public let waiting: Int
+            /// How many there may be: the backlog, as far as the kernel allows it.
+            public let limit: Int
+
+            /// For example `3 of 4096`.
+            public var description: String { "\(waiting) of \(limit)" }
+        }
+
+        /// One address.
+        public struct Listener: Sendable, Hashable {
+            /// With its port.
+            public let address: Address
+            /// How the children have it.
+            public let sharing: Sharing
+            /// One for each slot where it is sharded, else one. nil: the system does not say (Unix-domain, Darwin).
+            public let queues: [Queue?]
+        }
+
         /// One slot.
         public struct Slot: Sendable, Hashable {
             /// 0..<children.
@@ -161,6 +209,10 @@ extension Prefork {
             public let spawns: Int
             /// The last exit there.
             public let lastExit: ChildExit?
+            /// Whether its own listeners get new connections.
+            public let isInRotation: Bool
+            /// How many connections wait in its own listeners; nil where it has none (shared, adopted).
+            public let waiting: Int?
         }
 
         /// The master's process id.
@@ -171,13 +223,21 @@ extension Prefork {
         public let isStopping: Bool
         /// All slots in order; empty before the first child and after the end.
         public let slots: [Slot]
+        /// In the order of ``addresses``; empty before they are bound, and when a stop has come so far that they are closed.
+        public let listeners: [Listener]
 
         /// A table of several lines, one a slot.
         public var description: String {
             let listening = addresses.map(\.description).concatenated(separator: ", ")
             let head = "status: master \(masterPID) on \(listening)\(isStopping ? ", stopping" : "")"
-            return ([head, "  slot  state     pid       since     spawns  last exit"] + slots.map(\.row))
-                .joined(separator: "\n")
+            let table = ["  slot  state     pid       since     spawns  queue  last exit"] + slots.map(\.row)
+            // What is sharded stands in the slots' rows.
+            let common = listeners.compactMap { listener -> String? in
+                guard listener.sharing != .sharded, let queue = listener.queues.first else { return nil }
+                return
+                    "  \(listener.sharing.rawValue) \(listener.address): \(queue.map { "\($0) waiting" } ?? "queue unknown")"
+            }
+            return ([head] + table + common).joined(separator: "\n")
         }
     }
 }
@@ -204,7 +264,7 @@ extension Prefork.Status.Slot {
             }
         let exit = lastExit.map { "\($0.reason) after \($0.lifetime.inSeconds)" } ?? "-"
         return "  " + padded("\(slot)", 6) + padded(name, 10) + padded(number, 10) + padded(since.inSeconds, 10)
-            + padded("\(spawns)", 8) + exit
+            + padded("\(spawns)", 8) + padded(waiting.map { isInRotation ? "\($0)" : "\($0) out" } ?? "-", 7) + exit
     }
 
     private func padded(_ text: String, _ width: Int) -> String {

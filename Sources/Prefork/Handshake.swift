@@ -23,10 +23,13 @@ struct Handshake: Equatable, Sendable {
     private static let masterName = "PREFORK_MASTER_PID"
     private static let listenersName = "PREFORK_LISTENERS"
     private static let addressesName = "PREFORK_ADDRESSES"
+    private static let namesName = "PREFORK_NAMES"
     private static let controlName = "PREFORK_CONTROL"
 
     /// Ours. Other names with the same beginning are the user's.
-    static let names = [slotName, generationName, runsName, masterName, listenersName, addressesName, controlName]
+    static let names = [
+        slotName, generationName, runsName, masterName, listenersName, addressesName, namesName, controlName,
+    ]
     /// What systemd means for the master alone (sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3)).
     private static let foreignNames = [
         "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "NOTIFY_SOCKET", "WATCHDOG_PID",
@@ -54,6 +57,9 @@ struct Handshake: Equatable, Sendable {
             Variable(Self.masterName, "\(masterID)"),
             Variable(Self.listenersName, "\(addresses.count)"),
             Variable(Self.addressesName, addresses.map { Self.escaped($0.description) }.concatenated(separator: " ")),
+            Variable(
+                Self.namesName,
+                addresses.map { Self.nameMark + Self.escaped($0.name ?? "") }.concatenated(separator: " ")),
             Variable(Self.controlName, "\(controlDescriptor):\(control.device):\(control.inode)"),
         ]
     }
@@ -68,6 +74,9 @@ struct Handshake: Equatable, Sendable {
         let added = extra.keys.sorted().map { CString("\($0)=\(extra[$0] ?? "")") }
         return kept + added + variables.map { CString("\($0.name)=\($0.value)") }
     }
+
+    /// Before each name, so that an empty one is a word, too: no address has an empty name.
+    private static let nameMark = "="
 
     // MARK: Child from master
 
@@ -98,11 +107,16 @@ struct Handshake: Equatable, Sendable {
             return .broken("\(masterName) is no process id")
         }
         let words = (value(addressesName) ?? "").split(separator: " ")
-        let addresses = words.compactMap { word in
+        let unnamed = words.compactMap { word in
             unescaped(word).flatMap { text in try? Prefork.Address(text) }
         }
-        guard let count: Int = number(listenersName, 1...Int(Int16.max)), count == words.count, count == addresses.count
+        guard let count: Int = number(listenersName, 1...Int(Int16.max)), count == words.count, count == unnamed.count
         else { return .broken("\(listenersName) and \(addressesName) do not fit") }
+        let addressNames = (value(namesName) ?? "").split(separator: " ").compactMap { word in
+            word.utf8.starts(with: nameMark.utf8) ? unescaped(word.dropFirst(nameMark.count)) : nil
+        }
+        guard addressNames.count == count else { return .broken("\(namesName) and \(addressesName) do not fit") }
+        let addresses = zip(unnamed, addressNames).map { $1.isEmpty ? $0 : $0.named($1) }
         let control = (value(controlName) ?? "").split(separator: ":", omittingEmptySubsequences: false)
         guard control.count == 3, let number: CInt = plainNumber(control[0]),
             let device: UInt64 = plainNumber(control[1]),

@@ -22,7 +22,8 @@ extension Supervisor.Rules {
             healthyAfter: configuration.healthyAfter,
             finalStatuses: configuration.finalStatuses,
             readyWithin: configuration.readyWithin,
-            grace: configuration.shutdownGracePeriod
+            grace: configuration.shutdownGracePeriod,
+            queueDrain: configuration.queueDrainPeriod
         )
     }
 }

@@ -20,16 +20,12 @@ final class Master {
     /// Runs a fleet in this thread until it has stopped.
     /// - Parameter atEnd: called when all children are reaped and the signal handlers are still ours; may not return.
     /// - Throws: ``PreforkError`` when nothing could be started or the fleet gave up; what a hook threw.
-    static func run(
-        _ addresses: [Prefork.Address],
-        _ configuration: Prefork.Configuration,
-        control: Control,
-        token: RunToken,
-        atEnd: Prefork.AtEnd
-    ) throws {
+    static func run(_ fleet: Prefork, token: RunToken, atEnd: Prefork.AtEnd) throws {
+        let (addresses, configuration, control) = (fleet.addresses, fleet.configuration, fleet.control)
         // Before anything is opened: what is wrong in the configuration leaves no trace.
         try configuration.check()
-        try checkAddresses(addresses)
+        let adopted = try fleet.adopting.sockets()
+        try checkAddresses(addresses, adopted)
         try configuration.tlsIdentity?.check()
         let variable = System.environmentValue(Prefork.Configuration.concurrencyVariable)
         let allowed = ProcessorCount.current().allowed
@@ -53,7 +49,11 @@ final class Master {
         if let allowed = count.exceeds {
             master.observe(.moreChildrenThanProcessors(children: count.count, allowed: allowed))
         }
-        let result = Result { try master.run(resolved, signals) }
+        let result = Result {
+            let isSharded = try master.isSharded(resolved)
+            let plan = Listeners.Plan(bound: resolved, adopted: adopted, slots: count.count, isSharded: isSharded)
+            try master.run(plan, signals)
+        }
         atEnd(result)
 
         // All children are reaped. First nobody may write to the pipe any more, then it and the handlers go; SIGCHLD's old
@@ -64,21 +64,46 @@ final class Master {
         try result.get()
     }
 
-    private func run(_ wanted: [Listener.Resolved], _ signals: borrowing SignalHandling) throws {
+    private func run(_ plan: Listeners.Plan, _ signals: borrowing SignalHandling) throws {
         // On the side until it is done: a signal that comes meanwhile looks at ours.
         var bound = Listeners()
-        defer { bound.close() }
-        let isBound = try bound.bind(wanted, configuration, observe: observe) { delay in
+        defer {
+            control.publish(listeners: [])
+            bound.close()
+        }
+        let isBound = try bound.bind(plan, configuration, observe: observe) { delay in
             isStopRequested(within: delay, signals)
         }
         listeners = bound
+        control.publish(listeners: listeners.views)
         if isBound { superviseUntilEmpty(signals) }
         if let hookError { throw hookError }
         if let failure = supervisor.failure { throw failure }
     }
 
-    private static func checkAddresses(_ addresses: [Prefork.Address]) throws(PreforkError) {
-        guard !addresses.isEmpty else { throw .invalidConfiguration("addresses", reason: "there is none to listen on") }
+    /// Whether each slot gets a socket of its own.
+    private func isSharded(_ wanted: [Listener.Resolved]) throws(PreforkError) -> Bool {
+        let hasTCP = wanted.contains { !$0.address.isUnix }
+        guard hasTCP, configuration.listening != .shared else { return false }
+        let outcome =
+            switch configuration.shardingFault {
+            case nil: ReuseportProbe.run()
+            case "": ReuseportProbe.Outcome.shardable
+            case let reason?: ReuseportProbe.Outcome.notShardable(reason: reason)
+            }
+        guard case .notShardable(let reason) = outcome else { return true }
+        if configuration.listening == .sharded { throw .invalidConfiguration("listening", reason: reason) }
+        observe(.sharing(reason: reason))
+        return false
+    }
+
+    private static func checkAddresses(
+        _ addresses: [Prefork.Address],
+        _ adopted: [Prefork.Adoption.Socket]
+    ) throws(PreforkError) {
+        guard !addresses.isEmpty || !adopted.isEmpty else {
+            throw .invalidConfiguration("addresses", reason: "there is none to listen on")
+        }
         for address in addresses {
             if let fault = address.fault { throw .invalidAddress(address.description, reason: fault) }
         }
@@ -137,14 +162,14 @@ final class Master {
                 reapChildren(watched, all: sweep)
             }
             let now = System.now()
+            if listeners.isClosed(ready: supervisor.readySlots, at: now) { feed(.admissionClosed, now) }
             if let deadline = supervisor.nextDeadline, deadline <= now { feed(.timer, now) }
+            for event in listeners.checkQueues(at: now) { observe(event) }
             publish()
         }
     }
 
-    private func publish() {
-        control.publish(supervisor.slots, isStopping: supervisor.isStopping, addresses: listeners.addresses)
-    }
+    private func publish() { control.publish(supervisor, addresses: listeners.addresses) }
 
     /// Waits for that long, or for a stop.
     private func isStopRequested(within delay: Duration, _ signals: borrowing SignalHandling) -> Bool {
@@ -170,7 +195,8 @@ final class Master {
 
     /// - Returns: false where poll(2) failed and nothing is known.
     private func wait(_ watched: inout Watched) -> Bool {
-        var deadline = supervisor.nextDeadline
+        var deadline = [supervisor.nextDeadline, listeners.nextClosingStep, listeners.nextQueueCheck]
+            .compactMap { $0 }.min()
         let unwatched = children.filter { $0.exitNumber == -1 }
         if !unwatched.isEmpty {
             // One that has closed its channel is about to end.
@@ -192,7 +218,10 @@ final class Master {
     /// - Returns: whether some child may have ended.
     private func handleSignals(_ signals: borrowing SignalHandling) -> Bool {
         let (received, arrival) = signals.take()
-        if received.contains(.user1) { observe(.status(currentStatus())) }
+        if received.contains(.user1) {
+            publish()
+            observe(.status(control.status))
+        }
         // Those that came together are one request, as of the moment when they came: what took the time since then (a hook,
         // an observer) must not make two of one.
         if let stop = received.first(where: { $0 == .terminate || $0 == .interrupt }) {
@@ -212,7 +241,11 @@ final class Master {
         guard let child = child(pid), child.controlNumber != -1 else { return }
         switch Channel.receive(from: child.controlNumber) {
         case .bytes(let bytes):
-            if bytes.contains(ControlMessage.ready.rawValue) { feed(.ready(pid: pid), System.now()) }
+            if bytes.contains(ControlMessage.ready.rawValue) {
+                // Once more where the child says so once more: its framework may have listened after the first time.
+                listeners.putBackBacklog(of: child.slot)
+                feed(.ready(pid: pid), System.now())
+            }
         case .nothing: break
         // The child has closed its end, or it has ended: its exit comes by another way. Polling a hang-up would spin.
         case .hungUp: child.control = nil
@@ -247,7 +280,11 @@ final class Master {
         case .announceMaster(let pids):
             callHook { () throws in try configuration.onMasterReady?(pids) }
         case .signal(let pid, let signal): send(signal, to: pid)
-        case .closeListeners: listeners.close()
+        case .rotate(let slots): for event in listeners.steer(to: slots) { observe(event) }
+        case .closeAdmission: listeners.beginClosing(supervisor.rotation, at: System.now())
+        case .closeListeners:
+            control.publish(listeners: [])
+            for event in listeners.closeWhenTold() { observe(event) }
         case .report(let report):
             publish()
             observe(Prefork.Event(report, grace: configuration.shutdownGracePeriod))
@@ -301,7 +338,7 @@ final class Master {
                     inherited: System.environment(),
                     extra: configuration.environment
                 ),
-                descriptors: listeners.descriptors + [childEnd.raw]
+                descriptors: listeners.descriptors(of: slot) + [childEnd.raw]
             )
             let pid = try start(
                 Prefork.SpawnRequest(plan: plan, closing: mechanisms.descriptorClosing, slot: slot)
@@ -311,7 +348,7 @@ final class Master {
             // Nobody reaps it before `reapChildren` does, so the number is still this child's, living or not. Without a
             // watch of its own (no free descriptor) it is looked at every second.
             let exit = (try? ExitWatch.open(pid, mechanism: mechanisms.exitNotice)) ?? nil
-            children.append(RunningChild(pid, exit: exit, control: masterEnd))
+            children.append(RunningChild(pid, slot: slot, exit: exit, control: masterEnd))
             return .spawned(slot: slot, pid: pid)
         } catch let error as SystemError {
             return .spawnFailed(slot: slot, error)
@@ -332,14 +369,5 @@ final class Master {
             throw PreforkError.spawnedStranger(slot: request.slot, pid: pid)
         }
         return pid
-    }
-
-    private func currentStatus() -> Prefork.Status {
-        Prefork.Status(
-            slots: supervisor.slots,
-            isStopping: supervisor.isStopping,
-            addresses: listeners.addresses,
-            now: System.now()
-        )
     }
 }

@@ -35,7 +35,7 @@ extension Prefork {
             try await withTaskCancellationHandler {
                 try await withThread {
                     let result = Result {
-                        try Master.run(addresses, configuration, control: control, token: token, atEnd: atEnd)
+                        try Master.run(self, token: token, atEnd: atEnd)
                     }
                     outcome.withLock { $0 = result }
                 }
@@ -67,20 +67,22 @@ extension Prefork {
     /// The same as the blocking form, for an async `serve`. To be called at the top of an async `main`.
     public static func main(
         _ addresses: Address...,
+        adopting: Adoption = .none,
         configuration: Configuration = Configuration(),
         serve: @escaping @Sendable (Child) async throws -> Void
     ) async -> Never {
-        await main(addresses, configuration: configuration, serve: serve)
+        await main(addresses, adopting: adopting, configuration: configuration, serve: serve)
     }
 
     /// The same for an array of addresses.
     public static func main(
         _ addresses: [Address],
+        adopting: Adoption = .none,
         configuration: Configuration = Configuration(),
         serve: @escaping @Sendable (Child) async throws -> Void
     ) async -> Never {
         do {
-            try await Prefork(addresses, configuration: configuration).run(
+            try await Prefork(addresses, adopting: adopting, configuration: configuration).run(
                 isLast: true, atEnd: { leave($0) }, serve: serve)
             leave(.success(()))
         } catch {

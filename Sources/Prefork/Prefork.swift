@@ -1,24 +1,35 @@
 /// A fleet of processes that serve on the same listening sockets.
 ///
 /// The process that the user starts becomes the *master*: it binds the addresses, starts children by executing its own
-/// program again, and keeps them alive. The same call in a *child* calls `serve`. ``main(_:configuration:serve:)-swift.type.method``
+/// program again, and keeps them alive. The same call in a *child* calls `serve`. ``main(_:adopting:configuration:serve:)-swift.type.method``
 /// is what a program uses; this value is for those who embed a fleet.
 public struct Prefork: Sendable {
     /// Where the fleet listens.
     public let addresses: [Address]
+    /// On which sockets of somebody else's it serves, too.
+    public let adopting: Adoption
     /// How it is run.
     public let configuration: Configuration
     let control = Control()
 
     /// A fleet, not started yet. Nothing is checked or opened before `run`.
-    public init(_ addresses: [Address], configuration: Configuration = Configuration()) {
+    public init(
+        _ addresses: [Address],
+        adopting: Adoption = .none,
+        configuration: Configuration = Configuration()
+    ) {
         self.addresses = addresses
+        self.adopting = adopting
         self.configuration = configuration
     }
 
     /// A fleet, not started yet. Nothing is checked or opened before `run`.
-    public init(_ addresses: Address..., configuration: Configuration = Configuration()) {
-        self.init(addresses, configuration: configuration)
+    public init(
+        _ addresses: Address...,
+        adopting: Adoption = .none,
+        configuration: Configuration = Configuration()
+    ) {
+        self.init(addresses, adopting: adopting, configuration: configuration)
     }
 
     /// In the master: runs the fleet in this thread and returns after an orderly stop, when the last child is reaped. In a
@@ -44,7 +55,7 @@ public struct Prefork: Sendable {
         defer { control.release() }
         guard let handshake = try Self.handshake() else {
             try EarlierRuns.recording {
-                try Master.run(addresses, configuration, control: control, token: RunToken(), atEnd: atEnd)
+                try Master.run(self, token: RunToken(), atEnd: atEnd)
             }
             return
         }
@@ -72,20 +83,22 @@ public struct Prefork: Sendable {
     @_disfavoredOverload
     public static func main(
         _ addresses: Address...,
+        adopting: Adoption = .none,
         configuration: Configuration = Configuration(),
         serve: (Child) throws -> Void
     ) -> Never {
-        main(addresses, configuration: configuration, serve: serve)
+        main(addresses, adopting: adopting, configuration: configuration, serve: serve)
     }
 
     /// The same for an array of addresses.
     @_disfavoredOverload
     public static func main(
         _ addresses: [Address],
+        adopting: Adoption = .none,
         configuration: Configuration = Configuration(),
         serve: (Child) throws -> Void
     ) -> Never {
-        let fleet = Prefork(addresses, configuration: configuration)
+        let fleet = Prefork(addresses, adopting: adopting, configuration: configuration)
         leave(Result { try fleet.run(isLast: true, atEnd: { leave($0) }, serve: serve) })
     }
 

@@ -36,14 +36,20 @@ public enum PreforkError: Error, Sendable, CustomStringConvertible {
     case listenerTaken(index: Int)
     /// ``Prefork/Child/takeListener(at:)`` for a listener that there is not.
     case noSuchListener(index: Int, count: Int)
+    /// ``Prefork/Child/takeListener(named:)`` for a name that no listener has.
+    case noListenerNamed(String)
+    /// A descriptor of ``Prefork/Adoption`` that is no bound, listening stream socket.
+    case cannotAdopt(Int32, reason: String)
+    /// ``Prefork/Adoption/inherited``, and nobody has handed over sockets to this process.
+    case noInheritedListeners(reason: String)
     /// The system refused something that a master or child cannot do without.
     case system(Prefork.SystemError)
 
-    /// What ``Prefork/main(_:configuration:serve:)-swift.type.method`` exits with (sysexits.h): 64 usage or address,
+    /// What ``Prefork/main(_:adopting:configuration:serve:)-swift.type.method`` exits with (sysexits.h): 64 usage or address,
     /// 78 configuration, 75 for a child whose master is gone, 70 otherwise.
     public var exitStatus: Int32 {
         switch self {
-        case .invalidAddress, .cannotListen, .invalidHandshake: 64
+        case .invalidAddress, .cannotListen, .cannotAdopt, .noInheritedListeners, .invalidHandshake: 64
         case .invalidConfiguration, .invalidTLSIdentity, .childRefused: 78
         case .masterIsGone: 75
         default: 70
@@ -73,6 +79,9 @@ public enum PreforkError: Error, Sendable, CustomStringConvertible {
             "the spawn closure returned \(pid) for slot \(slot), which is no live child of this process"
         case .listenerTaken(let index): "listener \(index) has been taken before"
         case .noSuchListener(let index, let count): "there is no listener \(index); there are \(count)"
+        case .noListenerNamed(let name): "there is no listener named \(quoted(name))"
+        case .cannotAdopt(_, let reason): "cannot adopt a listener: \(reason)"
+        case .noInheritedListeners(let reason): "no inherited listeners: \(reason)"
         case .system(let error): "\(error)"
         }
     }

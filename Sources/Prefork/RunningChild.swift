@@ -1,13 +1,15 @@
 /// A started child that is not reaped yet, and the descriptors that it is watched by.
 final class RunningChild {
     let pid: Int32
+    let slot: Int
     /// nil where exits come by SIGCHLD.
     let exit: Descriptor?
     /// nil once the child has closed its end.
     var control: Descriptor?
 
-    init(_ pid: Int32, exit: consuming Descriptor?, control: consuming Descriptor) {
+    init(_ pid: Int32, slot: Int, exit: consuming Descriptor?, control: consuming Descriptor) {
         self.pid = pid
+        self.slot = slot
         self.exit = exit
         self.control = consume control
     }

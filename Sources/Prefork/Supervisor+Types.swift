@@ -12,6 +12,8 @@ extension Supervisor {
         var finalStatuses: [Int32] = [78]
         var readyWithin: Duration = .seconds(60)
         var grace: Duration = .seconds(5)
+        /// How long, at a stop, the children may go on accepting what is queued already.
+        var queueDrain: Duration = .seconds(1)
 
         enum Recovery: Sendable, Hashable {
             case upTo(exits: Int)
@@ -32,6 +34,8 @@ extension Supervisor {
         case stop(Prefork.StopReason)
         /// A hook threw.
         case fail(description: String)
+        /// What `.closeAdmission` asked for is done, or cannot be had: nothing is queued that a ready child could accept.
+        case admissionClosed
         /// `nextDeadline` has come.
         case timer
     }
@@ -44,6 +48,12 @@ extension Supervisor {
         /// Call the hook for the whole fleet.
         case announceMaster(pids: [Int32])
         case signal(pid: Int32, Signal)
+        /// New connections to these slots only, of those whose listeners are their own. Never empty: when no child is ready
+        /// all slots are in rotation, and connections wait there.
+        case rotate(slots: [Int])
+        /// Let nobody in any more, and say `.admissionClosed` when the ready children have accepted what had come in.
+        case closeAdmission
+        /// Close our copies: all children have been told to leave.
         case closeListeners
         case report(Report)
         /// No child is left; the error is what `run` throws, unless a hook threw.
@@ -67,7 +77,10 @@ extension Supervisor {
         /// Slots are filled one after another; supervision has not begun.
         case filling(next: Int)
         case running
-        case stopping(since: Instant, deadline: Instant)
+        /// A stop has begun; the ready children accept what is queued, until then at the latest.
+        case closingAdmission(until: Instant)
+        /// All children have been told to leave.
+        case stopping
         case finished
     }
 

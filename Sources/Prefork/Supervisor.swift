@@ -21,23 +21,36 @@ struct Supervisor {
     private var firstStopSignal: Instant?
     /// When somebody should have called; later than that, the master was suspended.
     private var expectedBy: Instant?
+    /// Which slots get new connections: those whose child is ready; all where none is. From the start of a stop on it stays
+    /// as it is.
+    private(set) var rotation: [Int]
 
     init(_ rules: Rules) {
         self.rules = rules
         slots = Array(repeating: Slot(), count: rules.children)
+        rotation = Array(slots.indices)
     }
 
     var isStopping: Bool {
-        if case .stopping = phase { true } else { phase == .finished }
+        switch phase {
+        case .filling, .running: false
+        case .closingAdmission, .stopping, .finished: true
+        }
+    }
+
+    var readySlots: [Int] {
+        slots.indices.filter { if case .ready = slots[$0].state { true } else { false } }
     }
 
     /// When `.timer` is due; nil: never.
     var nextDeadline: Instant? {
         if case .filling = phase { return .distantPast }
-        return slots.compactMap(\.deadline).map { deadline in
+        let earliest = slots.compactMap(\.deadline).map { deadline in
             guard case .judge(let start) = deadline else { return deadline.instant }
             return start + rules.readyWithin
         }.min()
+        guard case .closingAdmission(let until) = phase else { return earliest }
+        return min(earliest ?? until, until)
     }
 
     /// One input, and what it leads to. At most one `.spawn` at a time: a stop may come before the next.
@@ -56,8 +69,11 @@ struct Supervisor {
         case .exited(let pid, let status): exited(pid, status, now, &actions)
         case .stop(let reason): stopAgain(reason, arrived ?? now, now, &actions)
         case .fail(let text): stop(.failure(text), nil, now, &actions)
+        case .admissionClosed: tellChildren(now, &actions)
         case .timer: timer(now, &actions)
         }
+        rotate(&actions)
+        finishAdmission(now, &actions)
         finishIfEmpty(&actions)
         expectedBy = nextDeadline.map { max($0, now) }
         return actions
@@ -115,6 +131,17 @@ struct Supervisor {
         life.readyAt = now
         slots[index].state = .ready(life)
         actions.append(.report(.ready(slot: index, pid: pid, after: now - life.spawnedAt)))
+    }
+
+    /// Before everything else that this input leads to: no more connections for a child that is gone, and none are kept from
+    /// one that is there.
+    private mutating func rotate(_ actions: inout [Action]) {
+        guard !isStopping else { return }
+        let ready = readySlots
+        let wanted = ready.isEmpty ? Array(slots.indices) : ready
+        if wanted == rotation { return }
+        rotation = wanted
+        actions.insert(.rotate(slots: wanted), at: 0)
     }
 
     // MARK: Exits
@@ -199,7 +226,9 @@ struct Supervisor {
             firstStopSignal = arrived
             return
         }
-        if arrived - first >= Self.burst { for index in slots.indices { kill(index, &actions) } }
+        guard arrived - first >= Self.burst else { return }
+        tellChildren(now, &actions)  // A kill is one of children that have been told.
+        for index in slots.indices { kill(index, &actions) }
     }
 
     private mutating func stop(
@@ -210,24 +239,42 @@ struct Supervisor {
     ) {
         guard !isStopping else { return }
         failure = error
-        let deadline = now + rules.grace
-        phase = .stopping(since: now, deadline: deadline)
+        phase = .closingAdmission(until: now + rules.queueDrain)
         actions.append(.report(.stopping(reason)))
+        // Those that are not ready accept nothing; the others go on until what has come in is accepted.
         for index in slots.indices {
             switch slots[index].state {
-            case .starting(let life), .ready(let life):
-                slots[index].state = .stopping(life, since: now, killAt: deadline)
-                actions.append(.signal(pid: life.pid, .terminate))
+            case .starting(let life): tell(index, life, now, &actions)
             case .waiting: slots[index].state = .empty
-            case .empty, .spawning, .stopping: break
+            case .empty, .spawning, .ready, .stopping: break
             }
+        }
+        if !readySlots.isEmpty, rules.queueDrain > .zero { actions.append(.closeAdmission) }
+    }
+
+    /// Nobody is left who could accept: there is nothing to wait for.
+    private mutating func finishAdmission(_ now: Instant, _ actions: inout [Action]) {
+        if readySlots.isEmpty || rules.queueDrain == .zero { tellChildren(now, &actions) }
+    }
+
+    /// All that are left drain; once.
+    private mutating func tellChildren(_ now: Instant, _ actions: inout [Action]) {
+        guard case .closingAdmission = phase else { return }
+        phase = .stopping
+        for index in slots.indices {
+            if case .ready(let life) = slots[index].state { tell(index, life, now, &actions) }
         }
         // Ours last: while a child still accepts, a new connection finds an open listener.
         actions.append(.closeListeners)
     }
 
+    private mutating func tell(_ index: Int, _ life: Life, _ now: Instant, _ actions: inout [Action]) {
+        slots[index].state = .stopping(life, since: now, killAt: now + rules.grace)
+        actions.append(.signal(pid: life.pid, .terminate))
+    }
+
     private mutating func finishIfEmpty(_ actions: inout [Action]) {
-        guard case .stopping = phase, slots.allSatisfy({ $0.state == .empty }) else { return }
+        guard phase == .stopping, slots.allSatisfy({ $0.state == .empty }) else { return }
         phase = .finished
         actions.append(.report(.stopped))
         actions.append(.finish)
@@ -241,12 +288,12 @@ struct Supervisor {
             spawn(next, now, &actions)
             return
         }
+        if case .closingAdmission(let until) = phase, until <= now { tellChildren(now, &actions) }
         for index in slots.indices {
             switch slots[index].state {
             case .starting(let life) where life.judgedFrom + rules.readyWithin <= now:
-                slots[index].state = .stopping(life, since: now, killAt: now + rules.grace)
                 actions.append(.report(.notReady(slot: index, pid: life.pid, after: now - life.spawnedAt)))
-                actions.append(.signal(pid: life.pid, .terminate))
+                tell(index, life, now, &actions)
             case .stopping(_, _, let killAt?) where killAt <= now: kill(index, &actions)
             default: break
             }

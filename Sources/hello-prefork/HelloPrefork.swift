@@ -6,7 +6,8 @@ import Prefork
         // Before anything of ours is opened: what the master has handed over.
         let descriptors = if case .child = Prefork.role { Posix.openDescriptors() } else { [CInt]() }
         let options = Options(parsing: CommandLine.arguments.dropFirst())
-        Prefork.main(options.addresses, configuration: options.configuration) { child in
+        let adopting = options.isInheriting ? Prefork.Adoption.inherited : .none
+        Prefork.main(options.addresses, adopting: adopting, configuration: options.configuration) { child in
             let server = Server(child: child, descriptorsAtStart: descriptors)
             try server.run()
         }
@@ -18,12 +19,14 @@ struct Options {
     static let usage = """
         usage: hello-prefork [--children N] [--listening automatic|shared|sharded] [--grace SECONDS]
                              [--recover-threshold N] [--recover-window SECONDS] [--recover-interval SECONDS]
-                             [--master-death drain|exit|ignore] [ADDRESS ...]
+                             [--master-death drain|exit|ignore] [--inherited] [ADDRESS ...]
         ADDRESS is HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH; default 127.0.0.1:8080.
+        --inherited serves on the sockets that systemd has handed over, beside ADDRESS or alone.
         A --recover-window of 0 counts exits over the whole life of the fleet.
         """
 
     var addresses: [Prefork.Address] = []
+    var isInheriting = false
     var configuration = Prefork.Configuration()
 
     /// Ends the process with one line and status 64 where something is wrong.
@@ -33,6 +36,10 @@ struct Options {
             if argument == "--help" || argument == "-h" {
                 print(Self.usage)
                 Posix.leave(0)
+            }
+            if argument == "--inherited" {
+                isInheriting = true
+                continue
             }
             guard argument.utf8.first == UInt8(ascii: "-") else {
                 addresses.append(Self.address(argument))
@@ -48,7 +55,7 @@ struct Options {
             }
             apply(name, value)
         }
-        if addresses.isEmpty { addresses = [.tcp("127.0.0.1", port: 8080)] }
+        if addresses.isEmpty, !isInheriting { addresses = [.tcp("127.0.0.1", port: 8080)] }
     }
 
     private static let names = [
@@ -68,8 +75,9 @@ struct Options {
         case "--recover-interval": configuration.recoverInterval = .constant(Self.seconds(name, value))
         case "--listening":
             switch value {
-            case "automatic", "shared": break  // Children share one listener for each address.
-            case "sharded": Self.refuse("--listening sharded is not available yet; use shared")
+            case "automatic": configuration.listening = .automatic
+            case "shared": configuration.listening = .shared
+            case "sharded": configuration.listening = .sharded
             default: Self.refuse("--listening: \"\(value)\" is none of automatic, shared and sharded")
             }
         default:

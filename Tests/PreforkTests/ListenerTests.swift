@@ -10,7 +10,7 @@ import Testing
 @testable import Prefork
 
 private func openListener(_ address: Prefork.Address, atLeast minimum: CInt = 100) throws(SystemError) -> Listener {
-    try Listener.open(try Listener.resolve(address), backlog: 16, atLeast: minimum)
+    try Listener.open(try Listener.resolve(address), Listener.Options(backlog: 16, lowest: minimum))
 }
 
 private func openingFails(_ address: Prefork.Address) -> SystemError? {

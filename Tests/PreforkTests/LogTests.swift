@@ -165,34 +165,52 @@ private let noMemory = Prefork.SystemError(
             addresses: [.tcp("127.0.0.1", port: 8080)],
             isStopping: true,
             slots: [
-                .init(slot: 0, state: .ready(pid: 1239), since: .seconds(61), spawns: 1, lastExit: nil),
+                .init(
+                    slot: 0, state: .ready(pid: 1239), since: .seconds(61), spawns: 1, lastExit: nil,
+                    isInRotation: true, waiting: 12),
                 .init(
                     slot: 1,
                     state: .waiting(.milliseconds(400)),
                     since: .zero,
                     spawns: 3,
-                    lastExit: exit(.status(3))
+                    lastExit: exit(.status(3)),
+                    isInRotation: false,
+                    waiting: 3
                 ),
-                .init(slot: 2, state: .starting(pid: 1250), since: .milliseconds(5), spawns: 1, lastExit: nil),
-                .init(slot: 3, state: .stopping(pid: 1_234_567_890), since: .seconds(2), spawns: 1, lastExit: nil),
-                .init(slot: 4, state: .empty, since: .zero, spawns: 0, lastExit: exit(.notSpawned(noMemory))),
+                .init(
+                    slot: 2, state: .starting(pid: 1250), since: .milliseconds(5), spawns: 1, lastExit: nil,
+                    isInRotation: false, waiting: nil),
+                .init(
+                    slot: 3, state: .stopping(pid: 1_234_567_890), since: .seconds(2), spawns: 1, lastExit: nil,
+                    isInRotation: false, waiting: nil),
+                .init(
+                    slot: 4, state: .empty, since: .zero, spawns: 0, lastExit: exit(.notSpawned(noMemory)),
+                    isInRotation: false, waiting: nil),
+            ],
+            listeners: [
+                .init(address: .tcp("127.0.0.1", port: 8080), sharing: .sharded, queues: [nil, nil]),
+                .init(address: .unix("/a"), sharing: .shared, queues: [nil]),
+                .init(address: .tcp("::1", port: 1), sharing: .adopted, queues: [.init(waiting: 2, limit: 128)]),
             ]
         )
         let expected = """
             status: master 1200 on 127.0.0.1:8080, stopping
-              slot  state     pid       since     spawns  last exit
-              0     ready     1239      61 s      1       -
-              1     waiting   in 0.4 s  0 s       3       status 3 after 12.4 s
-              2     starting  1250      0.005 s   1       -
-              3     stopping  1234567890 2 s       1       -
-              4     empty     -         0 s       0       posix_spawn /bin/app: Cannot allocate memory (code 12) after 12.4 s
+              slot  state     pid       since     spawns  queue  last exit
+              0     ready     1239      61 s      1       12     -
+              1     waiting   in 0.4 s  0 s       3       3 out  status 3 after 12.4 s
+              2     starting  1250      0.005 s   1       -      -
+              3     stopping  1234567890 2 s       1       -      -
+              4     empty     -         0 s       0       -      posix_spawn /bin/app: Cannot allocate memory (code 12) after 12.4 s
+              shared unix:/a: queue unknown
+              adopted [::1]:1: 2 of 128 waiting
             """
         #expect(status.description == expected)
         #expect(Prefork.Event.status(status).description == expected)
     }
 
     @Test func runningStatusDoesNotSayStopping() {
-        let status = Prefork.Status(masterPID: 7, addresses: [.tcp("", port: 1)], isStopping: false, slots: [])
+        let status = Prefork.Status(
+            masterPID: 7, addresses: [.tcp("", port: 1)], isStopping: false, slots: [], listeners: [])
         #expect(status.description.hasPrefix("status: master 7 on :1\n"))
     }
 

@@ -233,7 +233,8 @@ final class Simulation {
                 throw Violation(text: "\(signal) to \(pid), which is no child")
             }
             children[index].get(signal, at: now, &random)
-        case .closeListeners, .report, .finish: break
+        case .closeAdmission: try feed(.admissionClosed)
+        case .rotate, .closeListeners, .report, .finish: break
         }
     }
 

@@ -28,6 +28,7 @@ extension Referee {
         case .signal(let pid, let signal):
             guard let slot = slot(of: pid) else { throw Violation(text: "\(signal) to \(pid), which is no child") }
             if signal == .kill { try checkKill(slot) } else { try checkTerminate(slot, signal) }
+        case .rotate, .closeAdmission: break
         case .closeListeners:
             try require(batch.began && !hasClosed, "\(action) out of order")
             try require(slots.allSatisfy { $0.pid == 0 || $0.isTold }, "listeners closed before all were told to leave")

@@ -188,6 +188,7 @@ struct Referee {
             } else {
                 firstStopSignal = arrived
             }
+        case .admissionClosed: break
         case .stop, .fail: begin(.nothing)
         case .timer: batch.isTimer = true
         }

@@ -1,4 +1,4 @@
-// A bound, listening socket and its owner.
+// A listening address and the sockets behind it.
 #if canImport(Musl)
     import Musl
 #elseif canImport(Glibc)
@@ -7,255 +7,199 @@
     import Darwin
 #endif
 
-/// A listener that the master has bound and keeps for its whole life. Used by the master's thread only.
+/// An open descriptor in a list, which a noncopyable value cannot be in.
+final class OpenSocket {
+    private let descriptor: Descriptor
+    var raw: CInt { descriptor.raw }
+
+    init(_ descriptor: consuming Descriptor) { self.descriptor = descriptor }
+}
+
+/// An address that the master listens on for its whole life. Used by the master's thread only.
 final class Listener {
+    /// How the listeners of an address are made.
+    struct Options {
+        var backlog: CInt
+        /// The lowest number that a descriptor of the master's may have: out of the way of the children's numbers.
+        var lowest: CInt
+        /// How many slots have a socket of their own; nil: all share one.
+        var shards: Int?
+        /// Whether a stop is to keep new connections out, see `Decoy`.
+        var closesAdmission = false
+        /// Seconds of TCP_DEFER_ACCEPT.
+        var deferAccept: CInt?
+        /// The queue of TCP_FASTOPEN.
+        var fastOpen: CInt?
+    }
+
     /// With the port that the kernel chose where 0 was asked for.
     let address: Prefork.Address
-    /// nil once closed.
-    private var descriptor: Descriptor?
+    let sharing: Prefork.Status.Sharing
+    /// In the order in which they listen, which is how the kernel numbers them: one for each slot, or one for all. Empty once
+    /// closed.
+    private(set) var sockets: [OpenSocket]
     private let file: SocketFile?
+    /// What a child may have changed by a listen(2) of its own; nil where it is not known.
+    private let backlog: CInt?
+    /// nil where a stop cannot keep new connections out; `admissionFault` says why.
+    private(set) var decoy: Decoy?
+    private(set) var admissionFault: String?
+    private let adopted: AdoptedSocket?
+    /// The kernel has refused our program.
+    private var isSteeringRefused = false
 
-    private init(address: Prefork.Address, descriptor: consuming Descriptor, file: SocketFile?) {
+    init(
+        address: Prefork.Address,
+        sharing: Prefork.Status.Sharing,
+        sockets: [OpenSocket],
+        backlog: CInt?,
+        file: SocketFile? = nil,
+        decoy: Decoy? = nil,
+        admissionFault: String? = nil,
+        adopted: AdoptedSocket? = nil
+    ) {
         self.address = address
-        self.descriptor = consume descriptor
+        self.sharing = sharing
+        self.sockets = sockets
+        self.backlog = backlog
         self.file = file
-    }
-
-    /// The number, as long as it is open.
-    var raw: CInt? {
-        let number = Descriptor.number(of: descriptor)
-        return number == -1 ? nil : number
-    }
-
-    /// An address whose host has been looked up.
-    struct Resolved {
-        let address: Prefork.Address
-        fileprivate let storage: sockaddr_storage
-    }
-
-    /// Looks the host up (getaddrinfo(3)): of a name that takes as long as the resolver likes.
-    static func resolve(_ address: Prefork.Address) throws(SystemError) -> Resolved {
-        guard let host = address.host else { return Resolved(address: address, storage: sockaddr_storage()) }
-        let storage = try resolve(host, address.effectiveNetwork, context: address.description)
-        return Resolved(address: address, storage: storage)
-    }
-
-    /// Binds and listens.
-    /// - Parameter minimum: the lowest number that the listener may have: out of the way of the child's numbers.
-    static func open(_ resolved: Resolved, backlog: Int, atLeast minimum: CInt) throws(SystemError) -> Listener {
-        switch resolved.address.endpoint {
-        case .tcp(let host, let port):
-            return try openTCP(resolved, host, port, CInt(clamping: backlog), minimum)
-        case .unix(let path):
-            return try openUnix(resolved.address, path, CInt(clamping: backlog), minimum)
-        }
-    }
-
-    /// Closes our copy and removes the socket's file if it is still ours. Never shutdown(2): that would stop the copies in
-    /// the children too.
-    func close() {
-        // The file first: a client that comes now finds no file, rather than a socket that resets it.
-        if descriptor != nil { file?.remove() }
-        descriptor = nil
+        self.decoy = decoy
+        self.admissionFault = admissionFault
+        self.adopted = adopted
     }
 
     deinit { close() }
 
-    private static func openTCP(
-        _ target: Resolved,
-        _ host: String,
-        _ port: Int,
-        _ backlog: CInt,
-        _ minimum: CInt
-    ) throws(SystemError) -> Listener {
-        let address = target.address
-        var resolved = target.storage
-        let socket: Descriptor
-        do {
-            socket = try PlatformListener.makeSocket(family: CInt(resolved.ss_family))
-        } catch {
-            // A kernel without IPv6: "any address" then means any IPv4 address, as in Go's net.Listen.
-            guard error.code == EAFNOSUPPORT, host.isEmpty, address.effectiveNetwork == .tcp else { throw error }
-            resolved = try resolve(host, .tcp4, context: address.description)
-            socket = try PlatformListener.makeSocket(family: AF_INET)
-        }
-        let raw = socket.raw
-        // Connections of our predecessor in TIME_WAIT must not keep us out; a listening socket still does (socket(7)).
-        try setOption(raw, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR")
-        if CInt(resolved.ss_family) == AF_INET6 {
-            let only: CInt = address.effectiveNetwork == .tcp6 ? 1 : 0
-            try setOption(raw, SystemConstant.ipv6, IPV6_V6ONLY, only, "IPV6_V6ONLY")
-        }
-        setPort(&resolved, UInt16(clamping: port))
-        try bindSocket(raw, resolved, length(of: resolved), context: address.description)
-        _ = try System.call("listen", address.description) { listen(raw, backlog) }
-        let bound = try boundAddress(of: raw, network: address.network)
-        return Listener(address: bound, descriptor: try System.move(socket, atLeast: minimum), file: nil)
+    /// The number of the first socket, as long as it is open.
+    var raw: CInt? { sockets.first?.raw }
+
+    /// The socket that a child in that slot gets, as long as it is open.
+    func socket(of slot: Int) -> CInt? {
+        guard !sockets.isEmpty else { return nil }
+        return sockets[sharing == .sharded ? slot : 0].raw
     }
 
-    private static func openUnix(
-        _ address: Prefork.Address,
-        _ path: String,
-        _ backlog: CInt,
-        _ minimum: CInt
-    ) throws(SystemError) -> Listener {
-        guard path.utf8.count <= PlatformListener.longestPath else {
-            let detail = "\(address) (\(path.utf8.count) bytes, at most \(PlatformListener.longestPath))"
-            throw SystemError(call: "bind", code: ENAMETOOLONG, context: detail)
+    /// Those of these slots, each once.
+    func sockets(of slots: [Int]) -> [CInt] {
+        if sharing == .sharded { return slots.compactMap { socket(of: $0) } }
+        return slots.isEmpty ? [] : sockets.map(\.raw)
+    }
+
+    // MARK: While the fleet runs
+
+    /// New connections to these slots only. What is queued elsewhere stays there.
+    /// - Parameter rotation: ascending and not empty.
+    /// - Returns: what the kernel says, the first time that it refuses: then it spreads connections over all slots.
+    func steer(to rotation: [Int]) -> SystemError? {
+        guard sharing == .sharded, sockets.count > 1, let raw else { return nil }
+        do throws(SystemError) {
+            try PlatformListener.attach(.spread(over: rotation, of: sockets.count), to: raw)
+            isSteeringRefused = false
+            return nil
+        } catch {
+            // An older program would go on steering to yesterday's slots. Where it cannot be taken away there was none.
+            try? PlatformListener.detachProgram(from: raw)
+            defer { isSteeringRefused = true }
+            return isSteeringRefused ? nil : error
         }
-        // Until listen(2) has returned, a connect to the new file is refused like one to a stale file: the lock keeps
-        // another master from taking it for one.
-        return try withDirectoryLock(ofFile: path) { () throws(SystemError) -> Listener in
-            try SocketFile.removeIfStale(path)
-            let socket = try PlatformListener.makeSocket(family: AF_UNIX)
-            let name = PlatformListener.unixAddress(path)
-            try bindSocket(socket.raw, name.storage, name.length, context: address.description)
-            let made = try System.identity(ofPath: path).identity
-            do throws(SystemError) {
-                let raw = socket.raw
-                _ = try System.call("listen", address.description) { listen(raw, backlog) }
-                let moved = try System.move(socket, atLeast: minimum)
-                return Listener(
-                    address: address,
-                    descriptor: moved,
-                    file: SocketFile(path: path, identity: made)
-                )
-            } catch {
-                unlink(path)
-                throw error
+    }
+
+    /// A framework in the child may have listened once more, with a backlog of its own (SwiftNIO: 128). listen(2) on a
+    /// listening socket changes nothing else.
+    func putBackBacklog(of slot: Int) {
+        guard let raw = socket(of: slot), let backlog else { return }
+        // An adopted socket's is as it was found, not as we would have it: only what differs is put back.
+        if adopted != nil, PlatformListener.queue(of: raw)?.limit == Int(backlog) { return }
+        _ = try? System.call("listen") { listen(raw, backlog) }
+    }
+
+    // MARK: The end
+
+    /// Begins to keep new connections out; `isAdmissionClosed` tells how far it has come.
+    /// - Parameter rotation: the slots that go on accepting meanwhile.
+    func beginClosingAdmission(_ rotation: [Int]) {
+        guard let decoy, let raw else { return }
+        do throws(SystemError) {
+            try decoy.begin(rotation, beside: raw)
+        } catch {
+            giveUpAdmission("\(error)", rotation)
+        }
+    }
+
+    /// Whether nobody comes in any more, or that cannot be had.
+    func isAdmissionClosed(_ rotation: [Int]) -> Bool {
+        guard let decoy, !decoy.isWorking else { return true }
+        guard decoy.isFull else { return false }
+        do throws(SystemError) {
+            try decoy.close()
+        } catch {
+            giveUpAdmission("\(error)", rotation)
+        }
+        return true
+    }
+
+    /// New connections go on coming in until the last copy of the listener is closed.
+    func giveUpAdmission(_ reason: String, _ rotation: [Int]) {
+        guard let decoy, !decoy.isWorking else { return }
+        if let raw { decoy.giveUp(rotation, beside: raw) }
+        self.decoy = nil
+        admissionFault = reason
+    }
+
+    /// All children have been told to leave: what is not needed to keep new connections out is closed.
+    func closeWhenTold() {
+        // Our copies of the slots' sockets stay where a decoy works: each that left the group would change the others'
+        // numbers. Adopted ones stay non-blocking until nobody polls them any more.
+        let needed = adopted != nil || sharing == .sharded && decoy?.isWorking == true
+        if needed { return }
+        if decoy?.isWorking != true { decoy = nil }
+        closeSockets()
+    }
+
+    /// Closes our copies and removes the socket's file if it is still ours. Never shutdown(2): that would stop the copies
+    /// elsewhere, too. More than once is harmless.
+    func close() {
+        if let decoy, decoy.isWorking, sharing == .sharded {
+            // From the last on, so that the decoys keep everything out until no slot is left in the group.
+            while !sockets.isEmpty {
+                decoy.prepareClosing(of: sockets.count - 1)
+                sockets.removeLast()
             }
         }
+        if let adopted, let raw { adopted.restore(raw, backlog: backlog) }
+        closeSockets()
+        // Last of all: from now on clients are refused.
+        decoy = nil
+    }
+
+    private func closeSockets() {
+        // The file first: a client that comes now finds no file, rather than a socket that resets it.
+        if !sockets.isEmpty { file?.remove() }
+        sockets = []
     }
 
     // MARK: In a child
 
     /// What is wrong with an inherited descriptor as a listener of that family; nil where it is one.
     static func fault(of descriptor: CInt, unix: Bool) -> String? {
-        var listening: CInt = 0
-        var size = socklen_t(MemoryLayout<CInt>.size)
-        guard getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 else {
+        if let fault = fault(of: descriptor) { return fault }
+        let family = (try? SocketName(of: descriptor))?.family
+        return (family == AF_UNIX) == unix
+            ? nil : "descriptor \(descriptor) listens on an address of another family"
+    }
+
+    /// What is wrong with a descriptor as a listener; nil where it is one.
+    static func fault(of descriptor: CInt) -> String? {
+        guard let type = try? SocketOption.get(descriptor, SOL_SOCKET, SO_TYPE, "SO_TYPE") else {
             return "descriptor \(descriptor) is no socket"
         }
-        guard listening != 0 else { return "descriptor \(descriptor) is a socket that does not listen" }
-        var name = sockaddr_storage()
-        guard withSocketAddress(&name, { getsockname(descriptor, $0, $1) }) == 0 else {
-            return "descriptor \(descriptor) has no address"
+        guard type == SystemConstant.stream else { return "descriptor \(descriptor) is no stream socket" }
+        guard let name = try? SocketName(of: descriptor) else { return "descriptor \(descriptor) has no address" }
+        guard [AF_INET, AF_INET6, AF_UNIX].contains(name.family) else {
+            return "descriptor \(descriptor) has an address of another family than TCP and Unix-domain sockets have"
         }
-        let family = CInt(name.ss_family)
-        let fits = unix ? family == AF_UNIX : family == AF_INET || family == AF_INET6
-        return fits ? nil : "descriptor \(descriptor) listens on an address of another family"
-    }
-}
-
-// MARK: - Addresses as the kernel has them
-
-extension Listener {
-    private static func resolve(
-        _ host: String,
-        _ network: Prefork.Address.Network,
-        context: String
-    ) throws(SystemError) -> sockaddr_storage {
-        var hints = addrinfo()
-        hints.ai_socktype = SystemConstant.stream
-        hints.ai_flags = AI_PASSIVE
-        switch network {
-        case .tcp4: hints.ai_family = AF_INET
-        case .tcp6: hints.ai_family = AF_INET6
-        case .tcp: hints.ai_family = host.isEmpty ? AF_INET6 : AF_UNSPEC
-        }
-        var list: UnsafeMutablePointer<addrinfo>?
-        // A service must be named where no host is; the port is put in afterwards.
-        let code = getaddrinfo(host.isEmpty ? nil : host, host.isEmpty ? "0" : nil, &hints, &list)
-        guard code == 0, let first = list else {
-            let text = gai_strerror(code).map { String(cString: $0) } ?? "error \(code)"
-            throw SystemError(call: "getaddrinfo", code: code, context: context, message: text)
-        }
-        defer { freeaddrinfo(list) }
-        // As Go does: with both families, the first IPv4 address, else the first of all.
-        var chosen = first
-        var candidate: UnsafeMutablePointer<addrinfo>? = first
-        while let entry = candidate {
-            if entry.pointee.ai_family == AF_INET {
-                chosen = entry
-                break
-            }
-            candidate = entry.pointee.ai_next
-        }
-        var storage = sockaddr_storage()
-        if let source = chosen.pointee.ai_addr {
-            withUnsafeMutableBytes(of: &storage) { target in
-                target.copyMemory(from: UnsafeRawBufferPointer(start: source, count: Int(chosen.pointee.ai_addrlen)))
-            }
-        }
-        return storage
-    }
-
-    private static func setPort(_ storage: inout sockaddr_storage, _ port: UInt16) {
-        // sin_port and sin6_port stand at the same place, after length and family.
-        withUnsafeMutableBytes(of: &storage) { $0.storeBytes(of: port.bigEndian, toByteOffset: 2, as: UInt16.self) }
-    }
-
-    private static func length(of storage: sockaddr_storage) -> socklen_t {
-        let size =
-            CInt(storage.ss_family) == AF_INET6 ? MemoryLayout<sockaddr_in6>.size : MemoryLayout<sockaddr_in>.size
-        return socklen_t(size)
-    }
-
-    private static func bindSocket(
-        _ descriptor: CInt,
-        _ storage: sockaddr_storage,
-        _ length: socklen_t,
-        context: String
-    ) throws(SystemError) {
-        _ = try System.call("bind", context) {
-            withUnsafePointer(to: storage) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) }
-            }
-        }
-    }
-
-    private static func setOption(
-        _ descriptor: CInt,
-        _ level: CInt,
-        _ option: CInt,
-        _ value: CInt,
-        _ name: String
-    ) throws(SystemError) {
-        var value = value
-        _ = try System.call("setsockopt", name) {
-            setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<CInt>.size))
-        }
-    }
-
-    private static func boundAddress(
-        of descriptor: CInt,
-        network: Prefork.Address.Network?
-    ) throws(SystemError) -> Prefork.Address {
-        var storage = sockaddr_storage()
-        _ = try System.call("getsockname") { withSocketAddress(&storage) { getsockname(descriptor, $0, $1) } }
-        var host = [CChar](repeating: 0, count: 1025)  // NI_MAXHOST
-        let code = withUnsafePointer(to: storage) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                getnameinfo($0, length(of: storage), &host, socklen_t(host.count), nil, 0, NI_NUMERICHOST)
-            }
-        }
-        guard code == 0 else {
-            throw SystemError(call: "getnameinfo", code: code)
-        }
-        let port = withUnsafeBytes(of: storage) { UInt16(bigEndian: $0.load(fromByteOffset: 2, as: UInt16.self)) }
-        let text = String(decoding: host.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        return .tcp(text, port: Int(port), network: network)
-    }
-}
-
-/// Calls a function that fills in a socket address.
-func withSocketAddress(
-    _ storage: inout sockaddr_storage,
-    _ body: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> CInt
-) -> CInt {
-    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-    return withUnsafeMutablePointer(to: &storage) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, &length) }
+        let isListening = (try? SocketOption.get(descriptor, SOL_SOCKET, SO_ACCEPTCONN, "SO_ACCEPTCONN")) ?? 0
+        return isListening != 0 ? nil : "descriptor \(descriptor) is a socket that does not listen"
     }
 }
 

@@ -1,0 +1,76 @@
+// Listening sockets that are somebody else's: the caller's, or systemd's.
+#if canImport(Musl)
+    import Musl
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// How an adopted socket was found. O_NONBLOCK and the backlog belong to the open file description, which is the owner's, too.
+struct AdoptedSocket {
+    private let wasBlocking: Bool
+
+    /// A copy of the owner's descriptor, non-blocking from here on: of several children that poll one listener the losers
+    /// must get EAGAIN, not sleep in accept.
+    /// - Parameter descriptor: has no `Listener.fault(of:)`.
+    static func listener(_ descriptor: CInt, name: String?, lowest: CInt) throws(SystemError) -> Listener {
+        let copy = Descriptor(
+            try System.call("fcntl", "F_DUPFD_CLOEXEC") { fcntl(descriptor, F_DUPFD_CLOEXEC, lowest) })
+        let raw = copy.raw
+        let address = try SocketName(of: raw).address(network: nil, name: name)
+        let flags = try System.call("fcntl", "F_GETFL") { fcntl(raw, F_GETFL) }
+        try System.setNonBlocking(raw)
+        return Listener(
+            address: address,
+            sharing: .adopted,
+            sockets: [OpenSocket(copy)],
+            backlog: PlatformListener.queue(of: raw).map { CInt(clamping: $0.limit) },
+            admissionFault: "it is its owner's",
+            adopted: AdoptedSocket(wasBlocking: flags & O_NONBLOCK == 0)
+        )
+    }
+
+    /// When no child is left.
+    func restore(_ descriptor: CInt, backlog: CInt?) {
+        if let backlog, PlatformListener.queue(of: descriptor)?.limit != Int(backlog) {
+            _ = try? System.call("listen") { listen(descriptor, backlog) }
+        }
+        guard wasBlocking else { return }
+        let flags = fcntl(descriptor, F_GETFL)
+        if flags != -1 { _ = fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) }
+    }
+}
+
+/// The sockets that systemd has handed over (sd_listen_fds(3)).
+struct ActivatedSockets: Equatable {
+    let descriptors: [CInt]
+    let names: [String]
+
+    /// The first one's number, SD_LISTEN_FDS_START.
+    private static let first: CInt = 3
+
+    /// - Parameter value: the value of a variable; nil where it is not set.
+    /// - Returns: nil where something is wrong, and what.
+    static func decode(processID: Int32, _ value: (String) -> String?) -> (sockets: ActivatedSockets?, fault: String) {
+        guard let process = value("LISTEN_PID"), let count = value("LISTEN_FDS") else {
+            return (nil, "LISTEN_PID and LISTEN_FDS are not set: nobody has handed over sockets")
+        }
+        guard process == "\(processID)" else {
+            return (
+                nil, "LISTEN_PID is \(quoted(process)), but this process is \(processID): they are meant for another"
+            )
+        }
+        guard count.utf8.allSatisfy({ (48...57).contains($0) }), let number = Int16(count), number > 0 else {
+            return (nil, "LISTEN_FDS is \(quoted(count)), which is no number of sockets")
+        }
+        var names = [String](repeating: "unknown", count: Int(number))  // As sd_listen_fds_with_names(3) has it.
+        if let text = value("LISTEN_FDNAMES") {
+            names = text.split(separator: ":", omittingEmptySubsequences: false).map { String($0) }
+            guard names.count == Int(number) else {
+                return (nil, "LISTEN_FDNAMES has \(names.count) names, LISTEN_FDS says \(number)")
+            }
+        }
+        return (ActivatedSockets(descriptors: (first..<(first + CInt(number))).map { $0 }, names: names), "")
+    }
+}
