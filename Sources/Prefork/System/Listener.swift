@@ -85,6 +85,9 @@ final class Listener {
         return slots.isEmpty ? [] : sockets.map(\.raw)
     }
 
+    /// The numbers in the group of what these slots accept on.
+    private func indices(_ slots: [Int]) -> [Int] { sharing == .sharded ? slots : [0] }
+
     // MARK: While the fleet runs
 
     /// New connections to these slots only. What is queued elsewhere stays there.
@@ -120,7 +123,7 @@ final class Listener {
     func beginClosingAdmission(_ rotation: [Int]) {
         guard let decoy, let raw else { return }
         do throws(SystemError) {
-            try decoy.begin(rotation, beside: raw)
+            try decoy.begin(indices(rotation), beside: raw)
         } catch {
             giveUpAdmission("\(error)", rotation)
         }
@@ -141,7 +144,7 @@ final class Listener {
     /// New connections go on coming in until the last copy of the listener is closed.
     func giveUpAdmission(_ reason: String, _ rotation: [Int]) {
         guard let decoy, !decoy.isWorking else { return }
-        if let raw { decoy.giveUp(rotation, beside: raw) }
+        if let raw { decoy.giveUp(indices(rotation), beside: raw) }
         self.decoy = nil
         admissionFault = reason
     }
