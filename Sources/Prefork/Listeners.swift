@@ -121,11 +121,13 @@ struct Listeners {
         defer { self.closing = closing }
         // All of them are asked: each is closed as soon as it can be.
         let pending = open.filter { !$0.isAdmissionClosed(closing.rotation) }
+        let closed = open.filter { $0.decoy?.isWorking == true }
         // Where it cannot be had the queue is never empty for sure: nothing to wait for.
-        let waiting = open.filter { $0.decoy?.isWorking == true }.flatMap { $0.sockets(of: ready) }
-        let isQuiet = pending.isEmpty && !System.isAnyReadable(waiting)
-        // Twice, so that a handshake that was under way has come to its end in between.
-        if isQuiet, closing.wasQuiet || waiting.isEmpty { return true }
+        if pending.isEmpty, closed.isEmpty { return true }
+        // In this order: a handshake that is over by the time of the first question is in a queue at the second.
+        let isAwaited = closed.contains { $0.decoy?.isAwaited == true }
+        let isQuiet = pending.isEmpty && !isAwaited && !System.isAnyReadable(closed.flatMap { $0.sockets(of: ready) })
+        if isQuiet, closing.wasQuiet { return true }
         closing.wasQuiet = isQuiet
         closing.next = now + (pending.isEmpty ? Closing.pause : Closing.shortPause)
         return false

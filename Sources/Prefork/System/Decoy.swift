@@ -81,6 +81,10 @@ final class Decoy {
         isWorking = true
     }
 
+    /// Whether somebody who came before the decoy is still shaking hands. To be asked before the queues are: who is not here
+    /// any more is there.
+    var isAwaited: Bool { HalfOpen.exists(onPort: address.port, family: address.family) }
+
     /// Leaves the group as it was. The decoys leave with the deinit of this.
     func giveUp(_ rotation: [Int], beside listener: CInt) {
         try? PlatformListener.attach(.spread(over: rotation, of: slots), to: listener)

@@ -4,6 +4,7 @@
 
     enum SystemConstant {
         static let stream = SOCK_STREAM
+        static let datagram = SOCK_DGRAM
         /// What socket(2) and socketpair(2) set without a moment in which another thread's spawn could inherit.
         static let atBirth = SOCK_CLOEXEC | SOCK_NONBLOCK
         /// No waiting, no SIGPIPE.
@@ -17,6 +18,7 @@
 
     enum SystemConstant {
         static let stream = CInt(SOCK_STREAM.rawValue)
+        static let datagram = CInt(SOCK_DGRAM.rawValue)
         /// What socket(2) and socketpair(2) set without a moment in which another thread's spawn could inherit.
         static let atBirth = CInt(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         /// No waiting, no SIGPIPE.
