@@ -117,7 +117,7 @@ struct SocketName {
 
     /// A name of Linux's abstract namespace begins with a NUL, and is written with an `@` in its place (unix(7), ss(8)).
     private var unixPath: String {
-        let start = MemoryLayout.offset(of: \sockaddr_un.sun_path) ?? 2
+        let start = 2  // sun_path, behind the family and on Darwin its length.
         let bytes = withUnsafeBytes(of: storage) { Array($0[start..<max(start, min(Int(length), $0.count))]) }
         if bytes.first == 0 {
             return "@" + String(decoding: bytes.dropFirst().map { $0 == 0 ? UInt8(ascii: "@") : $0 }, as: UTF8.self)
