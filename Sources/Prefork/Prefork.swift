@@ -1,7 +1,7 @@
 /// A fleet of processes that serve on the same listening sockets.
 ///
 /// The process that the user starts becomes the *master*: it binds the addresses, starts children by executing its own
-/// program again, and keeps them alive. The same call in a *child* calls `serve`. ``main(_:adopting:configuration:serve:)-swift.type.method``
+/// program again, and keeps them alive. The same call in a *child* calls `serve`. `Prefork.main`
 /// is what a program uses; this value is for those who embed a fleet.
 public struct Prefork: Sendable {
     /// Where the fleet listens.

@@ -45,7 +45,7 @@ public enum PreforkError: Error, Sendable, CustomStringConvertible {
     /// The system refused something that a master or child cannot do without.
     case system(Prefork.SystemError)
 
-    /// What ``Prefork/main(_:adopting:configuration:serve:)-swift.type.method`` exits with (sysexits.h): 64 usage or address,
+    /// What `Prefork.main` exits with (sysexits.h): 64 usage or address,
     /// 78 configuration, 75 for a child whose master is gone, 70 otherwise.
     public var exitStatus: Int32 {
         switch self {
