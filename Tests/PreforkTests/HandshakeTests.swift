@@ -44,7 +44,7 @@ private func decoded(_ values: [String: String]) -> Handshake.Decoded { Handshak
             sample.variables.map { "\($0.name)=\($0.value)" } == [
                 "PREFORK_SLOT=2", "PREFORK_GENERATION=7", "PREFORK_RUNS=rt", "PREFORK_MASTER_PID=1234",
                 "PREFORK_LISTENERS=2",
-                "PREFORK_ADDRESSES=127.0.0.1:8080 unix:/run/app.sock", "PREFORK_CONTROL=5:12:3456",
+                "PREFORK_ADDRESSES=127.0.0.1:8080 unix:/run/app.sock", "PREFORK_NAMES== =", "PREFORK_CONTROL=5:12:3456",
             ]
         )
         #expect(sample.variables.map(\.name) == Handshake.names)
@@ -134,10 +134,28 @@ private func decoded(_ values: [String: String]) -> Handshake.Decoded { Handshak
         #expect(decoded(values) == .broken("PREFORK_LISTENERS and PREFORK_ADDRESSES do not fit"))
     }
 
+    @Test(arguments: ["", "=", "= = =", "==", "a b", "=a b", "=a =%", "=a =%ff", "=a,=b"])
+    func forgedNamesDoNotFit(text: String) {
+        var values = dictionary(sample)
+        values["PREFORK_NAMES"] = text
+        #expect(decoded(values) == .broken("PREFORK_NAMES and PREFORK_ADDRESSES do not fit"))
+    }
+
+    @Test func namesComeThrough() {
+        let addresses: [Prefork.Address] = [
+            .tcp("127.0.0.1", port: 80, name: "http"), .unix("/a", name: "with a space, = and é"), .tcp("", port: 1),
+        ]
+        let handshake = Handshake(
+            slot: 0, generation: 0, masterID: 1, addresses: addresses, control: FileIdentity(device: 0, inode: 0))
+        #expect(decoded(dictionary(handshake)) == .complete(handshake))
+        #expect(handshake.variables.allSatisfy { $0.value.utf8.allSatisfy { (32..<127).contains($0) } })
+    }
+
     @Test func moreListenersThanAnnouncedMoveTheControlDescriptor() {
         var values = dictionary(sample)
         values["PREFORK_LISTENERS"] = "1"
         values["PREFORK_ADDRESSES"] = "127.0.0.1:8080"
+        values["PREFORK_NAMES"] = "="
         #expect(decoded(values) == .broken("PREFORK_CONTROL is not behind the listeners"))
     }
 }

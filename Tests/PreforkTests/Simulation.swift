@@ -34,6 +34,7 @@ struct SplitMix64 {
 struct Coverage {
     enum Kind: Int, CaseIterable {
         case inputs, recoveries, failedStarts, refusedStarts, readiness, notReady, kills, suspensions, strays
+        case rotations, emptyQueues, fullQueues, deserted, killedWhileClosing
         case orderlyStops, stopsWhileFilling, secondSignals, hookFailures, overRecovery, childRefused, childExited
     }
 
@@ -69,6 +70,8 @@ final class Simulation {
     /// Pids in this turn's order.
     private var order: [Int32] = []
     private var stopTurn = 0
+    /// When the queues are empty at a stop.
+    private var admissionAt = Int64.max
     private var operatorPlan: [(at: Int64, reason: Prefork.StopReason)] = []
     private var stalls = 0
 
@@ -97,6 +100,7 @@ final class Simulation {
         trace.removeAll(keepingCapacity: true)
         self.traces = traces
         (away, turns, stalls) = (0, 0, 0)
+        admissionAt = .max
         // Often while the slots are filled.
         stopTurn = random.chance(of: 200) ? random.below(schedule.limits.children + 1) : random.below(45)
         if traces { trace.append("seed \(seed): \(schedule)") }
@@ -125,6 +129,10 @@ final class Simulation {
             for pid in order { try hear(pid) }
             for pid in order { try reap(pid) }
         }
+        if admissionAt <= now {
+            admissionAt = .max
+            try feed(.admissionClosed)
+        }
         if random.chance(of: schedule.mood.strays) { try stray() }
         if let deadline = supervisor.nextDeadline, deadline.nanoseconds <= now { try feed(.timer) }
     }
@@ -135,7 +143,7 @@ final class Simulation {
 
     /// Until something happens that the master can see; and longer, if it is itself kept from running.
     private func sleep(_ isSupervising: Bool) throws(Violation) {
-        var wake = operatorPlan.first?.at ?? .max
+        var wake = min(operatorPlan.first?.at ?? .max, admissionAt)
         if let deadline = supervisor.nextDeadline { wake = min(wake, deadline.nanoseconds) }
         if isSupervising {
             for child in children { wake = min(wake, child.nextSign) }
@@ -183,11 +191,12 @@ final class Simulation {
     private func stray() throws(Violation) {
         let pid = freePID()
         coverage.note(.strays)
-        switch random.below(4) {
+        switch random.below(5) {
         case 0: try feed(.ready(pid: pid))
         case 1: try feed(.exited(pid: pid, .exited(0)))
         case 2:
             if let child = children.first(where: { $0.isHeard }) { try feed(.ready(pid: child.pid)) }
+        case 3: try feed(.admissionClosed)
         default: if isSupervising { try feed(.timer) }
         }
     }
@@ -233,7 +242,7 @@ final class Simulation {
                 throw Violation(text: "\(signal) to \(pid), which is no child")
             }
             children[index].get(signal, at: now, &random)
-        case .closeAdmission: try feed(.admissionClosed)
+        case .closeAdmission: admissionAt = schedule.admission(&random).map { now + $0 } ?? .max
         case .rotate, .closeListeners, .report, .finish: break
         }
     }

@@ -4,6 +4,7 @@
 extension Referee {
     mutating func check(
         _ action: Supervisor.Action,
+        isFirst: Bool,
         isLast: Bool,
         away: Int64,
         _ supervisor: Supervisor,
@@ -28,9 +29,16 @@ extension Referee {
         case .signal(let pid, let signal):
             guard let slot = slot(of: pid) else { throw Violation(text: "\(signal) to \(pid), which is no child") }
             if signal == .kill { try checkKill(slot) } else { try checkTerminate(slot, signal) }
-        case .rotate, .closeAdmission: break
+        case .rotate(let members):
+            try require(isFirst && stop == nil && !batch.stops, "\(action) out of order")
+            try require(members == wantedRotation && members != rotation, "\(action), but \(wantedRotation) are ready")
+            rotation = members
+            coverage.note(.rotations)
+        case .closeAdmission:
+            try require(batch.began && !batch.tells && !batch.askedAdmission, "\(action) out of order")
+            batch.askedAdmission = true
         case .closeListeners:
-            try require(batch.began && !hasClosed, "\(action) out of order")
+            try require(batch.tells && !hasClosed, "\(action) out of order")
             try require(slots.allSatisfy { $0.pid == 0 || $0.isTold }, "listeners closed before all were told to leave")
             hasClosed = true
         case .finish:
@@ -96,8 +104,10 @@ extension Referee {
         let slot = slots[index]
         try require(signal == .terminate, "\(signal) to slot \(index)")
         try require(!slot.isTold, "slot \(index) is told twice to leave")
-        if batch.began {
+        if batch.began || batch.tells {
             try require(!hasClosed, "slot \(index) is told to leave after the listeners were closed")
+            try require(slot.readyAt == nil || batch.tells, "slot \(index) is told to leave before its queue is empty")
+            try require(!batch.askedAdmission, "slot \(index) is told to leave, and not ready, too late")
         } else {
             try require(batch.isTimer && batch.told == slot.pid, "slot \(index) is told to leave for no reason")
         }
@@ -205,9 +215,10 @@ extension Referee {
         case .childExited: coverage.note(.childExited)
         case .nothing, .spawn: break
         }
-        guard limits.grace != .max else { return }
+        guard limits.grace != .max, limits.queueDrain != .max else { return }
         let longest =
-            limits.grace * Int64(1 + extensions) + (away - stop.away) + SimulatedChild.longestDeath + Self.slack
+            limits.queueDrain + limits.grace * Int64(1 + extensions) + (away - stop.away) + SimulatedChild.longestDeath
+            + Self.slack
         try require(batch.now - stop.since <= longest, "a stop took \(batch.now - stop.since) ns, not \(longest)")
     }
 
@@ -221,9 +232,15 @@ extension Referee {
         try require(batch.stops == batch.began, "a stop does not begin")
         try require(batch.completesFilling == batch.announcedMaster, "the fleet is not announced")
         if stop != nil {
-            try require(hasClosed, "a stop does not close the listeners")
-            try require(slots.allSatisfy { $0.pid == 0 || $0.isTold }, "a stop does not reach all children")
+            try require(hasClosed == (closing == nil), "the listeners are closed too early, or not")
+            try require(
+                slots.allSatisfy { $0.pid == 0 || $0.isTold || closing != nil && $0.readyAt != nil },
+                "a stop does not reach all children"
+            )
+            try require(batch.askedAdmission == (batch.began && !batch.tells), "newcomers are let in")
             try require(hasFinished || slots.contains { $0.pid != 0 }, "no child is left, and yet no end")
+        } else {
+            try require(rotation == wantedRotation, "\(rotation) get connections, but \(wantedRotation) are ready")
         }
         if batch.killsAll {
             try require(slots.allSatisfy { $0.pid == 0 || $0.isKilled }, "a second signal does not kill all")
@@ -244,6 +261,12 @@ extension Referee {
         try require(!isWaiting || batch.asked, "a slot is not filled in time")
     }
 
+    /// Who is ready; all where nobody is, for then connections wait.
+    private var wantedRotation: [Int] {
+        let ready = readySlots
+        return ready.isEmpty ? Array(slots.indices) : ready
+    }
+
     func checkState(_ supervisor: Supervisor) throws(Violation) {
         for index in slots.indices {
             let slot = slots[index]
@@ -255,6 +278,7 @@ extension Referee {
                 try require(slot.pid == 0 || slot.isTold || slot.readyAt == nil, "slot \(index) is ready")
             }
         }
+        try require(supervisor.rotation == rotation, "\(supervisor.rotation) are in rotation, not \(rotation)")
         try require(supervisor.isStopping == (stop != nil), "a stop that nobody asked for, or none")
         try require((supervisor.phase == .finished) == hasFinished, "an end that nobody was told of")
         let deadline = supervisor.nextDeadline?.nanoseconds

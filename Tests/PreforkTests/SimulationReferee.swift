@@ -38,12 +38,14 @@ struct Referee {
         var isFailedStart = false
         var stops = false
         var killsAll = false
+        var closesAdmission = false
         var completesFilling = false
 
         var told: Int32?
         var killing: Int32?
         var began = false
-        var closed = false
+        var tells = false
+        var askedAdmission = false
         var reportedSpawn = false
         var reportedExit = false
         var reportedReady = false
@@ -71,6 +73,10 @@ struct Referee {
     var hasAnnouncedMaster = false
     var stop: (since: Int64, away: Int64)?
     var hasClosed = false
+    /// Who gets new connections.
+    var rotation: [Int] = []
+    /// Until when, in a stop, those who are ready go on accepting; nil: they have been told, or there is no stop.
+    var closing: Int64?
     var hasFinished = false
     /// How often a suspension gave the stopped children their time again.
     var extensions = 0
@@ -100,6 +106,7 @@ struct Referee {
         (asked, filled, isFilling, hasAnnouncedMaster, stop) = (nil, 0, true, false, nil)
         firstStopSignal = nil
         (hasClosed, hasFinished, extensions, failure, expectedBy) = (false, false, 0, .nothing, nil)
+        (rotation, closing) = (Array(slots.indices), nil)
     }
 
     /// One input and what the supervisor made of it, before anything of that is carried out.
@@ -117,8 +124,10 @@ struct Referee {
         let wasDue = dueTimes.map { $0 <= now } ?? false
         noticeSuspension()
         expect(input, &coverage)
+        expectTelling(&coverage)
         for (index, action) in actions.enumerated() {
-            try check(action, isLast: index == actions.count - 1, away: away, supervisor, &coverage)
+            try check(
+                action, isFirst: index == 0, isLast: index == actions.count - 1, away: away, supervisor, &coverage)
         }
         try checkCompleteness()
         if batch.isTimer, wasDue { try require(!actions.isEmpty, "a timer that was due led to nothing") }
@@ -188,10 +197,33 @@ struct Referee {
             } else {
                 firstStopSignal = arrived
             }
-        case .admissionClosed: break
+        case .admissionClosed: batch.closesAdmission = true
         case .stop, .fail: begin(.nothing)
         case .timer: batch.isTimer = true
         }
+    }
+
+    /// Those who are ready are told to leave when nothing is queued any more, when that takes too long, when nobody is left who
+    /// could accept, or when an operator has lost patience.
+    mutating func expectTelling(_ coverage: inout Coverage) {
+        if batch.stops { closing = sum(batch.now, limits.queueDrain) }
+        guard let until = closing else { return }
+        let isLate = batch.isTimer && until <= batch.now
+        batch.tells = batch.closesAdmission || isLate || batch.killsAll || readySlots.isEmpty || limits.queueDrain == 0
+        guard batch.tells else { return }
+        closing = nil
+        if batch.stops { return }
+        if batch.closesAdmission {
+            coverage.note(.emptyQueues)
+        } else if isLate {
+            coverage.note(.fullQueues)
+        } else {
+            coverage.note(batch.killsAll ? .killedWhileClosing : .deserted)
+        }
+    }
+
+    var readySlots: [Int] {
+        slots.indices.filter { slots[$0].pid != 0 && slots[$0].readyAt != nil && !slots[$0].isTold }
     }
 
     mutating func endFilling() {
@@ -258,7 +290,7 @@ struct Referee {
     /// When something is due; a deadline that is earlier keeps the master busy, a later one lets somebody wait.
     var dueTimes: Int64? {
         if isFilling { return .min }
-        var due: Int64?
+        var due = closing
         for slot in slots {
             var time: Int64?
             if slot.pid == 0 {

@@ -13,6 +13,7 @@ struct Limits {
     var finalStatuses: [Int32]
     var readyWithin: Int64
     var grace: Int64
+    var queueDrain: Int64
 
     var rules: Supervisor.Rules {
         // "Never" as a user would say it, which is far more than a clock can count.
@@ -26,7 +27,8 @@ struct Limits {
             healthyAfter: duration(healthyAfter),
             finalStatuses: finalStatuses,
             readyWithin: duration(readyWithin),
-            grace: duration(grace)
+            grace: duration(grace),
+            queueDrain: duration(queueDrain)
         )
     }
 }
@@ -60,6 +62,7 @@ struct Schedule: CustomStringConvertible {
     private static let health: [Int64] = [0, 10 * millisecond, second, 10 * second, .max]
     private static let readiness: [Int64] = [millisecond, 200 * millisecond, 2 * second, 60 * second, .max]
     private static let graces: [Int64] = [0, millisecond, 100 * millisecond, 500 * millisecond, 5 * second]
+    private static let drains: [Int64] = [0, millisecond, second, second, 10 * second]
     private static let finals: [[Int32]] = [[78], [], [3, 78]]
 
     init(_ random: inout SplitMix64) {
@@ -84,7 +87,8 @@ struct Schedule: CustomStringConvertible {
             healthyAfter: random.pick(Self.health),
             finalStatuses: random.pick(Self.finals),
             readyWithin: random.pick(Self.readiness),
-            grace: random.chance(of: 30) ? .max : random.pick(Self.graces)
+            grace: random.chance(of: 30) ? .max : random.pick(Self.graces),
+            queueDrain: random.chance(of: 30) ? .max : random.pick(Self.drains)
         )
         mood = Mood(
             crashes: random.pick([50, 400, 900]),
@@ -120,6 +124,18 @@ struct Schedule: CustomStringConvertible {
         random.chance(of: mood.slowness)
             ? random.time(upTo: 3 * Self.second)
             : random.chance(of: 500) ? 0 : random.time(upTo: Self.millisecond)
+    }
+
+    /// How long it takes until nobody comes in any more and the queues are empty; nil: for ever.
+    func admission(_ random: inout SplitMix64) -> Int64? {
+        // Without an end of its own a stop waits for the queues, and does not end if they are never empty.
+        let isEndless = limits.queueDrain == .max
+        switch random.below(isEndless ? 3 : 4) {
+        case 0: return 0
+        case 1: return random.time(upTo: 20 * Self.millisecond)
+        case 2: return random.time(upTo: isEndless ? Self.second : 2 * limits.queueDrain)
+        default: return nil
+        }
     }
 
     /// Between two signals of an operator.

@@ -5,9 +5,10 @@ struct Bench {
     private(set) var supervisor: Supervisor
     var now = Instant(nanoseconds: 1_000_000_000_000)
 
-    /// Rules that give up after 100 exits in a minute, but for what `change` changes; all else by default.
+    /// Rules that give up after 100 exits in a minute and stop in one step, but for what `change` changes; all else by default.
     init(children: Int = 2, _ change: (inout Supervisor.Rules) -> Void = { _ in }) {
         var rules = Supervisor.Rules(children: children, recovery: .upTo(exits: 100), window: .seconds(60))
+        rules.queueDrain = .zero
         change(&rules)
         supervisor = Supervisor(rules)
     }
@@ -79,6 +80,12 @@ extension [Supervisor.Action] {
             default: continue
             }
         }
+        return nil
+    }
+
+    /// The slots in rotation from now on; nil: as before.
+    var rotation: [Int]? {
+        for case .rotate(let slots) in self { return slots }
         return nil
     }
 

@@ -115,7 +115,7 @@ struct SupervisorTests {
             }
             #expect(life.pid == 100)
             let actions = bench.feed(.ready(pid: 100), after: .seconds(2))
-            #expect(actions == [.report(.ready(slot: 0, pid: 100, after: .seconds(2)))])
+            #expect(actions == [.rotate(slots: [0]), .report(.ready(slot: 0, pid: 100, after: .seconds(2)))])
             guard case .ready = bench.state(0) else {
                 Issue.record("slot 0 is \(bench.state(0))")
                 return
@@ -199,7 +199,7 @@ struct SupervisorTests {
             #expect(bench.feed(.exited(pid: 100, .exited(1))).isEmpty)
             #expect(bench.feed(.ready(pid: 100)).isEmpty)
             #expect(bench.state(0).life?.pid == 200)
-            #expect(bench.feed(.ready(pid: 200)).count == 1)
+            #expect(bench.feed(.ready(pid: 200)).reports.count == 1)
         }
 
         @Test("A pid that comes again is the new child's, in whatever slot")
