@@ -35,9 +35,8 @@ extension Prefork.Configuration {
                 "fastOpen", (1...Int(Int32.max)).contains(fastOpen), "\(fastOpen) is not a positive 32-bit number")
         }
         if let queueAlarm {
-            try require(
-                "queueAlarm.share", queueAlarm.share > 0 && queueAlarm.share <= 1,
-                "\(queueAlarm.share) is not in 0...1, without 0")
+            let share = queueAlarm.share
+            try require("queueAlarm.share", share > 0 && share <= 1, "\(share) is not above 0 and at most 1")
             try requirePositive("queueAlarm.interval", queueAlarm.interval)
         }
         try checkProgram()

@@ -24,6 +24,14 @@ private let badValues: [BadValue] = [
     BadValue("bindRetry.attempts", "-1 is negative") { $0.bindRetry.attempts = -1 },
     BadValue("bindRetry.interval", "0 s is not positive") { $0.bindRetry.interval = .zero },
     BadValue("bindRetry.interval", "-0.5 s is not positive") { $0.bindRetry.interval = .milliseconds(-500) },
+    BadValue("deferAccept", "0 s is not positive") { $0.deferAccept = .zero },
+    BadValue("fastOpen", "0 is not a positive 32-bit number") { $0.fastOpen = 0 },
+    BadValue("fastOpen", "2147483648 is not a positive 32-bit number") { $0.fastOpen = 1 << 31 },
+    BadValue("queueAlarm.share", "0.0 is not above 0 and at most 1") { $0.queueAlarm = .init(share: 0) },
+    BadValue("queueAlarm.share", "1.01 is not above 0 and at most 1") { $0.queueAlarm = .init(share: 1.01) },
+    BadValue("queueAlarm.share", "nan is not above 0 and at most 1") { $0.queueAlarm = .init(share: .nan) },
+    BadValue("queueAlarm.interval", "0 s is not positive") { $0.queueAlarm = .init(interval: .zero) },
+    BadValue("queueDrainPeriod", "-1 s is negative") { $0.queueDrainPeriod = .seconds(-1) },
     BadValue("executable", "\"\" is no path") { $0.executable = "" },
     BadValue("executable", #""/bin/a\0b" is no path"#) { $0.executable = "/bin/a\0b" },
     BadValue("arguments", #""a\0" contains a NUL"#) { $0.arguments = ["fine", "a\0"] },
@@ -65,6 +73,11 @@ private let goodChanges: [@Sendable (inout Prefork.Configuration) -> Void] = [
     { $0.backlog = Int(Int32.max) },
     { $0.bindRetry = .never },
     { $0.executable = "/bin/true" },
+    { $0.listening = .sharded },
+    { $0.queueDrainPeriod = .zero },
+    { $0.deferAccept = .nanoseconds(1) },
+    { $0.fastOpen = 1 },
+    { $0.queueAlarm = .init(share: 1) },
     { $0.arguments = [] },
     { $0.arguments = ["", "ü"] },
     { $0.environment = ["A": "", "PREFORK_FOO": "1", "LISTEN_FDS": "3"] },
@@ -95,6 +108,12 @@ private let goodChanges: [@Sendable (inout Prefork.Configuration) -> Void] = [
         #expect(configuration.bindRetry.attempts == nil)
         #expect(configuration.bindRetry.interval == .milliseconds(500))
         #expect(configuration.tlsIdentity == nil)
+        #expect(configuration.listening == .automatic)
+        #expect(configuration.queueDrainPeriod == .seconds(1))
+        #expect(configuration.deferAccept == nil)
+        #expect(configuration.fastOpen == nil)
+        #expect(configuration.queueAlarm == nil)
+        #expect(Prefork.Configuration.QueueAlarm() == .init(share: 0.5, interval: .seconds(1)))
         #expect(configuration.executable == nil)
         #expect(configuration.arguments == nil)
         #expect(configuration.environment.isEmpty)

@@ -122,6 +122,23 @@ private let noMemory = Prefork.SystemError(
             .listening([.tcp("::", port: 80, network: .tcp), .unix("/run/app.sock")]),
             "listening on tcp://[::]:80, unix:/run/app.sock"
         ),
+        (
+            .sharing(reason: "two sockets cannot listen"),
+            "all children share one listener for each address: two sockets cannot listen"
+        ),
+        (
+            .steeringRefused(.tcp("::1", port: 80), noMemory),
+            "connections to [::1]:80 cannot be steered to ready children: "
+                + "posix_spawn /bin/app: Cannot allocate memory (code 12)"
+        ),
+        (
+            .queueFilling(.tcp("", port: 80), slot: 3, .init(waiting: 70, limit: 128)),
+            "70 of 128 connections wait on :80 for slot 3"
+        ),
+        (
+            .admissionStaysOpen(.unix("/a"), reason: "it is Unix"),
+            "unix:/a lets connections in until its last copy is closed: it is Unix"
+        ),
         (.spawned(slot: 0, pid: 1239, replaces: nil), "child 1239 (slot 0) started"),
         (.spawned(slot: 1, pid: 1250, replaces: 1240), "child 1250 (slot 1) started in place of 1240"),
         (
@@ -328,6 +345,12 @@ private struct HookFailure: Error, CustomStringConvertible {
             ),
             (.listenerTaken(index: 0), 70, "listener 0 has been taken before"),
             (.noSuchListener(index: 2, count: 1), 70, "there is no listener 2; there are 1"),
+            (.noListenerNamed("web"), 70, "there is no listener named \"web\""),
+            (
+                .cannotAdopt(7, reason: "descriptor 7 is no socket"), 64,
+                "cannot adopt a listener: descriptor 7 is no socket"
+            ),
+            (.noInheritedListeners(reason: "nobody"), 64, "no inherited listeners: nobody"),
             (.system(noMemory), 70, "posix_spawn /bin/app: Cannot allocate memory (code 12)"),
         ] as [(PreforkError, Int32, String)]
     )

@@ -8,7 +8,7 @@
 #endif
 
 /// The name of a socket: a `sockaddr` of any family and its length.
-struct SocketName {
+struct SocketName: Sendable {
     private(set) var storage: sockaddr_storage
     let length: socklen_t
 

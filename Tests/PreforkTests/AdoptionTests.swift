@@ -1,0 +1,195 @@
+#if canImport(Musl)
+    import Musl
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+import Testing
+
+@testable import Prefork
+
+/// A blocking socket that listens on a port of the kernel's choice.
+private func ownListener(backlog: CInt = 77) throws -> Descriptor {
+    let owned = Descriptor(socket(AF_INET, SystemConstant.stream, 0))
+    try SocketName.loopback(family: AF_INET).bind(owned.raw, context: "test")
+    try #require(listen(owned.raw, backlog) == 0)
+    return owned
+}
+
+@Suite("Adopted sockets") struct AdoptionTests {
+    @Test("are as found when they are given back", arguments: [true, false])
+    func restored(isBlocking: Bool) throws {
+        let owned = try ownListener()
+        let raw = owned.raw
+        if !isBlocking { try System.setNonBlocking(raw) }
+        let flags = (fcntl(raw, F_GETFL), fcntl(raw, F_GETFD))
+        let listener = try AdoptedSocket.listener(raw, name: "web", lowest: 200)
+        #expect(listener.sharing == .adopted)
+        #expect(listener.address.name == "web")
+        #expect(listener.address.port == Int(try SocketName(of: raw).port))
+        let copy = try #require(listener.raw)
+        #expect(copy >= 200 && fcntl(copy, F_GETFD) & FD_CLOEXEC != 0)
+        #expect(fcntl(raw, F_GETFL) & O_NONBLOCK != 0)
+        #if os(Linux)
+            #expect(listen(raw, 5) == 0)  // As a child's framework does.
+            listener.putBackBacklog(of: 3)
+            #expect(PlatformListener.queue(of: raw)?.limit == 77)
+            #expect(listen(raw, 6) == 0)
+        #endif
+        #expect(listener.steer(to: [0]) == nil)
+        listener.closeWhenTold()
+        // The children may still poll it.
+        #expect(fcntl(raw, F_GETFL) & O_NONBLOCK != 0)
+        listener.close()
+        #expect(!System.isOpen(copy))
+        #expect(fcntl(raw, F_GETFL) == flags.0 && fcntl(raw, F_GETFD) == flags.1)
+        #expect(Listener.fault(of: raw) == nil)
+        #if os(Linux)
+            #expect(PlatformListener.queue(of: raw)?.limit == 77)
+        #endif
+    }
+
+    @Test("are refused where they are no listeners, with the reason")
+    func faults() throws {
+        let (end, other) = try Channel.makePair().split()
+        defer {
+            close(end)
+            close(other)
+        }
+        #expect(Listener.fault(of: end) == "descriptor \(end) is a socket that does not listen")
+        let datagram = Descriptor(socket(AF_INET, SystemConstant.datagram, 0))
+        let raw = datagram.raw
+        #expect(Listener.fault(of: raw) == "descriptor \(raw) is no stream socket")
+        let file = Descriptor(open("/dev/null", O_RDONLY | O_CLOEXEC))
+        let number = file.raw
+        #expect(Listener.fault(of: number) == "descriptor \(number) is no socket")
+        #expect(Listener.fault(of: -1) == "descriptor -1 is no socket")
+    }
+
+    @Test("have the names of unix(7)") func unixNames() throws {
+        try withTemporaryDirectory { directory in
+            for (path, expected) in [
+                ("\(directory)/a", "\(directory)/a"), ("\0prefork-\(getpid())", "@prefork-\(getpid())"),
+            ] {
+                #if !os(Linux)
+                    if path.utf8.first == 0 { continue }
+                #endif
+                let owned = Descriptor(socket(AF_UNIX, SystemConstant.stream, 0))
+                let packed = PlatformListener.unixAddress(path)
+                let length = socklen_t(2 + path.utf8.count)
+                try SocketName(packed.storage, length: length).bind(owned.raw, context: "test")
+                try #require(listen(owned.raw, 1) == 0)
+                let listener = try AdoptedSocket.listener(owned.raw, name: nil, lowest: 100)
+                #expect(listener.address == .unix(expected))
+                owned.close()
+            }
+        }
+    }
+
+    @Test("may be named, and must not be there twice") func sockets() throws {
+        typealias Socket = Prefork.Adoption.Socket
+        #expect(try Prefork.Adoption.none.sockets() == [])
+        #expect(
+            try Prefork.Adoption.descriptors([5, 7], names: ["a"]).sockets()
+                == [Socket(descriptor: 5, name: "a"), Socket(descriptor: 7, name: nil)])
+        func fails(_ adoption: Prefork.Adoption) -> String? {
+            let result = Result { try adoption.sockets() }
+            guard case .failure(let error) = result else { return nil }
+            return "\(error)"
+        }
+        #expect(fails(.descriptors([5, 7, 5])) == "cannot adopt a listener: descriptor 5 is there twice")
+        #expect(fails(.descriptors([5], names: ["a", "b"])) == "invalid adopting: 2 names for 1 descriptors")
+        for name in ["", "a\0b"] {
+            #expect(fails(.descriptors([5], names: [name]))?.hasSuffix("is no name") == true)
+        }
+        struct Own: Error {}
+        #expect(throws: Own.self) { try Prefork.Adoption.descriptors(try { throw Own() }()).sockets() }
+    }
+}
+
+@Suite("Sockets that were handed over") struct ActivatedSocketsTests {
+    private func decode(_ variables: [String: String]) -> (sockets: ActivatedSockets?, fault: String) {
+        ActivatedSockets.decode(processID: 4711) { variables[$0] }
+    }
+
+    @Test("begin at 3 and have names") func complete() {
+        #expect(
+            decode(["LISTEN_PID": "4711", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "http:https"]).sockets
+                == ActivatedSockets(descriptors: [3, 4], names: ["http", "https"]))
+        #expect(
+            decode(["LISTEN_PID": "4711", "LISTEN_FDS": "1"]).sockets
+                == ActivatedSockets(descriptors: [3], names: ["unknown"]))
+    }
+
+    @Test(
+        "are somebody else's, or none, with the reason",
+        arguments: [
+            ([:], "LISTEN_PID and LISTEN_FDS are not set: nobody has handed over sockets"),
+            (["LISTEN_FDS": "1"], "LISTEN_PID and LISTEN_FDS are not set: nobody has handed over sockets"),
+            (["LISTEN_PID": "4711"], "LISTEN_PID and LISTEN_FDS are not set: nobody has handed over sockets"),
+            (
+                ["LISTEN_PID": "4712", "LISTEN_FDS": "1"],
+                "LISTEN_PID is \"4712\", but this process is 4711: they are meant for another"
+            ),
+            (
+                ["LISTEN_PID": "+4711", "LISTEN_FDS": "1"],
+                "LISTEN_PID is \"+4711\", but this process is 4711: they are meant for another"
+            ),
+            (["LISTEN_PID": "4711", "LISTEN_FDS": "0"], "LISTEN_FDS is \"0\", which is no number of sockets"),
+            (["LISTEN_PID": "4711", "LISTEN_FDS": "-1"], "LISTEN_FDS is \"-1\", which is no number of sockets"),
+            (["LISTEN_PID": "4711", "LISTEN_FDS": "40000"], "LISTEN_FDS is \"40000\", which is no number of sockets"),
+            (["LISTEN_PID": "4711", "LISTEN_FDS": "x"], "LISTEN_FDS is \"x\", which is no number of sockets"),
+            (
+                ["LISTEN_PID": "4711", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "a"],
+                "LISTEN_FDNAMES has 1 names, LISTEN_FDS says 2"
+            ),
+        ] as [([String: String], String)])
+    func faults(variables: [String: String], text: String) {
+        let (sockets, fault) = decode(variables)
+        #expect(sockets == nil)
+        #expect(fault == text)
+    }
+}
+
+@Suite("Queues") struct QueueTests {
+    private func listener(_ sharing: Prefork.Status.Sharing, _ waiting: [Int?]) -> Prefork.Status.Listener {
+        Prefork.Status.Listener(
+            address: .tcp("127.0.0.1", port: 80),
+            sharing: sharing,
+            queues: waiting.map { $0.map { Prefork.Status.Queue(waiting: $0, limit: 100) } }
+        )
+    }
+
+    @Test("are told of once, when they pass their share, and again when they have been at half of it")
+    func alarms() {
+        var alarms = QueueAlarms(.init(share: 0.5))
+        func events(_ listeners: Prefork.Status.Listener...) -> [String] { alarms.check(listeners).map(\.description) }
+        #expect(events(listener(.sharded, [49, 0])) == [])
+        #expect(
+            events(listener(.sharded, [50, 99])) == [
+                "50 of 100 connections wait on 127.0.0.1:80 for slot 0",
+                "99 of 100 connections wait on 127.0.0.1:80 for slot 1",
+            ])
+        #expect(events(listener(.sharded, [100, 49])) == [])
+        #expect(events(listener(.sharded, [26, 60])) == [])
+        #expect(events(listener(.sharded, [25, 60])) == [])
+        #expect(events(listener(.sharded, [70, 60])) == ["70 of 100 connections wait on 127.0.0.1:80 for slot 0"])
+        #expect(
+            events(listener(.sharded, [0, 0]), listener(.shared, [51])) == [
+                "51 of 100 connections wait on 127.0.0.1:80"
+            ])
+        #expect(events(listener(.shared, [nil]), listener(.adopted, [nil])) == [])
+    }
+
+    @Test("are looked at in intervals") func intervals() throws {
+        var alarms = QueueAlarms(.init(interval: .seconds(2)))
+        let start = Instant(nanoseconds: 1_000_000_000)
+        _ = alarms.check([], at: start)
+        #expect(alarms.next == start + .seconds(2))
+        _ = alarms.check([], at: start + .seconds(1))
+        #expect(alarms.next == start + .seconds(2))
+        _ = alarms.check([], at: start + .seconds(5))
+        #expect(alarms.next == start + .seconds(7))
+    }
+}

@@ -1,0 +1,143 @@
+#if os(Linux)
+    #if canImport(Musl)
+        import Musl
+    #elseif canImport(Glibc)
+        import Glibc
+    #endif
+    import Synchronization
+    import Testing
+
+    @testable import Prefork
+
+    private func closeAdmission(of listener: Listener, _ rotation: [Int]) throws {
+        listener.beginClosingAdmission(rotation)
+        try eventually("the decoy") { listener.isAdmissionClosed(rotation) }
+        try #require(listener.decoy?.isWorking == true, "\(listener.admissionFault ?? "no reason")")
+    }
+
+    private func openForStop(_ address: Prefork.Address, shards: Int?) throws(SystemError) -> Listener {
+        try openListeners(address, shards: shards) { $0.closesAdmission = true }
+    }
+
+    @Suite("A stop without a reset") struct DecoyTests {
+        private static let addresses: [Prefork.Address] = [
+            .tcp("127.0.0.1", port: 0), .tcp("", port: 0), .tcp("::1", port: 0), .tcp("", port: 0, network: .tcp),
+            .tcp("", port: 0, network: .tcp6),
+        ]
+
+        @Test("lets nobody in, and keeps who is in", arguments: addresses, [nil, 1, 2, 5])
+        func lifecycle(address: Prefork.Address, shards: Int?) throws {
+            let listener = try openForStop(address, shards: shards)
+            let sockets = listener.sockets.map(\.raw)
+            let early = try (0..<40).map { _ in try Client(to: sockets[0]) }
+            try eventually("the early ones") { early.allSatisfy(\.isEstablished) }
+            try closeAdmission(of: listener, Array(sockets.indices))
+
+            let late = try (0..<40).map { _ in try Client(to: sockets[0]) }
+            // The loopback interface has no delay: who is not let in now has been dropped.
+            #expect(late.allSatisfy { !$0.isEstablished })
+            #expect(sockets.map { acceptAll($0) }.reduce(0, +) == early.count)
+            #expect(System.isAnyReadable(sockets) == false)
+
+            listener.closeWhenTold()
+            #expect(listener.sockets.isEmpty == (shards == nil))
+            let stillLate = try Client(like: late[0])
+            #expect(!stillLate.isEstablished && stillLate.error == 0)
+            listener.close()
+            let after = try Client(like: late[0])
+            try eventually("a refusal") { after.error == ECONNREFUSED }
+            #expect(late.allSatisfy { !$0.isEstablished })
+        }
+
+        @Test("sends newcomers to ready slots until the decoy is full") func rotation() throws {
+            let listener = try openForStop(.tcp("127.0.0.1", port: 0), shards: 3)
+            let sockets = listener.sockets.map(\.raw)
+            #expect(listener.steer(to: [1]) == nil)
+            listener.beginClosingAdmission([1])
+            let clients = try (0..<30).map { _ in try Client(to: sockets[0]) }
+            try eventually("connections") { clients.allSatisfy(\.isEstablished) }
+            #expect(sockets.map { acceptAll($0) } == [0, 30, 0])
+            try eventually("the decoy") { listener.isAdmissionClosed([1]) }
+        }
+
+        @Test("can be given up: all is as it was", arguments: [nil, 2])
+        func givenUp(shards: Int?) throws {
+            let listener = try openForStop(.tcp("127.0.0.1", port: 0), shards: shards)
+            let rotation = Array(listener.sockets.indices)
+            listener.beginClosingAdmission(rotation)
+            listener.giveUpAdmission("no time", rotation)
+            #expect(listener.admissionFault == "no time")
+            #expect(listener.isAdmissionClosed(rotation))
+            let clients = try (0..<60).map { _ in try Client(to: listener.sockets[0].raw) }
+            try eventually("connections") { clients.allSatisfy(\.isEstablished) }
+            #expect(listener.sockets.map { acceptAll($0.raw) }.reduce(0, +) == 60)
+            listener.closeWhenTold()
+            #expect(listener.sockets.isEmpty)
+        }
+
+        @Test("is not had where it was not asked for, or of a Unix-domain socket") func without() throws {
+            #expect(try openListeners(shards: 2).decoy == nil)
+            try withTemporaryDirectory { directory in
+                let listener = try openForStop(.unix("\(directory)/a"), shards: 2)
+                #expect(listener.decoy == nil && listener.sharing == .shared && listener.sockets.count == 1)
+                #expect(listener.admissionFault == "a Unix-domain socket cannot be steered")
+                listener.beginClosingAdmission([0])
+                #expect(listener.isAdmissionClosed([0]))
+            }
+        }
+
+        /// When a socket leaves the group the last takes its number. If connections were steered to that one, the kernel would
+        /// spread them over what is left, and reset those that it lets in when that is closed.
+        @Test("closes the slots' sockets one by one, and lets nobody in meanwhile", arguments: [1, 2, 40])
+        func closing(shards: Int) throws {
+            for _ in 0..<20 {
+                let listener = try openForStop(.tcp("127.0.0.1", port: 0), shards: shards)
+                let name = try SocketName(of: listener.sockets[0].raw)
+                try closeAdmission(of: listener, Array(0..<shards))
+                listener.closeWhenTold()
+                let storm = Storm(against: name)
+                let thread = try Thread { storm.run() }
+                defer { storm.stop() }
+                try eventually("clients") { storm.attempts > 50 }
+                listener.close()
+                try eventually("refusals") { storm.refused > 0 }
+                storm.stop()
+                thread.join()
+                #expect(storm.letIn == 0)
+            }
+        }
+    }
+
+    /// Connects again and again, and counts who is let in.
+    private final class Storm: Sendable {
+        private let state = Mutex((attempts: 0, letIn: 0, refused: 0, isOver: false))
+        private let name: SocketName
+
+        init(against name: SocketName) { self.name = name }
+
+        /// Until `stop`.
+        func run() {
+            while !(state.withLock { $0.isOver }) {
+                guard let client = try? PlatformListener.makeSocket(family: name.family) else { continue }
+                try? name.connect(client.raw)
+                var requests = [pollfd(fd: client.raw, events: Int16(POLLOUT), revents: 0)]
+                try? System.poll(&requests, until: System.now())
+                let events = requests[0].revents
+                state.withLock { state in
+                    state.attempts += 1
+                    if events & Int16(POLLERR | POLLHUP) != 0 {
+                        state.refused += 1
+                    } else if events & Int16(POLLOUT) != 0 {
+                        state.letIn += 1
+                    }
+                }
+            }
+        }
+
+        func stop() { state.withLock { $0.isOver = true } }
+
+        var attempts: Int { state.withLock { $0.attempts } }
+        var letIn: Int { state.withLock { $0.letIn } }
+        var refused: Int { state.withLock { $0.refused } }
+    }
+#endif

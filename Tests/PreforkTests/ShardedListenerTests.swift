@@ -1,0 +1,167 @@
+#if os(Linux)
+    #if canImport(Musl)
+        import Musl
+    #elseif canImport(Glibc)
+        import Glibc
+    #endif
+    import Testing
+
+    @testable import Prefork
+
+    func openListeners(
+        _ address: Prefork.Address = .tcp("127.0.0.1", port: 0),
+        shards: Int?,
+        _ change: (inout Listener.Options) -> Void = { _ in }
+    ) throws(SystemError) -> Listener {
+        var options = Listener.Options(backlog: 1000, lowest: 100, shards: shards)
+        change(&options)
+        return try Listener.open(try Listener.resolve(address), options)
+    }
+
+    @Suite("Sharded listeners") struct ShardedListenerTests {
+        @Test(
+            "are as many sockets on one address as there are slots",
+            arguments: [
+                Prefork.Address.tcp("127.0.0.1", port: 0), .tcp("", port: 0), .tcp("::1", port: 0),
+                .tcp("", port: 0, network: .tcp), .tcp("", port: 0, network: .tcp6),
+            ])
+        func sockets(address: Prefork.Address) throws {
+            let listener = try openListeners(address, shards: 3)
+            #expect(listener.sharing == .sharded)
+            let sockets = listener.sockets.map(\.raw)
+            #expect(sockets.count == 3)
+            #expect((0..<3).map { listener.socket(of: $0) } == sockets)
+            #expect(listener.sockets(of: [0, 2]) == [sockets[0], sockets[2]])
+            #expect(Set(sockets.compactMap { System.identity(of: $0) }).count == 3)
+            for raw in sockets {
+                #expect(Listener.fault(of: raw, unix: false) == nil)
+                #expect(Int(try SocketName(of: raw).port) == listener.address.port)
+                #expect(fcntl(raw, F_GETFL) & O_NONBLOCK != 0)
+                #expect(fcntl(raw, F_GETFD) & FD_CLOEXEC != 0)
+                #expect(raw >= 100)
+            }
+        }
+
+        @Test("are one for all where they are shared") func shared() throws {
+            let listener = try openListeners(shards: nil)
+            #expect(listener.sharing == .shared)
+            #expect(listener.socket(of: 0) == listener.raw && listener.socket(of: 7) == listener.raw)
+            #expect(listener.sockets(of: [0, 7]) == listener.sockets.map(\.raw))
+            #expect(listener.sockets(of: []) == [])
+        }
+
+        @Test(
+            "do not come beside somebody else's, whatever flag that has",
+            arguments: [true, false], [nil, 3])
+        func taken(hasFlag: Bool, shards: Int?) throws {
+            let other = try PlatformListener.makeSocket(family: AF_INET)
+            if hasFlag { try PlatformListener.setReuseport(other.raw) }
+            try SocketOption.set(other.raw, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR")
+            try SocketName.loopback(family: AF_INET).bind(other.raw, context: "test")
+            let raw = other.raw
+            try #require(listen(raw, 1) == 0)
+            let port = Int(try SocketName(of: raw).port)
+            let error = failure { () throws(SystemError) in
+                try openListeners(.tcp("127.0.0.1", port: port), shards: shards)
+            }
+            #expect(error?.code == EADDRINUSE)
+            #expect(error?.call == "bind")
+        }
+
+        @Test("keep out who does not share", arguments: [nil, 2])
+        func keepOut(shards: Int?) throws {
+            let listener = try openListeners(shards: shards) { $0.closesAdmission = true }
+            let address = Prefork.Address.tcp("127.0.0.1", port: try #require(listener.address.port))
+            for _ in 0..<2 {
+                let error = failure { () throws(SystemError) in try openListeners(address, shards: shards) }
+                #expect(error?.code == EADDRINUSE)
+            }
+            listener.close()
+            try openListeners(address, shards: shards).close()
+        }
+
+        @Test("tell how many connections wait for each slot, and how many may")
+        func queues() throws {
+            let listener = try openListeners(shards: 2)
+            #expect(listener.steer(to: [1]) == nil)
+            let clients = try (0..<7).map { _ in try Client(to: listener.sockets[1].raw) }
+            try eventually("the queue") { PlatformListener.queue(of: listener.sockets[1].raw)?.waiting == 7 }
+            let status = ListenerView(listener).status
+            #expect(status.queues.map { $0?.waiting } == [0, 7])
+            #expect(status.queues.allSatisfy { ($0?.limit ?? 0) > 128 })
+            #expect(status.sharing == .sharded)
+            #expect(acceptAll(listener.sockets[1].raw) == clients.count)
+            #expect(ListenerView(listener).status.queues.map { $0?.waiting } == [0, 0])
+        }
+
+        @Test("keep what is queued while somebody else closes his copy")
+        func copies() throws {
+            let listener = try openListeners(shards: 2)
+            let raw = listener.sockets[0].raw
+            let copy = dup(raw)
+            #expect(listener.steer(to: [0]) == nil)
+            let clients = try (0..<50).map { _ in try Client(to: raw) }
+            try eventually("the queue") { PlatformListener.queue(of: raw)?.waiting == 50 }
+            close(copy)
+            #expect(clients.allSatisfy { !$0.isOver })
+            #expect(acceptAll(raw) == 50)
+        }
+
+        @Test("get connections only while they are in rotation; what is queued stays")
+        func steering() throws {
+            let listener = try openListeners(shards: 4)
+            let sockets = listener.sockets.map(\.raw)
+            #expect(listener.steer(to: [2]) == nil)
+            let early = try (0..<50).map { _ in try Client(to: sockets[0]) }
+            #expect(listener.steer(to: [0, 1, 3]) == nil)
+            let late = try (0..<400).map { _ in try Client(to: sockets[0]) }
+            try eventually("all connections") { (early + late).allSatisfy(\.isEstablished) }
+            let counts = sockets.map { acceptAll($0) }
+            #expect(counts[2] == 50)
+            // Of 400 each gets 133, by chance; a fifth of that is 10 standard deviations away.
+            for slot in [0, 1, 3] { #expect(counts[slot] > 27, "\(counts)") }
+            #expect(counts.reduce(0, +) == 450)
+        }
+
+        @Test("say once that the kernel refuses to steer")
+        func refusal() throws {
+            let sockets = try (0..<2).map { _ in OpenSocket(try PlatformListener.makeSocket(family: AF_INET)) }
+            let listener = Listener(
+                address: .tcp("127.0.0.1", port: 1), sharing: .sharded, sockets: sockets, backlog: 1)
+            #expect(listener.steer(to: [0])?.context == "SO_ATTACH_REUSEPORT_CBPF")
+            #expect(listener.steer(to: [1]) == nil)
+            // Who has the option is taken for the beginning of a group.
+            try PlatformListener.setReuseport(sockets[0].raw)
+            #expect(listener.steer(to: [0]) == nil)
+        }
+
+        @Test("get their backlog back after a listen(2) of the child's", arguments: [nil, 2])
+        func backlog(shards: Int?) throws {
+            let listener = try openListeners(shards: shards)
+            let raw = try #require(listener.socket(of: 1))
+            let limit = try #require(PlatformListener.queue(of: raw)?.limit)
+            try #require(limit > 128)
+            #expect(listen(raw, 128) == 0)
+            #expect(PlatformListener.queue(of: raw)?.limit == 128)
+            listener.putBackBacklog(of: 1)
+            #expect(PlatformListener.queue(of: raw)?.limit == limit)
+        }
+
+        @Test("have the TCP options that were asked for") func options() throws {
+            let plain = try openListeners(shards: 2)
+            let listener = try openListeners(shards: 2) {
+                $0.deferAccept = 7
+                $0.fastOpen = 33
+            }
+            for socket in listener.sockets {
+                // The kernel counts retransmissions: 1 + 2 + 4 s.
+                #expect(try SocketOption.get(socket.raw, SystemConstant.tcp, TCP_DEFER_ACCEPT, "") == 7)
+                #expect(try SocketOption.get(socket.raw, SystemConstant.tcp, TCP_FASTOPEN, "") == 33)
+            }
+            for socket in plain.sockets {
+                #expect(try SocketOption.get(socket.raw, SystemConstant.tcp, TCP_DEFER_ACCEPT, "") == 0)
+                #expect(try SocketOption.get(socket.raw, SystemConstant.tcp, TCP_FASTOPEN, "") == 0)
+            }
+        }
+    }
+#endif

@@ -1,0 +1,67 @@
+// Clients of the listeners under test.
+#if canImport(Musl)
+    import Musl
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+import Testing
+
+@testable import Prefork
+
+/// A connection of ours, non-blocking.
+final class Client {
+    private let name: SocketName
+    private let descriptor: Descriptor
+    var raw: CInt { descriptor.raw }
+
+    init(to listener: CInt) throws {
+        name = try #require(try SocketName(of: listener).reachable.first)
+        descriptor = try PlatformListener.makeSocket(family: name.family)
+        try name.connect(descriptor.raw)
+    }
+
+    /// To where another client wants to.
+    init(like other: Client) throws {
+        name = other.name
+        descriptor = try PlatformListener.makeSocket(family: name.family)
+        try name.connect(descriptor.raw)
+    }
+
+    /// Whether the server's host has answered.
+    var isEstablished: Bool {
+        var requests = [pollfd(fd: raw, events: Int16(POLLOUT), revents: 0)]
+        try? System.poll(&requests, until: System.now())
+        return requests[0].revents & Int16(POLLOUT) != 0 && requests[0].revents & Int16(POLLERR | POLLHUP) == 0
+    }
+
+    /// 0, or why the connection has failed.
+    var error: CInt { (try? SocketOption.get(raw, SOL_SOCKET, SO_ERROR, "SO_ERROR")) ?? -1 }
+
+    /// Whether the server has closed or reset the connection.
+    var isOver: Bool {
+        var byte: UInt8 = 0
+        return recv(raw, &byte, 1, CInt(MSG_DONTWAIT)) != -1 || errno != EAGAIN
+    }
+}
+
+/// Accepts and closes all that is queued.
+func acceptAll(_ listener: CInt) -> Int {
+    var count = 0
+    while true {
+        let connection = accept(listener, nil, nil)
+        if connection < 0 { return count }
+        close(connection)
+        count += 1
+    }
+}
+
+/// Polls a condition that the kernel is about to make true.
+func eventually(_ what: String, _ condition: () throws -> Bool) throws {
+    let deadline = System.now() + .seconds(10)
+    while try !condition() {
+        try #require(System.now() < deadline, "not within 10 s: \(what)")
+        System.pause(milliseconds: 1)
+    }
+}

@@ -1,0 +1,114 @@
+import Testing
+
+@testable import Prefork
+
+/// What the kernel does with such a program (Documentation/networking/filter.rst), as far as ours go.
+private struct Machine {
+    /// The IP header and what follows.
+    var packet: [UInt8] = []
+    var random: UInt32 = 0
+
+    /// What the program returns; nil where it is none.
+    func run(_ program: SteeringProgram) -> Int? {
+        var accumulator: UInt32 = 0
+        var position = 0
+        while program.instructions.indices.contains(position) {
+            let instruction = program.instructions[position]
+            let operand = instruction.operand
+            position += 1
+            switch instruction.code {
+            case 0x20:
+                guard Int32(bitPattern: operand) == -0x1000 + 56 else { return nil }
+                accumulator = random
+            case 0x28, 0x30:
+                let offset = Int(Int32(bitPattern: operand)) + 0x10_0000
+                let size = instruction.code == 0x28 ? 2 : 1
+                // A load outside of the packet ends the program with 0.
+                guard offset >= 0, offset + size <= packet.count else { return 0 }
+                accumulator = packet[offset..<offset + size].reduce(0) { $0 << 8 | UInt32($1) }
+            case 0x04: accumulator &+= operand
+            case 0x74: accumulator >>= operand
+            case 0x94: accumulator %= operand
+            case 0x05: position += Int(operand)
+            case 0x15: position += Int(accumulator == operand ? instruction.whenTrue : instruction.whenFalse)
+            case 0x35: position += Int(accumulator >= operand ? instruction.whenTrue : instruction.whenFalse)
+            case 0x06: return Int(operand)
+            case 0x16: return Int(accumulator)
+            default: return nil
+            }
+        }
+        return nil
+    }
+
+    static func packet(version: UInt8, sourcePort: UInt16) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: version == 4 ? 40 : 60)
+        bytes[0] = version << 4 | 5
+        let offset = version == 4 ? 20 : 40
+        bytes[offset] = UInt8(sourcePort >> 8)
+        bytes[offset + 1] = UInt8(truncatingIfNeeded: sourcePort)
+        return bytes
+    }
+}
+
+@Suite("Steering") struct SteeringTests {
+    private static let rotations: [(rotation: [Int], count: Int)] = [
+        ([0], 1), ([0, 1], 2), ([1], 2), ([0, 1, 2, 3], 4), ([0, 1, 3], 4), ([2], 4), ([3], 4), ([0, 3], 4),
+        ([1, 2, 5, 6, 7], 8), (Array(0..<4096), 4096), (Array(1..<4095), 4096), ([0, 4095], 4096),
+        (Array(stride(from: 0, to: 600, by: 2)), 600), (Array(stride(from: 1, to: 601, by: 2)), 601),
+    ]
+
+    @Test("gives each member the same share and nobody else any", arguments: rotations)
+    func spread(rotation: [Int], count: Int) {
+        let program = SteeringProgram.spread(over: rotation, of: count)
+        // Each remainder twice: what is left of a random number is what counts.
+        let hits = (0..<UInt32(rotation.count * 2)).map { Machine(random: $0).run(program) ?? -1 }
+        #expect(hits == rotation + rotation)
+    }
+
+    @Test("takes the shorter way: by members or by gaps", arguments: rotations)
+    func length(rotation: [Int], count: Int) {
+        let program = SteeringProgram.spread(over: rotation, of: count)
+        #expect(program.instructions.count <= 3 + 2 * min(rotation.count, count - rotation.count))
+    }
+
+    @Test("sends all to one") func all() {
+        for index in [0, 1, 4097] { #expect(Machine(random: 7).run(.all(to: index)) == index) }
+    }
+
+    @Test("sends certain source ports elsewhere, of IPv4 and IPv6") func ports() {
+        let program = SteeringProgram.ports(
+            [(port: 40_000, index: 4), (port: 65_535, index: 5)], othersOver: [1, 3], of: 4)
+        for version: UInt8 in [4, 6] {
+            func hit(_ port: UInt16, _ random: UInt32) -> Int? {
+                Machine(packet: Machine.packet(version: version, sourcePort: port), random: random).run(program)
+            }
+            #expect(hit(40_000, 0) == 4)
+            #expect(hit(40_000, 1) == 4)
+            #expect(hit(65_535, 1) == 5)
+            #expect([hit(40_001, 0), hit(40_001, 1), hit(39_999, 2), hit(0, 3)] == [1, 3, 1, 3])
+        }
+    }
+
+    #if os(Linux)
+        @Test("is a program that the kernel takes", arguments: rotations)
+        func isAccepted(rotation: [Int], count: Int) throws {
+            let socket = try PlatformListener.makeSocket(family: 2)
+            try PlatformListener.setReuseport(socket.raw)
+            try SocketName.loopback(family: 2).bind(socket.raw, context: "test")
+            try PlatformListener.attach(.spread(over: rotation, of: count), to: socket.raw)
+            try PlatformListener.attach(.all(to: count), to: socket.raw)
+            try PlatformListener.attach(
+                .ports([(port: UInt16(1), index: count)], othersOver: rotation, of: count), to: socket.raw)
+            try PlatformListener.detachProgram(from: socket.raw)
+        }
+
+        @Test("is refused on a socket that is in no group") func isRefused() throws {
+            let socket = try PlatformListener.makeSocket(family: 2)
+            let error = failure { () throws(SystemError) in
+                try PlatformListener.attach(.all(to: 0), to: socket.raw)
+            }
+            #expect(error?.call == "setsockopt")
+            #expect(error?.context == "SO_ATTACH_REUSEPORT_CBPF")
+        }
+    #endif
+}
