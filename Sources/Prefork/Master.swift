@@ -24,12 +24,16 @@ final class Master {
         let (addresses, configuration, control) = (fleet.addresses, fleet.configuration, fleet.control)
         // Before anything is opened: what is wrong in the configuration leaves no trace.
         try configuration.check()
-        let adopted = try fleet.adopting.sockets()
-        try checkAddresses(addresses, adopted)
+        try checkAddresses(addresses)
         try configuration.tlsIdentity?.check()
         let variable = System.environmentValue(Prefork.Configuration.concurrencyVariable)
         let allowed = ProcessorCount.current().allowed
         let count = try configuration.resolvedChildren(variable: variable, allowed: allowed)
+        // Last, for it may make what only its owner closes.
+        let adopted = try fleet.adopting.sockets()
+        guard !addresses.isEmpty || !adopted.isEmpty else {
+            throw PreforkError.invalidConfiguration("addresses", reason: "there is none to listen on")
+        }
         let mechanisms = configuration.mechanisms ?? .probe()
         let master = try ours { () throws(SystemError) in
             try System.openStandardDescriptors()
@@ -97,13 +101,7 @@ final class Master {
         return false
     }
 
-    private static func checkAddresses(
-        _ addresses: [Prefork.Address],
-        _ adopted: [Prefork.Adoption.Socket]
-    ) throws(PreforkError) {
-        guard !addresses.isEmpty || !adopted.isEmpty else {
-            throw .invalidConfiguration("addresses", reason: "there is none to listen on")
-        }
+    private static func checkAddresses(_ addresses: [Prefork.Address]) throws(PreforkError) {
         for address in addresses {
             if let fault = address.fault { throw .invalidAddress(address.description, reason: fault) }
         }

@@ -149,7 +149,8 @@
                 let complete = [
                     "PREFORK_SLOT": "0", "PREFORK_GENERATION": "0", "PREFORK_RUNS": "",
                     "PREFORK_MASTER_PID": "\(getpid())",
-                    "PREFORK_LISTENERS": "1", "PREFORK_ADDRESSES": "127.0.0.1:8080", "PREFORK_CONTROL": "4:1:1",
+                    "PREFORK_LISTENERS": "1", "PREFORK_ADDRESSES": "127.0.0.1:8080", "PREFORK_NAMES": "=",
+                    "PREFORK_CONTROL": "4:1:1",
                 ]
                 // Complete, our own child, but no control channel: forged.
                 try refused(complete, 64, "control channel")

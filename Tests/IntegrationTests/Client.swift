@@ -86,6 +86,12 @@
             }
         }
 
+        /// Whether something is there to be read, or the other side has gone.
+        func isReadable(within milliseconds: CInt) -> Bool {
+            var request = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            return poll(&request, 1, milliseconds) == 1
+        }
+
         /// Waits for the other side to close; false at the timeout.
         func waitForEnd() -> Bool {
             var byte: UInt8 = 0

@@ -17,6 +17,7 @@
         if let delay = settings.milliseconds("interval") { configuration.recoverInterval = .constant(delay) }
         if let limit = settings.number("slotLimit") { configuration.recoverLimitPerSlot = limit }
         if let grace = settings.milliseconds("grace") { configuration.shutdownGracePeriod = grace }
+        configureSockets(&configuration, settings)
         if let ready = settings.milliseconds("readyWithin") {
             configuration.readiness = .explicit
             configuration.readyWithin = ready
@@ -61,6 +62,21 @@
         return configuration
     }
 
+    private func configureSockets(_ configuration: inout Prefork.Configuration, _ settings: Settings) {
+        switch settings["listening"] {
+        case "sharded": configuration.listening = .sharded
+        case "shared": configuration.listening = .shared
+        default: break
+        }
+        configuration.shardingFault = settings["shardingFault"]
+        if let backlog = settings.number("backlog") { configuration.backlog = backlog }
+        if let period = settings.milliseconds("queueDrain") { configuration.queueDrainPeriod = period }
+        configuration.deferAccept = settings.milliseconds("deferAccept")
+        if let percent = settings.number("alarm") {
+            configuration.queueAlarm = .init(share: Double(percent) / 100, interval: .milliseconds(20))
+        }
+    }
+
     private let currentFleet = Protected<Prefork?>(nil)
 
     /// `fail=HOOK:N`: the N-th call of that hook throws, from 1.
@@ -98,10 +114,13 @@
         }
         configuration.spawn = spawnClosure(settings)
         if let count = settings.number("leak") { leakDescriptors(count) }
-        let addresses = (settings["addresses"] ?? "127.0.0.1:0").split(separator: ",").map { text in
-            (try? Prefork.Address(String(text))) ?? .tcp("not a host", port: 0)
+        let names = (settings["names"] ?? "").split(separator: ",").map { String($0) }
+        let addresses = (settings["addresses"] ?? "127.0.0.1:0").split(separator: ",").enumerated().map { index, text in
+            let address = (try? Prefork.Address(String(text))) ?? .tcp("not a host", port: 0)
+            return names.indices.contains(index) ? address.named(names[index]) : address
         }
-        let fleet = Prefork(addresses, configuration: configuration)
+        let adopted = settings.has("adopt") ? AdoptedListener() : nil
+        let fleet = Prefork(addresses, adopting: adopted?.adoption ?? .none, configuration: configuration)
         currentFleet.withLock { $0 = fleet }
         let isMaster = if case .master = Prefork.role { true } else { false }
         for _ in 0..<(settings.number("runs") ?? 1) {
@@ -123,6 +142,7 @@
             }
             let after = Leftovers()
             tell(after.isNoMore(than: before) ? "clean" : "left \(before) -> \(after)")
+            if let adopted { tell("adopted \(adopted.state)") }
             tell(waitpid(-1, nil, WNOHANG) == -1 && errno == ECHILD ? "childless" : "children left")
             switch outcome {
             case .success: tell("returned")
@@ -198,6 +218,8 @@
         let descriptors = listDirectory("/proc/self/fd").compactMap { CInt($0) }.sorted()
         let open = descriptors.filter { fcntl($0, F_GETFD) != -1 }
         tell("child \(getpid()) slot \(child.slot) generation \(child.generation) master \(child.masterPID)")
+        let inodes = child.addresses.indices.compactMap { System.identity(of: 3 + CInt($0))?.inode }
+        tell("inodes \(child.slot) \(inodes.map { "\($0)" }.joined(separator: " "))")
         tell("fds \(open.map { "\($0)" }.joined(separator: " "))")
     }
 
@@ -211,6 +233,25 @@
             for index in child.addresses.indices {
                 tell("listener \(try child.takeListener(at: index)) \(child.addresses[index])")
             }
+            waitForStop(child)
+        case "named":
+            for address in child.addresses {
+                guard let name = address.name else { continue }
+                tell("named \(name) \(try child.takeListener(named: name)) \(address)")
+            }
+            do { _ = try child.takeListener(named: "nobody") } catch { tell("unnamed \(error)") }
+            for name in Set(child.addresses.compactMap(\.name)) {
+                do { _ = try child.takeListener(named: name) } catch { tell("again \(error)") }
+            }
+            waitForStop(child)
+        case "relisten":  // As a framework does that listens once more.
+            let listener = try child.takeListener()
+            let before = PlatformListener.queue(of: listener)?.limit
+            listen(listener, 128)
+            tell("relistened \(PlatformListener.queue(of: listener)?.limit ?? 0)")
+            child.ready()
+            while PlatformListener.queue(of: listener)?.limit != before { poll(nil, 0, 1) }
+            tell("backlog is back")
             waitForStop(child)
         case "wait": waitForStop(child)
         case "tls":
@@ -228,6 +269,10 @@
             tell("deaf \(getpid())")
             while true { pause() }
         case "crash": fatalError("on purpose")
+        case "oneCrashes":
+            if child.slot == 0 { leave(1) }
+            child.ready()
+            answerWithPID(try child.takeListener(), child)
         case "throw": throw Deliberate("serve failed on purpose")
         case "twice":
             _ = try child.takeListener()

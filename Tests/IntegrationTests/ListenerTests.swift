@@ -120,7 +120,7 @@
             @Test(arguments: [
                 (["--children", "0"], "--children"), (["--children", "many"], "many"),
                 (["--frobnicate"], "--frobnicate"),
-                (["--grace", "-1"], "--grace"), (["--listening", "sharded"], "sharded"),
+                (["--grace", "-1"], "--grace"),
                 (["--listening", "odd"], "odd"),
                 (["--master-death", "panic"], "panic"), (["--recover-interval", "soon"], "soon"),
                 (["--recover-window"], "--recover-window"),

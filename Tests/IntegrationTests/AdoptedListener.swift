@@ -1,0 +1,39 @@
+// A listener that a role has before it runs a fleet.
+#if os(Linux)
+    #if canImport(Musl)
+        import Musl
+    #else
+        import Glibc
+    #endif
+    @testable import Prefork
+
+    /// Made in the master only: a child has inherited what came of it.
+    final class AdoptedListener: Sendable {
+        private let descriptor = Protected<CInt>(-1)
+
+        private func make() throws -> CInt {
+            let raw = socket(AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+            try SocketName.loopback(family: AF_INET).bind(raw, context: "the role's own")
+            guard listen(raw, 33) == 0 else { throw Deliberate("listen: errno \(errno)") }
+            tell("adopting \(try SocketName(of: raw).port)")
+            descriptor.withLock { $0 = raw }
+            return raw
+        }
+
+        /// The same in each of several runs.
+        var adoption: Prefork.Adoption {
+            .descriptors(
+                [try self.descriptor.withLock { $0 } == -1 ? self.make() : self.descriptor.withLock { $0 }],
+                names: ["own"])
+        }
+
+        var state: String {
+            let raw = descriptor.withLock { $0 }
+            let flags = fcntl(raw, F_GETFL)
+            guard flags != -1 else { return "closed" }
+            let listens = Listener.fault(of: raw) == nil ? "listening" : "deaf"
+            let limit = PlatformListener.queue(of: raw)?.limit ?? -1
+            return "\(listens) \(flags & O_NONBLOCK == 0 ? "blocking" : "non-blocking") \(limit)"
+        }
+    }
+#endif

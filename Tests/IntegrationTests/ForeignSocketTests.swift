@@ -1,0 +1,121 @@
+// Listeners that somebody else has bound.
+#if os(Linux)
+    #if canImport(Musl)
+        import Musl
+    #else
+        import Glibc
+    #endif
+    import Testing
+
+    extension Integration {
+        @Suite struct ForeignSockets {
+            private static let asFound = "adopted listening blocking 33"
+
+            @Test func adoptedListenersServeAndAreGivenBack() throws {
+                let subject = try Subject.role("fleet", "children=2;adopt;addresses=;serve=http;runs=2")
+                try subject.eventually("a port") { !subject.told("adopting").isEmpty }
+                let port = try #require(Int(subject.told("adopting")[0]))
+                for run in 1...2 {
+                    // The first run's listener serves the second, too.
+                    try subject.eventually("run \(run)") { subject.readyPIDs.count == 2 * run }
+                    try subject.require(body(get("/", port: port)) != nil, "an answer")
+                    subject.signal(SIGTERM)
+                    try subject.eventually("its end") { subject.told("returned").count == run }
+                }
+                try subject.require(subject.told.filter { $0 == Self.asFound }.count == 2, "as it was found")
+                try subject.require(
+                    subject.errors.contains(
+                        "127.0.0.1:\(port) lets connections in until its last copy is closed: it is its"),
+                    "an event says that its owner keeps it open")
+                try subject.wait()
+            }
+
+            @Test(
+                "Whatever fails, it is given back",
+                arguments: [
+                    ("children=0", "invalid children"), ("children=1;fail=onChildSpawn:1", "onChildSpawn failed"),
+                    ("children=1;fail=onMasterReady:1", "onMasterReady failed"),
+                    ("children=1;serve=exit:78", "not tried again"), ("children=1;spawn=self", "spawn closure"),
+                    ("children=1;shardingFault=no;listening=sharded", "invalid listening"),
+                ])
+            func failures(settings: String, reason: String) throws {
+                let subject = try Subject.role("fleet", "adopt;\(settings);addresses=127.0.0.1:0")
+                try subject.eventually("an error") { subject.told("threw").first?.contains(reason) == true }
+                try subject.wait()
+                let isTaken = !subject.told("adopting").isEmpty
+                try subject.require(
+                    subject.told.contains(isTaken ? Self.asFound : "adopted closed"), "as it was found")
+                try subject.require(subject.told.contains("childless"), "no child")
+                try subject.require(
+                    isTaken == (reason != "invalid children"), "nothing is made before a bad configuration")
+            }
+
+            @Test func anAddressInUseGivesItBack() throws {
+                let other = try Subject.hello(["--children", "1"])
+                let port = try other.port()
+                let subject = try Subject.role("fleet", "adopt;bindRetry=0;addresses=127.0.0.1:\(port)")
+                try subject.eventually("an error") { subject.told("threw").first?.contains("in use") == true }
+                try subject.wait()
+                try subject.require(subject.told.contains(Self.asFound), "as it was found")
+                other.signal(SIGTERM)
+                try other.wait()
+            }
+
+            // MARK: systemd
+
+            private static let activator = "/usr/bin/systemd-socket-activate"
+
+            @Test(.enabled(if: access(activator, X_OK) == 0, "systemd-socket-activate is not installed"))
+            func socketActivation() throws {
+                let directory = try makeDirectory()
+                defer { removeTree(directory) }
+                let path = "\(directory)/socket"
+                let subject = try Subject(
+                    Self.activator,
+                    [
+                        Self.activator, "--listen=\(path)", "--fdname=web", product("hello-prefork"), "--inherited",
+                        "--children", "2",
+                    ])
+                try subject.eventually("its socket") { access(path, F_OK) == 0 }
+                // The first connection starts the server, and waits for it.
+                let first = try #require(Connection.open(path: path))
+                try subject.require(first.send("/") && body(first.receive()) == "Hello world!", "an answer")
+                _ = try subject.waitForReady(2)
+                try subject.require(subject.errors.contains("listening on unix:\(path)\n"), "its address")
+                let fds = try #require(Connection.open(path: path))
+                try subject.require(fds.send("/fds"), "a request")
+                let environment = try #require(Connection.open(path: path))
+                try subject.require(environment.send("/env"), "a request")
+                let text = body(environment.receive()) ?? ""
+                try subject.require(!text.isEmpty && !text.contains("LISTEN_"), "LISTEN_* is the master's: \(text)")
+                subject.signal(SIGTERM)
+                try subject.require(subject.wait() == 0, "status 0")
+                try subject.require(access(path, F_OK) == 0, "the file is its owner's")
+            }
+
+            @Test(
+                arguments: [
+                    ([:], "LISTEN_PID and LISTEN_FDS are not set"),
+                    (["LISTEN_PID": "1", "LISTEN_FDS": "1"], "LISTEN_PID is \"1\", but this process is"),
+                ] as [([String: String], String)])
+            func nothingToInherit(variables: [String: String], reason: String) throws {
+                let path = product("hello-prefork")
+                let subject = try Subject(path, [path, "--inherited"], environment: variables)
+                try subject.require(subject.wait() == 64, "status 64")
+                try subject.require(subject.errors.split(separator: "\n").count == 1, "one line")
+                try subject.require(subject.errors.contains(reason), "it says \(reason)")
+            }
+
+            /// The numbers may be anything's.
+            @Test func whatIsNoListenerIsRefused() throws {
+                let path = product("hello-prefork")
+                let subject = try Subject(
+                    "/bin/sh",
+                    ["sh", "-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" --inherited 3</dev/null", path])
+                try subject.require(subject.wait() == 64, "status 64")
+                try subject.require(
+                    subject.errors.contains("cannot adopt a listener: descriptor 3 is no socket"), "it says which")
+            }
+        }
+    }
+#endif
