@@ -269,6 +269,10 @@
             tell("deaf \(getpid())")
             while true { pause() }
         case "crash": fatalError("on purpose")
+        case "oneCrashesInChaos":
+            if child.slot == 0 { leave(1) }
+            try serveChaos(child, try ChaosMap(settings["map"] ?? ""))
+        case "chaos": try serveChaos(child, try ChaosMap(settings["map"] ?? ""))
         case "oneCrashes":
             if child.slot == 0 { leave(1) }
             child.ready()
