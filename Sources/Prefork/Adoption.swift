@@ -62,7 +62,7 @@ extension Prefork {
                 guard let found else { throw PreforkError.noInheritedListeners(reason: fault) }
                 // As sd_listen_fds(3) does. A number that is not open is found out when it is looked at.
                 for descriptor in found.descriptors { try? System.setCloseOnExec(descriptor) }
-                return zip(found.descriptors, found.names).map { Socket(descriptor: $0, name: $1) }
+                return zip(found.descriptors, found.names).map { Socket(descriptor: $0, name: $1.isEmpty ? nil : $1) }
             }
         }
 

@@ -107,6 +107,10 @@
                 tell("observing")
                 poll(nil, 0, 400)  // Longer than a burst.
             }
+            if case .queueFilling = event {
+                let status = currentFleet.withLock { $0 }?.status
+                tell("waiting \(status?.slots.first?.waiting ?? -1) \(status?.listeners.first?.sharing.rawValue ?? "")")
+            }
             if settings.has("stopWhenReady"), case .ready = event { currentFleet.withLock { $0 }?.stop() }
             if case .exited(let exit, let consequence) = event {
                 tell("exited \(exit.pid) \(exit.reason) \(consequence)")

@@ -80,6 +80,15 @@
             try openListeners(address, shards: shards).close()
         }
 
+        @Test("have SO_REUSEPORT only where it is needed", arguments: [(nil, false), (nil, true), (2, false)])
+        func flag(shards: Int?, closesAdmission: Bool) throws {
+            let listener = try openListeners(shards: shards) { $0.closesAdmission = closesAdmission }
+            let isNeeded = shards != nil || closesAdmission
+            for socket in listener.sockets {
+                #expect(try (SocketOption.get(socket.raw, SOL_SOCKET, SO_REUSEPORT, "") != 0) == isNeeded)
+            }
+        }
+
         @Test("tell how many connections wait for each slot, and how many may")
         func queues() throws {
             let listener = try openListeners(shards: 2)

@@ -81,6 +81,11 @@ extension Listener {
         _ network: Prefork.Address.Network,
         _ options: Options
     ) throws(SystemError) -> (Decoy?, fault: String?) {
+        if options.closesAdmission, !PlatformListener.spreadsConnections {
+            return (nil, "this system cannot steer connections")
+        }
+        // Who does not need the option does without: it lets other processes of this user come beside us.
+        guard options.shards != nil || options.closesAdmission else { return (nil, nil) }
         do throws(SystemError) {
             try PlatformListener.setReuseport(first)
         } catch {
@@ -88,7 +93,6 @@ extension Listener {
             return (nil, "\(error)")
         }
         guard options.closesAdmission else { return (nil, nil) }
-        guard PlatformListener.spreadsConnections else { return (nil, "this system cannot steer connections") }
         // One that is not the group's last is needed for as long as the slots' sockets are closed one by one.
         let count = (options.shards ?? 1) > 1 ? 2 : 1
         do throws(SystemError) {
