@@ -126,6 +126,8 @@
                 let line = try subject.line("connections wait on 127.0.0.1:\(port) for slot 0")
                 let text = try #require(line.split(separator: ": ").last)
                 try subject.require(text.hasPrefix("1") && text.contains(" of 20 "), "ten at least: \(text)")
+                // The log's line comes first, and what the role says after it.
+                try subject.eventually("the same as a value") { !subject.told("waiting").isEmpty }
                 let told = try #require(subject.told("waiting").first?.split(separator: " "))
                 try subject.require((Int(told[0]) ?? 0) >= 10 && told[1] == "sharded", "the same as a value: \(told)")
                 try subject.require(clients.count + more.count == 12 && children.count == 1, "all the time")
