@@ -64,6 +64,9 @@ extension Prefork.Configuration {
         try require("queueDrainPeriod", queueDrainPeriod >= .zero, "\(queueDrainPeriod.inSeconds) is negative")
         try requirePositive("readyWithin", readyWithin)
         try requirePositive("parentPollInterval", parentPollInterval)
+        if let orphanReapDelay {
+            try require("orphanReapDelay", orphanReapDelay >= .zero, "\(orphanReapDelay.inSeconds) is negative")
+        }
         try require("finalStatuses", finalStatuses.allSatisfy { (0...255).contains($0) }, "a status is not in 0...255")
     }
 

@@ -194,6 +194,10 @@ extension Prefork {
         /// How often a child asks for its parent where the system has no better way. Default 500 ms.
         public var parentPollInterval: Duration = .milliseconds(500)
 
+        /// A master that is process 1 reaps orphans that have been zombies for that long. What another library has started
+        /// looks the same, so whoever waits for it sooner keeps its status (Foundation's Process does). Default 2 s; nil: never.
+        public var orphanReapDelay: Duration? = .seconds(2)
+
         /// After each start of a child, first or replacement, in the master's thread (fasthttp's OnChildSpawn). It must not
         /// block: nobody is supervised meanwhile. An error
         /// stops the fleet and is what `run` throws. A trap in a hook ends the master: Swift cannot recover from it.

@@ -111,6 +111,9 @@ extension Prefork {
         case killing(slot: Int, pid: Int32)
         /// The last child is gone.
         case stopped
+        /// A master that is process 1 has reaped orphans: processes that others had started, and that had been dead for
+        /// ``Configuration/orphanReapDelay``.
+        case reapedOrphans([Int32])
         /// Asked for by SIGUSR1.
         case status(Status)
         /// Something did not work that the fleet can do without.
@@ -144,6 +147,8 @@ extension Prefork {
             case .stopping(let reason, let grace): "stopping: \(reason); children have \(grace.inSeconds)"
             case .killing(let slot, let pid): "child \(pid) (slot \(slot)) has not left; killing it"
             case .stopped: "stopped"
+            case .reapedOrphans(let pids):
+                pids.count == 1 ? "reaped the orphan \(pids[0])" : "reaped \(pids.count) orphans"
             case .status(let status): "\(status)"
             case .trouble(let error): "\(error)"
             }

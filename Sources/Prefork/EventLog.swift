@@ -66,7 +66,7 @@ extension Prefork.Event {
     /// What a crash loop, or overload, repeats; everything else comes once in a fleet's or a child's life, or was asked for.
     fileprivate var belongsToLoop: Bool {
         switch self {
-        case .spawned(_, _, .some), .ready, .notReady, .trouble, .suspended, .queueFilling: true
+        case .spawned(_, _, .some), .ready, .notReady, .trouble, .suspended, .queueFilling, .reapedOrphans: true
         case .spawnFailed(_, let consequence), .exited(_, let consequence):
             if case .recovering = consequence { true } else { false }
         default: false

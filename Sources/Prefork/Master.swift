@@ -10,6 +10,8 @@ final class Master {
     private var supervisor: Supervisor
     private var listeners = Listeners()
     private var children: [RunningChild] = []
+    /// Only where orphans come to us.
+    private var orphans: OrphanReaper?
     /// What a hook threw first: `run` throws it as it is.
     private var hookError: (any Error)?
 
@@ -120,7 +122,12 @@ final class Master {
         _ mechanisms: Prefork.Mechanisms
     ) -> [Signal] {
         (configuration.signals == .handled ? [.terminate, .interrupt, .user1] : [])
-            + (mechanisms.exitNotice == .signalAndPolling ? [.child] : [])
+            + (mechanisms.exitNotice == .signalAndPolling || reapsOrphans(configuration) ? [.child] : [])
+    }
+
+    /// The kernel gives orphans to process 1 of their namespace (pid_namespaces(7)).
+    private static func reapsOrphans(_ configuration: Prefork.Configuration) -> Bool {
+        System.processID == 1 && configuration.orphanReapDelay != nil
     }
 
     private init(
@@ -142,6 +149,7 @@ final class Master {
         let name = configuration.executable.map { CString($0) } ?? own.first ?? executable
         arguments = [name] + (configuration.arguments?.map { CString($0) } ?? Array(own.dropFirst()))
         supervisor = Supervisor(Supervisor.Rules(configuration, children: children))
+        if Self.reapsOrphans(configuration) { orphans = configuration.orphanReapDelay.map { OrphanReaper(delay: $0) } }
     }
 
     // MARK: The loop
@@ -163,6 +171,7 @@ final class Master {
             if listeners.isClosed(ready: supervisor.readySlots, at: now) { feed(.admissionClosed, now) }
             if let deadline = supervisor.nextDeadline, deadline <= now { feed(.timer, now) }
             for event in listeners.checkQueues(at: now) { observe(event) }
+            reapOrphans(now)
             publish()
         }
     }
@@ -176,9 +185,12 @@ final class Master {
             // First of all: what was asked for before may have left no byte that wakes us.
             _ = handleSignals(signals)
             if supervisor.isStopping { return true }
-            if System.now() >= deadline { return false }
+            let now = System.now()
+            if now >= deadline { return false }
+            reapOrphans(now)
             var watched = Watched(wake: signals.descriptor.raw)
-            if (try? System.poll(&watched.requests, until: deadline)) == nil { System.pause(milliseconds: 10) }
+            let next = min(deadline, orphans?.next ?? deadline)
+            if (try? System.poll(&watched.requests, until: next)) == nil { System.pause(milliseconds: 10) }
         }
     }
 
@@ -193,8 +205,9 @@ final class Master {
 
     /// - Returns: false where poll(2) failed and nothing is known.
     private func wait(_ watched: inout Watched) -> Bool {
-        var deadline = [supervisor.nextDeadline, listeners.nextClosingStep, listeners.nextQueueCheck]
-            .compactMap { $0 }.min()
+        var deadline = [
+            supervisor.nextDeadline, listeners.nextClosingStep, listeners.nextQueueCheck, orphans?.next,
+        ].compactMap { $0 }.min()
         let unwatched = children.filter { $0.exitNumber == -1 }
         if !unwatched.isEmpty {
             // One that has closed its channel is about to end.
@@ -226,7 +239,9 @@ final class Master {
             feed(.stop(.signal(stop.number)), System.now(), arrived: arrival)
         }
         if control.takeStopRequest() { feed(.stop(.request), System.now()) }
-        return received.contains(.child)
+        let childHasEnded = received.contains(.child)
+        if childHasEnded { orphans?.childHasEnded(at: System.now()) }
+        return childHasEnded && mechanisms.exitNotice == .signalAndPolling
     }
 
     private func child(_ pid: Int32) -> RunningChild? { children.first { $0.pid == pid } }
@@ -258,6 +273,29 @@ final class Master {
             guard let status = ExitWatch.reap(pid) else { continue }
             children.removeAll { $0.pid == pid }
             feed(.exited(pid: pid, status), System.now())
+        }
+    }
+
+    /// Between the look and the wait nobody else can have become the zombie of that number, unless another thread of this
+    /// process waits for it and starts and loses as many processes as there are numbers, in microseconds. Our own children
+    /// are left out, and are in `children` before this thread comes here.
+    private func reapOrphans(_ now: Instant) {
+        guard let next = orphans?.next, next <= now else { return }
+        do throws(SystemError) {
+            let zombies = try Orphans.zombies(except: Set(children.map(\.pid)))
+            let due = orphans?.look(zombies, at: now) ?? []
+            // Somebody else may have been quicker.
+            let reaped = due.map(\.pid).filter { pid in
+                switch ExitWatch.reap(pid) {
+                case .exited, .signaled: true
+                case .lost, nil: false
+                }
+            }
+            if !reaped.isEmpty { observe(.reapedOrphans(reaped)) }
+        } catch {
+            // Without /proc nobody can be told apart from what other libraries wait for.
+            orphans = nil
+            observe(.trouble(error))
         }
     }
 

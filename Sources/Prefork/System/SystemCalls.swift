@@ -151,6 +151,20 @@ enum System {
         }
     }
 
+    /// The names in a directory (readdir(3)), without `.` and `..`.
+    static func entries(of path: String) throws(SystemError) -> [String] {
+        guard let directory = opendir(path) else { throw SystemError(call: "opendir", code: errno, context: path) }
+        defer { closedir(directory) }
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
+
     // MARK: Polling
 
     /// poll(2); returns early where a signal interrupts it.

@@ -1,0 +1,132 @@
+import Testing
+
+@testable import Prefork
+
+@Suite struct OrphanReaperTests {
+    private static func at(_ milliseconds: Int64) -> Instant { Instant(nanoseconds: milliseconds * 1_000_000) }
+    private static func zombie(_ pid: Int32, started: UInt64 = 1) -> OrphanReaper.Zombie {
+        .init(pid: pid, started: started)
+    }
+
+    @Test func looksAtOnceAtTheStart() {
+        #expect(OrphanReaper(delay: .seconds(2)).next <= Self.at(0))
+    }
+
+    @Test func reapsAfterTheDelayAndNotBefore() {
+        var reaper = OrphanReaper(delay: .seconds(2))
+        #expect(reaper.look([], at: Self.at(0)).isEmpty)
+        reaper.childHasEnded(at: Self.at(1000))
+        #expect(reaper.next == Self.at(1000), "at once, if nobody has looked for a while")
+        #expect(reaper.look([Self.zombie(5)], at: Self.at(1000)).isEmpty)
+        #expect(reaper.look([Self.zombie(5)], at: Self.at(2999)).isEmpty)
+        #expect(reaper.next <= Self.at(2999) + OrphanReaper.lookInterval)
+        #expect(reaper.look([Self.zombie(5)], at: Self.at(3000)) == [Self.zombie(5)])
+    }
+
+    /// Somebody has waited for it, and its number was given anew.
+    @Test func aNumberGivenAnewStartsAnew() {
+        var reaper = OrphanReaper(delay: .seconds(2))
+        #expect(reaper.look([Self.zombie(5, started: 1)], at: Self.at(0)).isEmpty)
+        #expect(reaper.look([Self.zombie(5, started: 2)], at: Self.at(2500)).isEmpty)
+        #expect(reaper.look([Self.zombie(5, started: 2)], at: Self.at(4500)) == [Self.zombie(5, started: 2)])
+    }
+
+    /// Gone and there again: whoever waits for it is not robbed because of an earlier one.
+    @Test func whatIsGoneIsForgotten() {
+        var reaper = OrphanReaper(delay: .seconds(2))
+        #expect(reaper.look([Self.zombie(5)], at: Self.at(0)).isEmpty)
+        #expect(reaper.look([], at: Self.at(1000)).isEmpty)
+        #expect(reaper.look([Self.zombie(5)], at: Self.at(2500)).isEmpty)
+    }
+
+    @Test func aStreamOfSignalsDoesNotMeanAStreamOfLooks() {
+        var reaper = OrphanReaper(delay: .seconds(2))
+        var looks = 0
+        for now in stride(from: Int64(0), to: 10_000, by: 1) {
+            reaper.childHasEnded(at: Self.at(now))
+            if reaper.next <= Self.at(now) {
+                _ = reaper.look([], at: Self.at(now))
+                looks += 1
+            }
+        }
+        #expect((35...41).contains(looks), "\(looks) in ten seconds")
+    }
+
+    /// An idle process 1 sleeps.
+    @Test func rarelyLooksWithoutNews() {
+        var reaper = OrphanReaper(delay: .seconds(2))
+        _ = reaper.look([], at: Self.at(0))
+        #expect(reaper.next == Self.at(0) + OrphanReaper.sweepInterval)
+        reaper.childHasEnded(at: Self.at(5000))
+        _ = reaper.look([], at: Self.at(5000))
+        #expect(reaper.next == Self.at(5000) + OrphanReaper.secondLook, "a list that changes may leave one out")
+        _ = reaper.look([], at: Self.at(5500))
+        #expect(reaper.next == Self.at(5500) + OrphanReaper.sweepInterval)
+    }
+
+    /// Random ends and waits, lists that leave some out, and a clock: whoever waits in time is never robbed, and no zombie is
+    /// older than the delay and a second.
+    @Test(arguments: 0..<200)
+    func randomSchedules(seed: Int) {
+        var random = SeededGenerator(state: UInt64(seed))
+        let delay = Duration.milliseconds(Int64.random(in: 0...3000, using: &random))
+        var reaper = OrphanReaper(delay: delay)
+        var dead: [OrphanReaper.Zombie: (end: Instant, waitedFor: Instant?)] = [:]
+        var started: UInt64 = 0
+        for now in stride(from: Int64(0), to: 20_000, by: 5) {
+            let now = Self.at(now)
+            if Int.random(in: 0..<40, using: &random) == 0 {
+                started += 1
+                let zombie = Self.zombie(Int32.random(in: 2...9, using: &random), started: started)
+                if !dead.keys.contains(where: { $0.pid == zombie.pid }) {
+                    let waits = Bool.random(using: &random) && delay > .milliseconds(10)
+                    let patience = waits ? Int64.random(in: 0..<(delay.clampedNanoseconds), using: &random) : 0
+                    dead[zombie] = (now, waits ? now + .nanoseconds(patience) : nil)
+                    reaper.childHasEnded(at: now)
+                }
+            }
+            for (zombie, state) in dead {
+                if let wait = state.waitedFor, wait <= now { dead[zombie] = nil }
+            }
+            if reaper.next <= now {
+                // Once in a while one is left out, of those that were not seen last time.
+                var shown = Set(dead.keys)
+                if Int.random(in: 0..<10, using: &random) == 0,
+                    let left = shown.first(where: { now - (dead[$0]?.end ?? now) < .milliseconds(5) })
+                {
+                    shown.remove(left)
+                }
+                for zombie in reaper.look(shown, at: now) {
+                    let state = dead.removeValue(forKey: zombie)
+                    #expect(state != nil, "one that is there")
+                    if let state { #expect(now - state.end >= delay, "not too soon") }
+                    #expect(state?.waitedFor == nil, "nobody is robbed")
+                }
+            }
+            for (zombie, state) in dead where state.waitedFor == nil {
+                #expect(now - state.end <= delay + .seconds(1), "\(zombie) is old at \(now)")
+            }
+        }
+    }
+}
+
+@Suite struct ProcessStatTests {
+    @Test func aNameMayContainAnything() throws {
+        let line =
+            "17 (a) Z 1 (x) S 1) Z 1 17 17 0 -1 4227084 86 0 0 0 0 0 0 0 20 0 1 0 4711 0 0 18446744073709551615\n"
+        let stat = try #require(ProcessStat(Array(line.utf8)))
+        #expect(stat.pid == 17 && stat.parent == 1 && stat.isZombie && stat.started == 4711)
+    }
+
+    @Test(arguments: ["", "17", "17 (a", "17 (a) Z", "x (a) Z 1 17 17 0 -1 4227084 86 0 0 0 0 0 0 0 20 0 1 0 4711 0"])
+    func whatIsNoLineIsNil(line: String) {
+        #expect(ProcessStat(Array(line.utf8)) == nil)
+    }
+
+    #if os(Linux)
+        @Test func ofThisProcess() throws {
+            let stat = try #require(ProcessStat(try System.readFile("/proc/self/stat")))
+            #expect(stat.pid == System.processID && stat.parent == System.parentProcessID && !stat.isZombie)
+        }
+    #endif
+}
