@@ -26,6 +26,9 @@
         if settings.has("unhandled") { configuration.signals = .unhandled }
         if settings.has("childUnhandled") { configuration.childSignals = .unhandled }
         if settings.has("cancelOnDrain") { configuration.onDrain = .cancel }
+        if let delay = settings["reapDelay"] {
+            configuration.orphanReapDelay = Int(delay).map { .milliseconds($0) }  // "never" is no number.
+        }
         if settings.has("noControl") { configuration.watchesControlChannel = false }
         if let poll = settings.milliseconds("parentPoll") { configuration.parentPollInterval = poll }
         configuration.executable = settings["executable"]
@@ -272,6 +275,11 @@
             _ = try child.takeListener()
             tell("deaf \(getpid())")
             while true { pause() }
+        case "forksTwice":
+            // The shell leaves before what it has started does.
+            system("sleep 0.05 &")
+            tell("forked")
+            answerWithPID(try child.takeListener(), child)
         case "crash": fatalError("on purpose")
         case "oneCrashesInChaos":
             if child.slot == 0 { leave(1) }

@@ -46,24 +46,30 @@
 
     extension Subject {
         /// Starts a role from this test's own executable.
-        /// - Parameter ignored: names of signals that it inherits as ignored, through a shell.
+        /// - Parameters:
+        ///   - wrapper: what is started with the role's command line behind its own.
+        ///   - program: where the executable is; nil: the one that this test runs.
+        ///   - ignored: names of signals that it inherits as ignored, through a shell.
         static func role(
             _ name: String,
             _ settings: String = "",
+            under wrapper: [String] = [],
+            program: String? = nil,
             environment: [String: String] = [:],
             ignored: String? = nil,
             blocked: [CInt] = [],
             closed: [CInt] = [],
             standardError: CInt? = nil
         ) throws -> Subject {
-            let program = executablePath()
+            let program = program ?? executablePath()
             let arguments = [
                 program, "--testing-library", "swift-testing", "--filter", "IntegrationTests.Roles/role",
             ]
-            let shell = ignored.map { ["sh", "-c", "trap '' \($0); exec \"$0\" \"$@\""] } ?? []
+            let shell = ignored.map { ["/bin/sh", "-c", "trap '' \($0); exec \"$0\" \"$@\""] } ?? []
+            let command = wrapper + shell + arguments
             return try Subject(
-                ignored == nil ? program : "/bin/sh",
-                shell + arguments,
+                command[0],
+                command,
                 environment: environment.merging([Roles.variable: name, "SETTINGS": settings]) { $1 },
                 blocked: blocked,
                 closed: closed,
@@ -75,14 +81,16 @@
         static func hello(
             _ options: [String] = [],
             address: String = "127.0.0.1:0",
+            under wrapper: [String] = [],
+            program: String? = nil,
             environment: [String: String] = [:],
             closed: [CInt] = [],
             standardError: CInt? = nil
         ) throws -> Subject {
-            let path = product("hello-prefork")
+            let command = wrapper + [program ?? product("hello-prefork")] + options + [address]
             return try Subject(
-                path,
-                [path] + options + [address],
+                command[0],
+                command,
                 environment: environment,
                 closed: closed,
                 standardError: standardError

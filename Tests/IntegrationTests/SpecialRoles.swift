@@ -48,6 +48,11 @@
             if settings.has("portable") {
                 configuration.mechanisms = .init(exitNotice: .signalAndPolling, descriptorClosing: .enumeration)
             }
+            if let delay = settings.milliseconds("reapDelay") { configuration.orphanReapDelay = delay }
+            configuration.observe = { event in
+                Prefork.logToStandardError(event)  // Which leaves lines out in a crash loop.
+                if case .reapedOrphans(let pids) = event { tell("reaped \(pids.count)") }
+            }
             configuration.onChildRecover = { _, _ in recoveries.wrappingAdd(1, ordering: .relaxed) }
             return configuration
         }()
@@ -59,6 +64,13 @@
         let task = Task { try await fleet.run { _ in } }
         var right = 0
         var started = 0
+        // Shells that leave at once what they have started, to end at different times.
+        if let count = settings.number("orphans") {
+            let shell = Foundation.Process()
+            shell.executableURL = URL(fileURLWithPath: "/bin/sh")
+            shell.arguments = ["-c", "i=0; while [ $i -lt \(count) ]; do (sleep 0.0$((i % 10)) &); i=$((i + 1)); done"]
+            do { try shell.run() } catch { tell("not started \(error)") }
+        }
         // Until children have come and gone a good while beside it.
         while started < 20 || recoveries.load(ordering: .relaxed) < 20 {
             let process = Foundation.Process()
@@ -70,7 +82,7 @@
             started += 1
         }
         tell(right == started ? "statuses right" : "statuses \(right) of \(started)")
-        fleet.stop()
+        if !settings.has("orphans") { fleet.stop() }
         _ = await task.result
         tell("returned")
     }

@@ -116,7 +116,7 @@
             if !isReaped { kill(pid, SIGKILL) }
             // Descendants are not ours to wait for; as long as one of the session lives its number is not given anew.
             for _ in 0..<100 {
-                let left = ProcessState.all().filter { $0.session == pid && $0.pid != pid && !$0.isZombie }
+                let left = descendants
                 if left.isEmpty { break }
                 for process in left { kill(process.pid, SIGKILL) }
                 poll(nil, 0, 2)
@@ -182,9 +182,18 @@
 
         // MARK: Its family
 
-        /// Living descendants, whoever their parent is now.
+        /// Living descendants, whoever their parent is now; and those that have left the session (some inits make one of
+        /// their own), as long as their parents live.
         var descendants: [ProcessState] {
-            ProcessState.all().filter { $0.session == pid && $0.pid != pid && !$0.isZombie }
+            let all = ProcessState.all()
+            // Once it is reaped its number may be a stranger's.
+            var family: Set<pid_t> = Set(all.filter { $0.session == pid }.map(\.pid) + (isReaped ? [] : [pid]))
+            var count = 0
+            while count != family.count {
+                count = family.count
+                for process in all where family.contains(process.parent) { family.insert(process.pid) }
+            }
+            return all.filter { family.contains($0.pid) && $0.pid != pid && !$0.isZombie }
         }
 
         func waitUntilAlone(within seconds: Double = 20) throws {
