@@ -329,6 +329,10 @@ struct Supervisor {
             default: break
             }
         }
+        if case .closingAdmission = phase {
+            phase = .closingAdmission(until: now + rules.queueDrain)
+            restarted = true
+        }
         if restarted { actions.append(.report(.suspended(now - expected))) }
     }
 }

@@ -120,13 +120,14 @@ final class Simulation {
         if turns > stopTurn { planStop() }
         let isSupervising = isSupervising
         try sleep(isSupervising)
+        arrangeOrder()
         while let next = operatorPlan.first, next.at <= now {
             operatorPlan.removeFirst()
+            for pid in order { try hear(pid) }
             try feed(.stop(next.reason))
         }
+        for pid in order { try hear(pid) }
         if isSupervising {
-            arrangeOrder()
-            for pid in order { try hear(pid) }
             for pid in order { try reap(pid) }
         }
         if admissionAt <= now {

@@ -217,8 +217,8 @@ extension Referee {
         }
         guard limits.grace != .max, limits.queueDrain != .max else { return }
         let longest =
-            limits.queueDrain + limits.grace * Int64(1 + extensions) + (away - stop.away) + SimulatedChild.longestDeath
-            + Self.slack
+            (limits.queueDrain + limits.grace) * Int64(1 + extensions) + (away - stop.away)
+            + SimulatedChild.longestDeath + Self.slack
         try require(batch.now - stop.since <= longest, "a stop took \(batch.now - stop.since) ns, not \(longest)")
     }
 

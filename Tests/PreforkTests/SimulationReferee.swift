@@ -152,6 +152,10 @@ struct Referee {
             }
             batch.suspended = now - expectedBy
         }
+        if closing != nil {
+            closing = sum(now, limits.queueDrain)
+            batch.suspended = now - expectedBy
+        }
         if stop != nil, batch.suspended != nil { extensions += 1 }
     }
 

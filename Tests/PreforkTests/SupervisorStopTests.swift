@@ -218,6 +218,16 @@ extension SupervisorTests {
             #expect(bench.timer().pids(with: .kill) == [100])
         }
 
+        @Test("Those who accept what had come in get their time anew")
+        func admission() {
+            var bench = Bench.ready { $0.queueDrain = .seconds(1) }
+            bench.feed(.stop(.request))
+            let actions = bench.timer(late: .seconds(60))
+            #expect(actions == [.report(.suspended(.seconds(60)))])
+            #expect(bench.untilDeadline == .seconds(1))
+            #expect(bench.timer().pids(with: .terminate) == [100, 101])
+        }
+
         @Test("A second late is late; more is a suspension")
         func border() {
             var late = Bench.filled(children: 1)
