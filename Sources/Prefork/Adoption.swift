@@ -41,6 +41,17 @@ extension Prefork {
             Adoption(source: .descriptors(descriptors, names: names))
         }
 
+        /// What can be known without evaluating anything.
+        func check() throws(PreforkError) {
+            if case .activation = source { _ = try Self.activated() }
+        }
+
+        private static func activated() throws(PreforkError) -> ActivatedSockets {
+            let (found, fault) = ActivatedSockets.decode(processID: System.processID) { System.environmentValue($0) }
+            guard let found else { throw .noInheritedListeners(reason: fault) }
+            return found
+        }
+
         /// To be called in the master.
         func sockets() throws -> [Socket] {
             switch source {
@@ -56,10 +67,7 @@ extension Prefork {
                         Socket(descriptor: descriptors[$0], name: names.indices.contains($0) ? names[$0] : nil)
                     })
             case .activation:
-                let (found, fault) = ActivatedSockets.decode(processID: System.processID) {
-                    System.environmentValue($0)
-                }
-                guard let found else { throw PreforkError.noInheritedListeners(reason: fault) }
+                let found = try Self.activated()
                 // As sd_listen_fds(3) does. A number that is not open is found out when it is looked at.
                 for descriptor in found.descriptors { try? System.setCloseOnExec(descriptor) }
                 return zip(found.descriptors, found.names).map { Socket(descriptor: $0, name: $1.isEmpty ? nil : $1) }

@@ -107,8 +107,8 @@ struct Listeners {
     /// Lets nobody in any more, where that can be had.
     /// - Returns: where it cannot.
     mutating func beginClosing(_ rotation: [Int], at now: Instant) {
-        for listener in open { listener.beginClosingAdmission(rotation) }
-        closing = Closing(rotation: rotation, next: now)
+        for listener in open { listener.beginClosingAdmission(rotation, at: now) }
+        closing = Closing(rotation: rotation, next: now, handshakesUntil: now + Closing.handshakePatience)
     }
 
     /// When the closing is to be looked at; nil where there is none.
@@ -119,13 +119,17 @@ struct Listeners {
     mutating func isClosed(ready: [Int], at now: Instant) -> Bool {
         guard var closing, closing.next <= now else { return false }
         defer { self.closing = closing }
+        if ready != closing.rotation, !ready.isEmpty {
+            closing.rotation = ready
+            for listener in open { listener.narrowAdmission(to: ready) }
+        }
         // All of them are asked: each is closed as soon as it can be.
-        let pending = open.filter { !$0.isAdmissionClosed(closing.rotation) }
+        let pending = open.filter { !$0.isAdmissionClosed(closing.rotation, at: now) }
         let closed = open.filter { $0.decoy?.isWorking == true }
         // Where it cannot be had the queue is never empty for sure: nothing to wait for.
         if pending.isEmpty, closed.isEmpty { return true }
         // In this order: a handshake that is over by the time of the first question is in a queue at the second.
-        let isAwaited = closed.contains { $0.decoy?.isAwaited == true }
+        let isAwaited = now < closing.handshakesUntil && closed.contains { $0.decoy?.isAwaited == true }
         let isQuiet = pending.isEmpty && !isAwaited && !System.isAnyReadable(closed.flatMap { $0.sockets(of: ready) })
         if isQuiet, closing.wasQuiet { return true }
         closing.wasQuiet = isQuiet
@@ -155,8 +159,11 @@ struct Listeners {
     private struct Closing {
         static let pause: Duration = .milliseconds(5)
         static let shortPause: Duration = .milliseconds(1)
-        let rotation: [Int]
+        /// More than a round trip over the longest of networks. Whoever does not end a handshake must not hold up the stop.
+        static let handshakePatience: Duration = .milliseconds(500)
+        var rotation: [Int]
         var next: Instant
+        let handshakesUntil: Instant
         var wasQuiet = false
     }
 }

@@ -28,14 +28,10 @@ final class Master {
         try configuration.check()
         try checkAddresses(addresses)
         try configuration.tlsIdentity?.check()
+        try fleet.adopting.check()
         let variable = System.environmentValue(Prefork.Configuration.concurrencyVariable)
         let allowed = ProcessorCount.current().allowed
         let count = try configuration.resolvedChildren(variable: variable, allowed: allowed)
-        // Last, for it may make what only its owner closes.
-        let adopted = try fleet.adopting.sockets()
-        guard !addresses.isEmpty || !adopted.isEmpty else {
-            throw PreforkError.invalidConfiguration("addresses", reason: "there is none to listen on")
-        }
         let mechanisms = configuration.mechanisms ?? .probe()
         let master = try ours { () throws(SystemError) in
             try System.openStandardDescriptors()
@@ -56,7 +52,13 @@ final class Master {
             master.observe(.moreChildrenThanProcessors(children: count.count, allowed: allowed))
         }
         let result = Result {
-            let isSharded = try master.isSharded(resolved)
+            // After what else may fail: it may make what only its owner closes. And after the standard descriptors are open: none
+            // of it takes their numbers.
+            let adopted = try fleet.adopting.sockets()
+            guard !addresses.isEmpty || !adopted.isEmpty else {
+                throw PreforkError.invalidConfiguration("addresses", reason: "there is none to listen on")
+            }
+            let isSharded = try master.isSharded(resolved, children: count.count)
             let plan = Listeners.Plan(bound: resolved, adopted: adopted, slots: count.count, isSharded: isSharded)
             try master.run(plan, signals)
         }
@@ -88,17 +90,25 @@ final class Master {
     }
 
     /// Whether each slot gets a socket of its own.
-    private func isSharded(_ wanted: [Listener.Resolved]) throws(PreforkError) -> Bool {
-        let hasTCP = wanted.contains { !$0.address.isUnix }
-        guard hasTCP, configuration.listening != .shared else { return false }
-        let outcome =
+    private func isSharded(_ wanted: [Listener.Resolved], children: Int) throws -> Bool {
+        let count = wanted.filter { !$0.address.isUnix }.count
+        guard count > 0, configuration.listening != .shared else { return false }
+        let outcome = try ours { () throws(SystemError) in
             switch configuration.shardingFault {
-            case nil: ReuseportProbe.run()
+            case nil: try ReuseportProbe.run()
             case "": ReuseportProbe.Outcome.shardable
             case let reason?: ReuseportProbe.Outcome.notShardable(reason: reason)
             }
-        guard case .notShardable(let reason) = outcome else { return true }
-        if configuration.listening == .sharded { throw .invalidConfiguration("listening", reason: reason) }
+        }
+        let reason: String
+        if case .notShardable(let fault) = outcome {
+            reason = fault
+        } else if let fault = DescriptorLimit.fault(addresses: count, children: children) {
+            reason = fault
+        } else {
+            return true
+        }
+        if configuration.listening == .sharded { throw PreforkError.invalidConfiguration("listening", reason: reason) }
         observe(.sharing(reason: reason))
         return false
     }
@@ -154,17 +164,16 @@ final class Master {
 
     // MARK: The loop
 
-    /// One turn: wait; signals and requests; then, once all slots have had their first try, what children say and their
-    /// ends; then time.
+    /// One turn: wait; signals and requests; what children say; their ends, once all slots have had their first try; time.
     private func superviseUntilEmpty(_ signals: borrowing SignalHandling) {
         while supervisor.phase != .finished {
             var watched = Watched(wake: signals.descriptor.raw)
-            if isSupervising { watch(&watched) }
+            watch(&watched)
             let woken = wait(&watched)
-            var sweep = handleSignals(signals)
+            let childHasEnded = handleSignals(signals)
+            hearChildren(watched)
             if isSupervising {
-                sweep = sweep || !woken || children.contains { $0.exitNumber == -1 }
-                hearChildren(watched)
+                let sweep = childHasEnded || !woken || children.contains { $0.exitNumber == -1 }
                 reapChildren(watched, all: sweep)
             }
             let now = System.now()
@@ -194,13 +203,18 @@ final class Master {
         }
     }
 
-    /// While the slots are filled for the first time nothing is judged: `onMasterReady` comes before any recovery.
+    /// While the slots are filled for the first time nobody is replaced: `onMasterReady` comes before any recovery. An end is
+    /// noticed afterwards; who is ready is in rotation at once.
     private var isSupervising: Bool {
         if case .filling = supervisor.phase { false } else { true }
     }
 
     private func watch(_ watched: inout Watched) {
-        for child in children { watched.add(child.pid, exit: child.exitNumber, control: child.controlNumber) }
+        // An end that is not looked at would not let poll(2) wait.
+        let exits = isSupervising
+        for child in children {
+            watched.add(child.pid, exit: exits ? child.exitNumber : -1, control: child.controlNumber)
+        }
     }
 
     /// - Returns: false where poll(2) failed and nothing is known.
@@ -235,7 +249,9 @@ final class Master {
         }
         // Those that came together are one request, as of the moment when they came: what took the time since then (a hook,
         // an observer) must not make two of one.
+        // A child that has said that it is ready before the stop is one that accepts.
         if let stop = received.first(where: { $0 == .terminate || $0 == .interrupt }) {
+            for pid in children.map(\.pid) { hear(pid) }
             feed(.stop(.signal(stop.number)), System.now(), arrived: arrival)
         }
         if control.takeStopRequest() { feed(.stop(.request), System.now()) }
@@ -317,7 +333,7 @@ final class Master {
             callHook { () throws in try configuration.onMasterReady?(pids) }
         case .signal(let pid, let signal): send(signal, to: pid)
         case .rotate(let slots): for event in listeners.steer(to: slots) { observe(event) }
-        case .closeAdmission: listeners.beginClosing(supervisor.rotation, at: System.now())
+        case .closeAdmission: listeners.beginClosing(supervisor.readySlots, at: System.now())
         case .closeListeners:
             control.publish(listeners: [])
             for event in listeners.closeWhenTold() { observe(event) }

@@ -98,7 +98,10 @@
         let spawned = hook("onChildSpawn", settings)
         let ready = hook("onMasterReady", settings)
         let recovered = hook("onChildRecover", settings)
-        configuration.onChildSpawn = { try spawned("\($0)") }
+        configuration.onChildSpawn = { pid in
+            try spawned("\(pid)")
+            if let time = settings.number("slowSpawn") { poll(nil, 0, CInt(time)) }
+        }
         configuration.onMasterReady = { pids in
             try ready(pids.map { "\($0)" }.joined(separator: " "))
             if settings.has("slowReady") { poll(nil, 0, 3300) }  // Longer than the test's grace period.

@@ -65,6 +65,27 @@
 
             private static let activator = "/usr/bin/systemd-socket-activate"
 
+            /// What is opened while standard descriptors are closed must not take their numbers.
+            @Test func noStandardDescriptorIsTaken() throws {
+                let subject = try Subject.role("fleet", "children=2;adopt;addresses=", closed: [0, 1, 2])
+                var found: [String] = []
+                try subject.eventually("two children and their listeners, not \(found)") {
+                    let children = subject.descendants.filter { $0.parent == subject.pid }.map(\.pid)
+                    found = ([subject.pid] + children).flatMap { pid in (0...2).map { target(of: $0, in: pid) } }
+                    return children.count == 2 && children.allSatisfy { target(of: 3, in: $0).hasPrefix("socket:") }
+                }
+                // The test library's own may be anything; ours come after.
+                try subject.require(!found.contains { $0.hasPrefix("socket:") }, "no socket is among \(found)")
+                subject.signal(SIGTERM)
+                try subject.wait()
+            }
+
+            private func target(of descriptor: CInt, in process: pid_t) -> String {
+                var buffer = [UInt8](repeating: 0, count: 256)
+                let count = readlink("/proc/\(process)/fd/\(descriptor)", &buffer, buffer.count)
+                return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
+            }
+
             @Test(.enabled(if: access(activator, X_OK) == 0, "systemd-socket-activate is not installed"))
             func socketActivation() throws {
                 let directory = try makeDirectory()

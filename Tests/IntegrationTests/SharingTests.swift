@@ -40,6 +40,44 @@
                 }
             }
 
+            /// The first child is ready long before the last is started: the others' slots get nothing meanwhile.
+            @Test func whoIsReadyServesWhileOthersAreStarted() throws {
+                let subject = try Subject.role("fleet", "children=4;listening=sharded;slowSpawn=1000")
+                let first = try subject.waitForReady(1)
+                let port = try subject.port()
+                for _ in 0..<20 {
+                    let answer = body(get("/", port: port))
+                    try subject.require(
+                        answer == "\(first[0])", "the only child that is ready has answered: \(answer ?? "-")")
+                    if subject.told("onChildSpawn").count > 1 { break }
+                }
+                // A stop in the midst of it is one of a child that accepts.
+                subject.signal(SIGTERM)
+                try subject.waitForTold("clean")
+                try subject.require(
+                    !subject.errors.contains("never ready") || subject.readyPIDs.count >= 1, "it was ready")
+                let line = subject.errors.split(separator: "\n").first {
+                    $0.contains("child \(first[0]) (slot 0) exited")
+                }
+                try subject.require(line?.contains("never ready") == false, "the log says that it was ready")
+                try subject.require(subject.told("onMasterReady").isEmpty, "it was stopped before all were started")
+            }
+
+            /// With a descriptor for each slot and address the limit would be passed while the fleet starts.
+            @Test func aLimitOfDescriptors() throws {
+                let limited = ["/bin/sh", "-c", "ulimit -n 128; exec \"$0\" \"$@\""]
+                let automatic = try Subject.hello(["--children", "40"], under: limited)
+                _ = try automatic.waitForReady(40)
+                try automatic.require(
+                    automatic.errors.contains("40 slots need ") && automatic.errors.contains("(RLIMIT_NOFILE)"),
+                    "an event says why they share")
+                automatic.signal(SIGTERM)
+                try automatic.require(automatic.wait() == 0, "status 0")
+                let sharded = try Subject.hello(["--children", "40", "--listening", "sharded"], under: limited)
+                try sharded.require(sharded.wait() == 78, "sharded is an error: \(sharded.errors)")
+                try sharded.require(!sharded.errors.contains("started"), "before any child")
+            }
+
             @Test func withoutSupportTheyAreSharedOrAnError() throws {
                 let shared = try Subject.role("fleet", "children=2;shardingFault=no such thing here;serve=wait")
                 _ = try shared.waitForReady(2)

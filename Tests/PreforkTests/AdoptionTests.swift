@@ -50,6 +50,42 @@ private func ownListener(backlog: CInt = 77) throws -> Descriptor {
         #endif
     }
 
+    #if os(Linux)
+        /// What getsockopt(2) does not tell, sock_diag(7) does.
+        @Test("of the Unix domain get their backlog back, too") func unixBacklog() throws {
+            try withTemporaryDirectory { directory in
+                let owned = try PlatformListener.makeSocket(family: AF_UNIX)
+                let raw = owned.raw
+                let name = PlatformListener.unixAddress("\(directory)/own")
+                try SocketName(name.storage, length: name.length).bind(raw, context: "test")
+                try #require(listen(raw, 100) == 0)
+                let listener = try AdoptedSocket.listener(raw, name: nil, lowest: 200)
+                try #require(listen(raw, 5) == 0)
+                #expect(UnixQueue.limit(of: raw) == 5)
+                listener.putBackBacklog(of: 0)
+                #expect(UnixQueue.limit(of: raw) == 100)
+                try #require(listen(raw, 6) == 0)
+                listener.closeWhenTold()
+                listener.close()
+                #expect(UnixQueue.limit(of: raw) == 100)
+            }
+        }
+    #endif
+
+    @Test("are as found, whatever a child has done to them", arguments: [true, false])
+    func flags(isBlocking: Bool) throws {
+        let owned = try ownListener()
+        let raw = owned.raw
+        if !isBlocking { try System.setNonBlocking(raw) }
+        let found = fcntl(raw, F_GETFL)
+        let listener = try AdoptedSocket.listener(raw, name: nil, lowest: 200)
+        // The child shares the open file description.
+        #expect(fcntl(raw, F_SETFL, isBlocking ? found | O_NONBLOCK : found & ~O_NONBLOCK) == 0)
+        listener.closeWhenTold()
+        listener.close()
+        #expect(fcntl(raw, F_GETFL) == found)
+    }
+
     @Test("are refused where they are no listeners, with the reason")
     func faults() throws {
         let (end, other) = try Channel.makePair().split()

@@ -10,8 +10,8 @@
     @testable import Prefork
 
     private func closeAdmission(of listener: Listener, _ rotation: [Int]) throws {
-        listener.beginClosingAdmission(rotation)
-        try eventually("the decoy") { listener.isAdmissionClosed(rotation) }
+        listener.beginClosingAdmission(rotation, at: System.now())
+        try eventually("the decoy") { listener.isAdmissionClosed(rotation, at: System.now()) }
         try #require(listener.decoy?.isWorking == true, "\(listener.admissionFault ?? "no reason")")
     }
 
@@ -53,21 +53,69 @@
             let listener = try openForStop(.tcp("127.0.0.1", port: 0), shards: 3)
             let sockets = listener.sockets.map(\.raw)
             #expect(listener.steer(to: [1]) == nil)
-            listener.beginClosingAdmission([1])
+            listener.beginClosingAdmission([1], at: System.now())
             let clients = try (0..<30).map { _ in try Client(to: sockets[0]) }
             try eventually("connections") { clients.allSatisfy(\.isEstablished) }
             #expect(sockets.map { acceptAll($0) } == [0, 30, 0])
-            try eventually("the decoy") { listener.isAdmissionClosed([1]) }
+            try eventually("the decoy") { listener.isAdmissionClosed([1], at: System.now()) }
+        }
+
+        @Test("gives nothing to a slot that is deserted meanwhile") func narrowed() throws {
+            let listener = try openForStop(.tcp("127.0.0.1", port: 0), shards: 3)
+            let sockets = listener.sockets.map(\.raw)
+            listener.beginClosingAdmission([0, 1, 2], at: System.now())
+            listener.narrowAdmission(to: [0, 2])
+            let clients = try (0..<60).map { _ in try Client(to: sockets[0]) }
+            try eventually("connections") { clients.allSatisfy(\.isEstablished) }
+            let counts = sockets.map { acceptAll($0) }
+            #expect(counts[1] == 0 && counts[0] + counts[2] == 60)
+            try eventually("the decoy") { listener.isAdmissionClosed([0, 2], at: System.now()) }
+            #expect(listener.decoy?.isWorking == true)
+        }
+
+        /// A stranger's socket has the number that the decoy would have had.
+        @Test("is given up soon where it cannot be filled", arguments: [nil, 2])
+        func unfillable(shards: Int?) throws {
+            let listener = try openForStop(.tcp("127.0.0.1", port: 0), shards: shards)
+            let rotation = Array(listener.sockets.indices)
+            let stranger = try PlatformListener.makeSocket(family: AF_INET)
+            try PlatformListener.setReuseport(stranger.raw)
+            try SocketName(of: listener.sockets[0].raw).bind(stranger.raw, context: "the same")
+            let raw = stranger.raw
+            try #require(listen(raw, 512) == 0)
+            let start = System.now()
+            listener.beginClosingAdmission(rotation, at: start)
+            try eventually("an end") { listener.isAdmissionClosed(rotation, at: System.now()) }
+            #expect(listener.decoy == nil && listener.admissionFault?.contains("the decoy") == true)
+            #expect(System.now() - start < .milliseconds(900))
+            let clients = try (0..<60).map { _ in try Client(to: listener.sockets[0].raw) }
+            try eventually("connections") { clients.allSatisfy(\.isEstablished) }
+            #expect(listener.sockets.map { acceptAll($0.raw) }.reduce(0, +) == 60)
+        }
+
+        @Test("does not wait for handshakes that may take for ever", arguments: [nil, 30 as CInt])
+        func deferred(seconds: CInt?) throws {
+            let listener = try openListeners(.tcp("127.0.0.1", port: 0), shards: 2) {
+                $0.closesAdmission = true
+                $0.deferAccept = seconds
+            }
+            if seconds == nil {
+                for socket in listener.sockets { try PlatformListener.setDeferAccept(socket.raw, seconds: 30) }
+            }
+            let client = try Client(to: listener.sockets[0].raw)
+            try eventually("a handshake") { HalfOpen.exists(at: try SocketName(of: listener.sockets[0].raw)) }
+            #expect(listener.decoy?.isAwaited == (seconds == nil))
+            #expect(client.error == 0)
         }
 
         @Test("can be given up: all is as it was", arguments: [nil, 2])
         func givenUp(shards: Int?) throws {
             let listener = try openForStop(.tcp("127.0.0.1", port: 0), shards: shards)
             let rotation = Array(listener.sockets.indices)
-            listener.beginClosingAdmission(rotation)
+            listener.beginClosingAdmission(rotation, at: System.now())
             listener.giveUpAdmission("no time", rotation)
             #expect(listener.admissionFault == "no time")
-            #expect(listener.isAdmissionClosed(rotation))
+            #expect(listener.isAdmissionClosed(rotation, at: System.now()))
             let clients = try (0..<60).map { _ in try Client(to: listener.sockets[0].raw) }
             try eventually("connections") { clients.allSatisfy(\.isEstablished) }
             #expect(listener.sockets.map { acceptAll($0.raw) }.reduce(0, +) == 60)
@@ -81,8 +129,8 @@
                 let listener = try openForStop(.unix("\(directory)/a"), shards: 2)
                 #expect(listener.decoy == nil && listener.sharing == .shared && listener.sockets.count == 1)
                 #expect(listener.admissionFault == "a Unix-domain socket cannot be steered")
-                listener.beginClosingAdmission([0])
-                #expect(listener.isAdmissionClosed([0]))
+                listener.beginClosingAdmission([0], at: System.now())
+                #expect(listener.isAdmissionClosed([0], at: System.now()))
             }
         }
 

@@ -40,7 +40,7 @@ import Testing
                 #expect(first > 0 && second > 0)
                 #expect(first + second <= 64)
             }
-            #expect(ReuseportProbe.run() == .shardable)
+            #expect(try ReuseportProbe.run() == .shardable)
         }
     #endif
 }

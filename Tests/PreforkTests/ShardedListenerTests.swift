@@ -80,6 +80,21 @@
             try openListeners(address, shards: shards).close()
         }
 
+        /// socket(7): whoever has the same user may bind beside us with the option.
+        @Test("give nothing to who comes beside them", arguments: [nil, 1, 3])
+        func stranger(shards: Int?) throws {
+            let listener = try openListeners(shards: shards) { $0.closesAdmission = true }
+            let stranger = try PlatformListener.makeSocket(family: AF_INET)
+            try PlatformListener.setReuseport(stranger.raw)
+            try SocketName(of: listener.sockets[0].raw).bind(stranger.raw, context: "the same")
+            let raw = stranger.raw
+            try #require(listen(raw, 512) == 0)
+            let clients = try (0..<200).map { _ in try Client(to: raw) }
+            try eventually("connections") { clients.allSatisfy(\.isEstablished) }
+            #expect(acceptAll(raw) == 0)
+            #expect(listener.sockets.map { acceptAll($0.raw) }.reduce(0, +) == 200)
+        }
+
         @Test("have SO_REUSEPORT only where it is needed", arguments: [(nil, false), (nil, true), (2, false)])
         func flag(shards: Int?, closesAdmission: Bool) throws {
             let listener = try openListeners(shards: shards) { $0.closesAdmission = closesAdmission }

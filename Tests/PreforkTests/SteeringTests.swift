@@ -71,6 +71,16 @@ private struct Machine {
         #expect(program.instructions.count <= 3 + 2 * min(rotation.count, count - rotation.count))
     }
 
+    @Test("is never longer than the kernel takes") func limit() {
+        for first in [0, 1] {
+            let rotation = Array(stride(from: first, to: 4096, by: 2))
+            let program = SteeringProgram.spread(over: rotation, of: 4096)
+            #expect(program.instructions.count <= 4096)
+            let hits = Set((0..<8192).map { Machine(random: $0).run(program) ?? -1 })
+            #expect(hits.isSubset(of: rotation) && hits.count == 2000)
+        }
+    }
+
     @Test("sends all to one") func all() {
         for index in [0, 1, 4097] { #expect(Machine(random: 7).run(.all(to: index)) == index) }
     }

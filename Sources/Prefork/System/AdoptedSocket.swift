@@ -9,7 +9,7 @@
 
 /// How an adopted socket was found. O_NONBLOCK and the backlog belong to the open file description, which is the owner's, too.
 struct AdoptedSocket {
-    private let wasBlocking: Bool
+    private let flags: CInt
 
     /// A copy of the owner's descriptor, non-blocking from here on: of several children that poll one listener the losers
     /// must get EAGAIN, not sleep in accept.
@@ -20,25 +20,26 @@ struct AdoptedSocket {
         let raw = copy.raw
         let address = try SocketName(of: raw).address(network: nil, name: name)
         let flags = try System.call("fcntl", "F_GETFL") { fcntl(raw, F_GETFL) }
+        let limit = PlatformListener.queue(of: raw)?.limit ?? UnixQueue.limit(of: raw)
         try System.setNonBlocking(raw)
         return Listener(
             address: address,
             sharing: .adopted,
             sockets: [OpenSocket(copy)],
-            backlog: PlatformListener.queue(of: raw).map { CInt(clamping: $0.limit) },
+            backlog: limit.map { CInt(clamping: $0) },
             admissionFault: "it is its owner's",
-            adopted: AdoptedSocket(wasBlocking: flags & O_NONBLOCK == 0)
+            adopted: AdoptedSocket(flags: flags)
         )
     }
 
     /// When no child is left.
     func restore(_ descriptor: CInt, backlog: CInt?) {
-        if let backlog, PlatformListener.queue(of: descriptor)?.limit != Int(backlog) {
-            _ = try? System.call("listen") { listen(descriptor, backlog) }
+        if let backlog { _ = try? System.call("listen") { listen(descriptor, backlog) } }
+        // Whatever we and the children have done to it meanwhile.
+        let now = fcntl(descriptor, F_GETFL)
+        if now != -1, now & O_NONBLOCK != flags & O_NONBLOCK {
+            _ = fcntl(descriptor, F_SETFL, now & ~O_NONBLOCK | flags & O_NONBLOCK)
         }
-        guard wasBlocking else { return }
-        let flags = fcntl(descriptor, F_GETFL)
-        if flags != -1 { _ = fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) }
     }
 }
 

@@ -18,39 +18,59 @@ final class Decoy {
     private let address: SocketName
     /// How many sockets were listening before: the first decoy has this number in the group.
     private let slots: Int
+    /// Somebody may have deferred a handshake's end for as long as he likes: nobody waits for those.
+    private let awaitsHandshakes: Bool
     private var clients: [OpenSocket] = []
+    private var ports: [(port: UInt16, index: Int)] = []
+    /// By which of our own addresses the queues are being filled, and until when; those that are left.
+    private var fillingUntil: Instant = .distantPast
+    private var destinations: ArraySlice<SocketName> = []
     /// All new connections are steered here.
     private(set) var isWorking = false
+
+    /// A backlog of 1 admits two on every kernel: 0 admits one, or before 6.14 and without SYN cookies none.
+    private static let backlog: CInt = 1
+    private static let capacity = 2
+    /// On the loopback interface it takes microseconds; a packet filter may swallow it.
+    private static let patience: Duration = .milliseconds(200)
 
     /// - Parameters:
     ///   - sockets: bound with SO_REUSEPORT, not listening.
     ///   - address: the name that they are bound to.
-    init(_ sockets: [OpenSocket], address: SocketName, slots: Int) {
+    init(_ sockets: [OpenSocket], address: SocketName, slots: Int, awaitsHandshakes: Bool = true) {
         self.sockets = sockets
         self.address = address
         self.slots = slots
+        self.awaitsHandshakes = awaitsHandshakes
     }
 
     /// Begins to fill the queue of each.
     /// - Parameters:
     ///   - rotation: the slots that go on getting connections meanwhile.
     ///   - listener: a socket of the group.
-    func begin(_ rotation: [Int], beside listener: CInt) throws(SystemError) {
+    func begin(_ rotation: [Int], beside listener: CInt, at now: Instant) throws(SystemError) {
         // Before it listens: an unsteered decoy would get its share of the traffic.
         try PlatformListener.attach(.spread(over: rotation, of: slots), to: listener)
         for socket in sockets {
             let raw = socket.raw
-            _ = try System.call("listen", "the decoy") { listen(raw, 0) }
+            _ = try System.call("listen", "the decoy") { listen(raw, Self.backlog) }
         }
-        // The first of the addresses that lets us bind, and then connect.
-        var failure = SystemError(call: "connect", code: EADDRNOTAVAIL, context: "the decoy")
-        for destination in address.reachable {
+        destinations = address.reachable[...]
+        try proceed(rotation, beside: listener, at: now)
+    }
+
+    /// Fills the queues by way of the next of our addresses, once the time of the one before is over.
+    /// - Throws: what went wrong with the last.
+    func proceed(_ rotation: [Int], beside listener: CInt, at now: Instant) throws(SystemError) {
+        if now < fillingUntil { return }
+        var failure = SystemError(call: "connect", code: ETIMEDOUT, context: "the decoy")
+        while let destination = destinations.popFirst() {
             do throws(SystemError) {
                 try fill(from: destination, rotation, beside: listener)
+                fillingUntil = now + Self.patience
                 return
             } catch {
                 failure = error
-                clients = []
             }
         }
         throw failure
@@ -59,20 +79,30 @@ final class Decoy {
     private func fill(from destination: SocketName, _ rotation: [Int], beside listener: CInt) throws(SystemError) {
         var source = destination
         source.port = 0
-        var ports: [(port: UInt16, index: Int)] = []
+        clients = []
+        ports = []
         for index in sockets.indices {
-            let client = try PlatformListener.makeSocket(family: destination.family)
-            try source.bind(client.raw, context: "the decoy's client")
-            ports.append((try SocketName(of: client.raw).port, slots + index))
-            clients.append(OpenSocket(client))
+            for _ in 0..<Self.capacity {
+                let client = try PlatformListener.makeSocket(family: destination.family)
+                try source.bind(client.raw, context: "the decoy's client")
+                ports.append((try SocketName(of: client.raw).port, slots + index))
+                clients.append(OpenSocket(client))
+            }
         }
         // Nobody else can come from these ports of this host: they are bound.
-        try PlatformListener.attach(.ports(ports, othersOver: rotation, of: slots), to: listener)
+        try steer(to: rotation, beside: listener)
         for client in clients { try destination.connect(client.raw) }
     }
 
-    /// Whether each queue holds our connection, and with that is full (a backlog of 0 admits one).
-    var isFull: Bool { sockets.allSatisfy { (PlatformListener.queue(of: $0.raw)?.waiting ?? 0) > 0 } }
+    /// While the queues are being filled: all but our own connections to these slots.
+    func steer(to rotation: [Int], beside listener: CInt) throws(SystemError) {
+        try PlatformListener.attach(.ports(ports, othersOver: rotation, of: slots), to: listener)
+    }
+
+    /// Whether each queue holds our connections, and with that is full.
+    var isFull: Bool {
+        sockets.allSatisfy { (PlatformListener.queue(of: $0.raw)?.waiting ?? 0) >= Self.capacity }
+    }
 
     /// From here on a new connection is dropped, and its client tries again.
     func close() throws(SystemError) {
@@ -83,7 +113,7 @@ final class Decoy {
 
     /// Whether somebody who came before the decoy is still shaking hands. To be asked before the queues are: who is not here
     /// any more is there.
-    var isAwaited: Bool { HalfOpen.exists(onPort: address.port, family: address.family) }
+    var isAwaited: Bool { awaitsHandshakes && HalfOpen.exists(at: address) }
 
     /// Leaves the group as it was. The decoys leave with the deinit of this.
     func giveUp(_ rotation: [Int], beside listener: CInt) {

@@ -64,6 +64,11 @@ extension Listener {
             try startListening(next.raw, options.backlog, address)
             sockets.append(OpenSocket(next))
         }
+        // From now on: another process of this user that binds with the option gets nothing. Where the kernel refuses,
+        // steering will say so.
+        if options.shards != nil || options.closesAdmission {
+            try? PlatformListener.attach(.spread(over: Array(sockets.indices), of: sockets.count), to: sockets[0].raw)
+        }
         return Listener(
             address: try bound.address(network: address.network, name: address.name),
             sharing: options.shards == nil ? .shared : .sharded,
@@ -81,18 +86,17 @@ extension Listener {
         _ network: Prefork.Address.Network,
         _ options: Options
     ) throws(SystemError) -> (Decoy?, fault: String?) {
-        if options.closesAdmission, !PlatformListener.spreadsConnections {
-            return (nil, "this system cannot steer connections")
-        }
+        let canSteer = PlatformListener.spreadsConnections
+        let fault = options.closesAdmission && !canSteer ? "this system cannot steer connections" : nil
         // Who does not need the option does without: it lets other processes of this user come beside us.
-        guard options.shards != nil || options.closesAdmission else { return (nil, nil) }
+        guard options.shards != nil || options.closesAdmission && canSteer else { return (nil, fault) }
         do throws(SystemError) {
             try PlatformListener.setReuseport(first)
         } catch {
             if options.shards != nil { throw error }
             return (nil, "\(error)")
         }
-        guard options.closesAdmission else { return (nil, nil) }
+        guard options.closesAdmission, canSteer else { return (nil, fault) }
         // One that is not the group's last is needed for as long as the slots' sockets are closed one by one.
         let count = (options.shards ?? 1) > 1 ? 2 : 1
         do throws(SystemError) {
@@ -103,7 +107,8 @@ extension Listener {
                 try bound.bind(socket.raw, context: "the decoy")
                 sockets.append(OpenSocket(socket))
             }
-            return (Decoy(sockets, address: bound, slots: options.shards ?? 1), nil)
+            let awaits = options.deferAccept == nil
+            return (Decoy(sockets, address: bound, slots: options.shards ?? 1, awaitsHandshakes: awaits), nil)
         } catch {
             return (nil, "\(error)")
         }

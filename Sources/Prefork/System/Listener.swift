@@ -100,8 +100,13 @@ final class Listener {
             isSteeringRefused = false
             return nil
         } catch {
-            // An older program would go on steering to yesterday's slots. Where it cannot be taken away there was none.
-            try? PlatformListener.detachProgram(from: raw)
+            // An older program would go on steering to yesterday's slots. The shortest one steers to all; where not even that
+            // can be had, none is as good (Linux 5.3 can take it away).
+            do throws(SystemError) {
+                try PlatformListener.attach(.spread(over: Array(sockets.indices), of: sockets.count), to: raw)
+            } catch {
+                try? PlatformListener.detachProgram(from: raw)
+            }
             defer { isSteeringRefused = true }
             return isSteeringRefused ? nil : error
         }
@@ -120,20 +125,33 @@ final class Listener {
 
     /// Begins to keep new connections out; `isAdmissionClosed` tells how far it has come.
     /// - Parameter rotation: the slots that go on accepting meanwhile.
-    func beginClosingAdmission(_ rotation: [Int]) {
+    func beginClosingAdmission(_ rotation: [Int], at now: Instant) {
         guard let decoy, let raw else { return }
         do throws(SystemError) {
-            try decoy.begin(indices(rotation), beside: raw)
+            try decoy.begin(indices(rotation), beside: raw, at: now)
+        } catch {
+            giveUpAdmission("\(error)", rotation)
+        }
+    }
+
+    /// Fewer children accept than when it began.
+    func narrowAdmission(to rotation: [Int]) {
+        guard let decoy, !decoy.isWorking, let raw else { return }
+        do throws(SystemError) {
+            try decoy.steer(to: indices(rotation), beside: raw)
         } catch {
             giveUpAdmission("\(error)", rotation)
         }
     }
 
     /// Whether nobody comes in any more, or that cannot be had.
-    func isAdmissionClosed(_ rotation: [Int]) -> Bool {
-        guard let decoy, !decoy.isWorking else { return true }
-        guard decoy.isFull else { return false }
+    func isAdmissionClosed(_ rotation: [Int], at now: Instant) -> Bool {
+        guard let decoy, !decoy.isWorking, let raw else { return true }
         do throws(SystemError) {
+            guard decoy.isFull else {
+                try decoy.proceed(indices(rotation), beside: raw, at: now)
+                return false
+            }
             try decoy.close()
         } catch {
             giveUpAdmission("\(error)", rotation)

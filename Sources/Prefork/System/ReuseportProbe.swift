@@ -42,7 +42,14 @@ struct ReuseportProbe: Sendable {
     /// More connections to one of two sockets than chance allows (2^-63).
     private static let mostConnections = 64
 
-    static func run() -> Outcome { outcome(observe(), spreads: PlatformListener.spreadsConnections) }
+    /// - Throws: what is no property of the kernel: no free descriptor, no memory.
+    static func run() throws(SystemError) -> Outcome {
+        let observation = observe()
+        if case .refused(let error) = observation, [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(error.code) {
+            throw error
+        }
+        return outcome(observation, spreads: PlatformListener.spreadsConnections)
+    }
 
     /// On an address of its own: the loopback interface and a port that the kernel chooses, for well under a millisecond.
     /// Nobody knows it, and it is no address that anybody asked us to listen on: there is no traffic to take. All is closed

@@ -53,7 +53,10 @@ struct SocketName: Sendable {
     /// Where the host's bytes stand: sin_addr and sin6_addr (ip(7), ipv6(7); the same on Darwin).
     private var hostRange: Range<Int> { family == AF_INET6 ? 8..<24 : 4..<8 }
 
-    private var host: [UInt8] { withUnsafeBytes(of: storage) { Array($0[hostRange]) } }
+    var host: [UInt8] { withUnsafeBytes(of: storage) { Array($0[hostRange]) } }
+
+    /// 0.0.0.0 or ::.
+    var isAny: Bool { host.allSatisfy { $0 == 0 } }
 
     private mutating func setHost(_ bytes: [UInt8]) {
         let range = hostRange
@@ -75,7 +78,7 @@ struct SocketName: Sendable {
     /// The addresses by which this host itself reaches a socket of that name, the best first: of one that listens on any
     /// address the loopback's, of IPv4 too where the socket takes it.
     var reachable: [SocketName] {
-        guard host.allSatisfy({ $0 == 0 }) else { return [self] }
+        guard isAny else { return [self] }
         var name = self
         name.setHost(Self.loopbackBytes(family))
         guard family == AF_INET6 else { return [name] }

@@ -1,0 +1,20 @@
+import Testing
+
+@testable import Prefork
+
+@Suite("The limit of descriptors") struct DescriptorLimitTests {
+    @Test("is told of before a fleet passes it")
+    func arithmetic() {
+        // 10 are open, 100 slots with 2 addresses, a channel and a watch; 4 decoys; 16 in reserve.
+        #expect(DescriptorLimit.fault(addresses: 2, children: 100, open: 10, limit: 430) == nil)
+        #expect(
+            DescriptorLimit.fault(addresses: 2, children: 100, open: 10, limit: 429)
+                == "100 slots need 430 descriptors, and this process may have 429 (RLIMIT_NOFILE)")
+    }
+
+    @Test("does not stand in the way of a few children here")
+    func here() {
+        #expect(DescriptorLimit.fault(addresses: 1, children: 2) == nil)
+        #expect(DescriptorLimit.fault(addresses: 1, children: Int(Int32.max)) != nil)
+    }
+}
