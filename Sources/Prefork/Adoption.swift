@@ -46,6 +46,12 @@ extension Prefork {
             if case .activation = source { _ = try Self.activated() }
         }
 
+        /// How many sockets have been handed over that nobody asked for.
+        var unused: Int {
+            guard case .none = source else { return 0 }
+            return (try? Self.activated())?.descriptors.count ?? 0
+        }
+
         private static func activated() throws(PreforkError) -> ActivatedSockets {
             let (found, fault) = ActivatedSockets.decode(processID: System.processID) { System.environmentValue($0) }
             guard let found else { throw .noInheritedListeners(reason: fault) }

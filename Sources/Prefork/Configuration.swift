@@ -179,7 +179,8 @@ extension Prefork {
         public var shutdownGracePeriod: Duration = .seconds(5)
         /// Before the children are asked to leave, nobody is let in any more, and they accept for at most that long what has
         /// come in; then the grace period begins. zero: they are asked at once, and a connection that nobody has accepted by then
-        /// is reset. Default 1 s; it takes some 10 ms unless the children are behind.
+        /// is reset. Default 1 s; it takes some 10 ms unless the children are behind, and at most
+        /// half a second for handshakes that are under way.
         public var queueDrainPeriod: Duration = .seconds(1)
         /// What a drain does to an async `serve`.
         public var onDrain = DrainPolicy.waitForServe

@@ -114,6 +114,9 @@ extension Prefork {
         /// A master that is process 1 has reaped orphans: processes that others had started, and that had been dead for
         /// ``Configuration/orphanReapDelay``.
         case reapedOrphans([Int32])
+        /// Somebody has handed over that many sockets (LISTEN_FDS), and ``Adoption/inherited`` was not asked for: whoever
+        /// connects there waits.
+        case notAdopted(Int)
         /// Asked for by SIGUSR1.
         case status(Status)
         /// Something did not work that the fleet can do without.
@@ -135,7 +138,7 @@ extension Prefork {
             case .queueFilling(let address, let slot, let queue):
                 "\(queue) connections wait on \(address)" + (slot.map { " for slot \($0)" } ?? "")
             case .admissionStaysOpen(let address, let reason):
-                "\(address) lets connections in until its last copy is closed: \(reason)"
+                "\(address) takes connections while the children drain: \(reason)"
             case .spawned(let slot, let pid, let old):
                 "child \(pid) (slot \(slot)) started" + (old.map { " in place of \($0)" } ?? "")
             case .spawnFailed(let exit, let consequence): "\(exit)\(consequence.suffix)"
@@ -149,6 +152,10 @@ extension Prefork {
             case .stopped: "stopped"
             case .reapedOrphans(let pids):
                 pids.count == 1 ? "reaped the orphan \(pids[0])" : "reaped \(pids.count) orphans"
+            case .notAdopted(let count):
+                count == 1
+                    ? "a socket was handed over (LISTEN_FDS) that nobody serves; see Adoption.inherited"
+                    : "\(count) sockets were handed over (LISTEN_FDS) that nobody serves; see Adoption.inherited"
             case .status(let status): "\(status)"
             case .trouble(let error): "\(error)"
             }

@@ -51,6 +51,7 @@ final class Master {
         if let allowed = count.exceeds {
             master.observe(.moreChildrenThanProcessors(children: count.count, allowed: allowed))
         }
+        if fleet.adopting.unused > 0 { master.observe(.notAdopted(fleet.adopting.unused)) }
         let result = Result {
             // After what else may fail: it may make what only its owner closes. And after the standard descriptors are open: none
             // of it takes their numbers.

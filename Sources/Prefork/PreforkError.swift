@@ -70,10 +70,10 @@ public enum PreforkError: Error, Sendable, CustomStringConvertible {
         case .earlierRunFailed: "this run has failed in the master, whose later run this child belongs to"
         case .childHasServed: "this child has served already"
         case .overRecovery(let exits):
-            "giving up after too many exits of children"
-                + (exits.last.map { "; the last: \($0)" } ?? "")
+            "giving up after too many exits of children (recoverThreshold, recoverLimitPerSlot)"
+                + (exits.last.map { "; the last of \(exits.count): \($0)" } ?? "")
         case .childExited(let exit): "recovery is off and \(exit)"
-        case .childRefused(let exit): "not tried again: \(exit)"
+        case .childRefused(let exit): "not tried again, its status being one of finalStatuses: \(exit)"
         case .spawnClosureFailed(let slot, let error): "the spawn closure failed for slot \(slot): \(error)"
         case .spawnedStranger(let slot, let pid):
             "the spawn closure returned \(pid) for slot \(slot), which is no live child of this process"

@@ -286,7 +286,9 @@ private let hasIPv6 = openingFails(.tcp("::1", port: 0)) == nil
             let path = "\(directory)/a.sock"
             try writeFile(path, "precious")
             let address = Prefork.Address.unix(path)
-            #expect(openingFails(address) == SystemError(call: "bind", code: EADDRINUSE, context: address.description))
+            #expect(
+                openingFails(address) == SystemError(call: "bind", code: EEXIST, context: "\(path), which is no socket")
+            )
             #expect(try System.readFile(path) == Array("precious".utf8))
         }
     }
@@ -297,7 +299,7 @@ private let hasIPv6 = openingFails(.tcp("::1", port: 0)) == nil
             let path = "\(directory)/a.sock"
             try bindSocket("\(directory)/target.sock", listening: true).close()
             try #require(symlink("target.sock", path) == 0)
-            #expect(openingFails(.unix(path))?.code == EADDRINUSE)
+            #expect(openingFails(.unix(path))?.code == EEXIST)
             #expect(exists("\(directory)/target.sock"))
         }
     }

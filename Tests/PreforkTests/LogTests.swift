@@ -137,7 +137,7 @@ private let noMemory = Prefork.SystemError(
         ),
         (
             .admissionStaysOpen(.unix("/a"), reason: "it is Unix"),
-            "unix:/a lets connections in until its last copy is closed: it is Unix"
+            "unix:/a takes connections while the children drain: it is Unix"
         ),
         (.spawned(slot: 0, pid: 1239, replaces: nil), "child 1239 (slot 0) started"),
         (.spawned(slot: 1, pid: 1250, replaces: 1240), "child 1250 (slot 1) started in place of 1240"),
@@ -321,10 +321,13 @@ private struct HookFailure: Error, CustomStringConvertible {
             ),
             (.masterIsGone(pid: 12), 75, "the master 12 is gone"),
             (.alreadyRunning, 70, "a master is already running in this process"),
-            (.overRecovery([]), 70, "giving up after too many exits of children"),
+            (
+                .overRecovery([]), 70,
+                "giving up after too many exits of children (recoverThreshold, recoverLimitPerSlot)"
+            ),
             (
                 .overRecovery([exit(.status(1)), exit(.signal(11, coreDumped: false), wasReady: false)]), 70,
-                "giving up after too many exits of children; the last: "
+                "giving up after too many exits of children (recoverThreshold, recoverLimitPerSlot); the last of 2: "
                     + "child 1240 (slot 1) exited: signal 11 (SEGV) after 12.4 s, never ready"
             ),
             (
@@ -333,7 +336,7 @@ private struct HookFailure: Error, CustomStringConvertible {
             ),
             (
                 .childRefused(exit(.status(78))), 78,
-                "not tried again: child 1240 (slot 1) exited: status 78 after 12.4 s"
+                "not tried again, its status being one of finalStatuses: child 1240 (slot 1) exited: status 78 after 12.4 s"
             ),
             (
                 .spawnClosureFailed(slot: 3, HookFailure()), 70,

@@ -27,7 +27,7 @@ struct AdoptedSocket {
             sharing: .adopted,
             sockets: [OpenSocket(copy)],
             backlog: limit.map { CInt(clamping: $0) },
-            admissionFault: "it is its owner's",
+            admissionFault: "it stays its owner's; what no child accepts waits for whoever accepts next",
             adopted: AdoptedSocket(flags: flags)
         )
     }

@@ -87,7 +87,9 @@ extension Listener {
         _ options: Options
     ) throws(SystemError) -> (Decoy?, fault: String?) {
         let canSteer = PlatformListener.spreadsConnections
-        let fault = options.closesAdmission && !canSteer ? "this system cannot steer connections" : nil
+        let fault =
+            options.closesAdmission && !canSteer
+            ? "this system cannot steer connections; what no child accepts is reset" : nil
         // Who does not need the option does without: it lets other processes of this user come beside us.
         guard options.shards != nil || options.closesAdmission && canSteer else { return (nil, fault) }
         do throws(SystemError) {
@@ -206,7 +208,8 @@ extension Listener {
                     sockets: [OpenSocket(moved)],
                     backlog: options.backlog,
                     file: SocketFile(path: path, identity: made),
-                    admissionFault: options.closesAdmission ? "a Unix-domain socket cannot be steered" : nil
+                    admissionFault: options.closesAdmission
+                        ? "a Unix-domain socket cannot be closed to newcomers; what no child accepts is reset" : nil
                 )
             } catch {
                 unlink(path)

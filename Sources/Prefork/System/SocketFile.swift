@@ -21,9 +21,12 @@ struct SocketFile {
     }
 
     /// Removes what a master that was killed has left behind. A socket that somebody listens on is EADDRINUSE; what is no
-    /// socket is never removed: EADDRINUSE as well, from `bind`.
+    /// socket is never removed, and waiting for it would be in vain: EEXIST.
     static func removeIfStale(_ path: String) throws(SystemError) {
-        guard let there = try? System.identity(ofPath: path), there.isSocket else { return }
+        guard let there = try? System.identity(ofPath: path) else { return }
+        guard there.isSocket else {
+            throw SystemError(call: "bind", code: EEXIST, context: "\(path), which is no socket")
+        }
         let probe = try PlatformListener.makeSocket(family: AF_UNIX)
         let name = PlatformListener.unixAddress(path)
         let raw = probe.raw
