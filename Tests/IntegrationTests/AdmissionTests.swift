@@ -74,22 +74,40 @@
                 try subject.require(subject.wait() == 0, "status 0")
             }
 
-            /// A handshake that is under way is waited for: the client takes itself for connected.
+            /// A handshake that is under way is waited for: the client takes itself for connected. A child makes them take long,
+            /// where the configuration knows nothing of it.
             @Test(arguments: ["sharded", "shared"])
             func handshakesAreWaitedFor(listening: String) throws {
                 let subject = try Subject.role(
-                    "fleet", "children=2;listening=\(listening);deferAccept=20000;queueDrain=20000;serve=http")
-                _ = try subject.waitForReady(2)
+                    "fleet", "children=2;listening=\(listening);queueDrain=20000;serve=defers")
+                try subject.eventually("deferring children") { subject.told("defers").count == 2 }
                 let port = try subject.port()
                 let clients = try (0..<5).map { _ in try #require(Connection.open(port: port)) }
                 subject.signal(SIGTERM)
                 try subject.waitForError("stopping: signal 15 (TERM)")
-                // Those who come from now on are not let in; those who were half in are.
-                try eventually("a closed door") { try isClosed(port) }
+                // While the door closes, or behind it.
                 for client in clients {
                     try subject.require(client.send("/") && body(client.receive()) != nil, "an answer")
                 }
                 try subject.waitForTold("clean")
+            }
+
+            /// Who does not end a handshake holds up a stop for half a second; where the configuration defers, for nothing.
+            @Test(arguments: ["deferAccept=20000;serve=http", "serve=defers"])
+            func endlessHandshakes(settings: String) throws {
+                let subject = try Subject.role("fleet", "children=2;queueDrain=20000;\(settings)")
+                _ = try subject.waitForReady(2)
+                if settings == "serve=defers" {
+                    try subject.eventually("deferring children") { subject.told("defers").count == 2 }
+                }
+                let port = try subject.port()
+                let client = try #require(Connection.open(port: port))
+                let start = ContinuousClock.now
+                subject.signal(SIGTERM)
+                try subject.waitForTold("clean")
+                // Far less than what the drain of the queues may take.
+                try subject.require(ContinuousClock.now - start < .seconds(10), "it did not wait for the client")
+                withExtendedLifetime(client) {}
             }
 
             /// A hung child holds up the stop for as long as was allowed, no longer.
@@ -136,7 +154,8 @@
                 try subject.waitForTold("clean")
                 let lines = subject.errors.split(separator: "\n").filter { $0.contains("lets connections in") }
                 try subject.require(
-                    lines.count == 1 && lines[0].hasSuffix("a Unix-domain socket cannot be steered"), "\(lines)")
+                    lines.count == 1 && lines[0].hasSuffix("closed to newcomers; what no child accepts is reset"),
+                    "\(lines)")
                 // Nobody has asked for it.
                 let without = try Subject.role(
                     "fleet", "children=1;addresses=unix:\(directory)/s;queueDrain=0;serve=wait")

@@ -239,6 +239,11 @@
         // `first=MODE`: the first child of each slot does something else.
         switch child.generation == 0 ? settings["first"] ?? mode : mode {
         case "http": answerWithPID(try child.takeListener(), child)
+        case "defers":
+            let listener = try child.takeListener()
+            try PlatformListener.setDeferAccept(listener, seconds: 20)
+            tell("defers")
+            answerWithPID(listener, child)
         case "all":
             for index in child.addresses.indices {
                 tell("listener \(try child.takeListener(at: index)) \(child.addresses[index])")

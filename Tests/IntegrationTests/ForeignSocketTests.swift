@@ -25,7 +25,7 @@
                 try subject.require(subject.told.filter { $0 == Self.asFound }.count == 2, "as it was found")
                 try subject.require(
                     subject.errors.contains(
-                        "127.0.0.1:\(port) lets connections in until its last copy is closed: it is its"),
+                        "127.0.0.1:\(port) takes connections while the children drain: it stays its owner's"),
                     "an event says that its owner keeps it open")
                 try subject.wait()
             }

@@ -131,8 +131,10 @@
                 var firstSeen: [pid_t: ContinuousClock.Instant] = [:]
                 var oldest = Duration.zero
                 var reaped = 0
+                var (last, gap) = (ContinuousClock.now, Duration.zero)
                 try subject.eventually("the end of the orphans", within: 60) {
                     let now = ContinuousClock.now
+                    (last, gap) = (now, max(gap, now - last))
                     let zombies = Set(ProcessState.all().filter { $0.parent == master && $0.isZombie }.map(\.pid))
                     for pid in zombies { firstSeen[pid] = firstSeen[pid] ?? now }
                     for (pid, start) in firstSeen {
@@ -145,8 +147,10 @@
                 }
                 try subject.require(subject.told.contains("statuses right"), "who waits promptly gets its status")
                 try subject.require(oldest >= .seconds(delay) / 2, "they were zombies for a while: \(oldest)")
-                // Seen from outside, every few milliseconds.
-                if !isSanitized { try subject.require(oldest <= .seconds(delay + 1), "none for long: \(oldest)") }
+                // A busy machine lets the master wait as it does this test.
+                if !isSanitized {
+                    try subject.require(oldest <= .seconds(delay + 1) + gap * 3, "none for long: \(oldest), \(gap)")
+                }
                 kill(master, SIGTERM)
                 try subject.require(subject.wait() == 0, "status 0")
             }
