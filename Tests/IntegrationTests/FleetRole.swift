@@ -123,6 +123,8 @@
             }
         }
         configuration.spawn = spawnClosure(settings)
+        // Here, because the test library's own descriptors would take the numbers.
+        if settings.has("closeStandard"), case .master = Prefork.role { for number in CInt(0)...2 { close(number) } }
         if let count = settings.number("leak") { leakDescriptors(count) }
         let names = (settings["names"] ?? "").split(separator: ",").map { String($0) }
         let addresses = (settings["addresses"] ?? "127.0.0.1:0").split(separator: ",").enumerated().map { index, text in
