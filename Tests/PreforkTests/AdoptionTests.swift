@@ -10,11 +10,11 @@ import Testing
 @testable import Prefork
 
 /// A blocking socket that listens on a port of the kernel's choice.
-private func ownListener(backlog: CInt = 77) throws -> Descriptor {
+private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
     let owned = Descriptor(socket(AF_INET, SystemConstant.stream, 0))
     try SocketName.loopback(family: AF_INET).bind(owned.raw, context: "test")
     try #require(listen(owned.raw, backlog) == 0)
-    return owned
+    return OpenSocket(owned)
 }
 
 @Suite("Adopted sockets") struct AdoptionTests {
@@ -23,11 +23,13 @@ private func ownListener(backlog: CInt = 77) throws -> Descriptor {
         let owned = try ownListener()
         let raw = owned.raw
         if !isBlocking { try System.setNonBlocking(raw) }
-        let flags = (fcntl(raw, F_GETFL), fcntl(raw, F_GETFD))
+        let found = fcntl(raw, F_GETFL)
+        let ownFlags = fcntl(raw, F_GETFD)
         let listener = try AdoptedSocket.listener(raw, name: "web", lowest: 200)
         #expect(listener.sharing == .adopted)
         #expect(listener.address.name == "web")
-        #expect(listener.address.port == Int(try SocketName(of: raw).port))
+        let port = try SocketName(of: raw).port
+        #expect(listener.address.port == Int(port))
         let copy = try #require(listener.raw)
         #expect(copy >= 200 && fcntl(copy, F_GETFD) & FD_CLOEXEC != 0)
         #expect(fcntl(raw, F_GETFL) & O_NONBLOCK != 0)
@@ -43,7 +45,7 @@ private func ownListener(backlog: CInt = 77) throws -> Descriptor {
         #expect(fcntl(raw, F_GETFL) & O_NONBLOCK != 0)
         listener.close()
         #expect(!System.isOpen(copy))
-        #expect(fcntl(raw, F_GETFL) == flags.0 && fcntl(raw, F_GETFD) == flags.1)
+        #expect(fcntl(raw, F_GETFL) == found && fcntl(raw, F_GETFD) == ownFlags)
         #expect(Listener.fault(of: raw) == nil)
         #if os(Linux)
             #expect(PlatformListener.queue(of: raw)?.limit == 77)

@@ -35,7 +35,8 @@
             #expect(Set(sockets.compactMap { System.identity(of: $0) }).count == 3)
             for raw in sockets {
                 #expect(Listener.fault(of: raw, unix: false) == nil)
-                #expect(Int(try SocketName(of: raw).port) == listener.address.port)
+                let port = Int(try SocketName(of: raw).port)
+                #expect(port == listener.address.port)
                 #expect(fcntl(raw, F_GETFL) & O_NONBLOCK != 0)
                 #expect(fcntl(raw, F_GETFD) & FD_CLOEXEC != 0)
                 #expect(raw >= 100)
