@@ -151,6 +151,8 @@ extension Prefork {
         public var arguments: [String]?
         /// Variables for the children beside the master's, which they replace where the names are the same.
         public var environment: [String: String] = [:]
+        /// The processors of the children. Default: all that the master may use.
+        public var affinity = Affinity.none
         /// Starts a child in place of the default; nil: ``SpawnRequest/start()``. What it runs must become the child by
         /// exec, not start it (fasthttp's CommandProducer). Called in the master's thread; it must not block. A ``SystemError`` that it throws is a failed start, which is
         /// tried again; any other error stops the fleet.
@@ -182,6 +184,16 @@ extension Prefork {
         /// is reset. Default 1 s; it takes some 10 ms unless the children are behind, and at most
         /// half a second for handshakes that are under way.
         public var queueDrainPeriod: Duration = .seconds(1)
+        /// Which processors a child may use.
+        public enum Affinity: Sendable, Hashable {
+            /// All that the master may use.
+            case none
+            /// One for each slot, in turn, out of those that the master may use (sched_setaffinity(2), Linux). libdispatch and
+            /// Swift's concurrency then have one thread for work in each child: what GOMAXPROCS=1 is to Go. Under a CPU quota of
+            /// less than all processors it keeps children off processors that are idle. Where it cannot be had an event says so.
+            case onePerChild
+        }
+
         /// What a drain does to an async `serve`.
         public var onDrain = DrainPolicy.waitForServe
 

@@ -10,6 +10,8 @@ final class Master {
     private var supervisor: Supervisor
     private var listeners = Listeners()
     private var children: [RunningChild] = []
+    /// Only where each child is to have a processor of its own.
+    private var affinity: Affinity?
     /// Only where orphans come to us.
     private var orphans: OrphanReaper?
     /// What a hook threw first: `run` throws it as it is.
@@ -52,6 +54,7 @@ final class Master {
             master.observe(.moreChildrenThanProcessors(children: count.count, allowed: allowed))
         }
         if fleet.adopting.unused > 0 { master.observe(.notAdopted(fleet.adopting.unused)) }
+        master.prepareAffinity()
         let result = Result {
             // After what else may fail: it may make what only its owner closes. And after the standard descriptors are open: none
             // of it takes their numbers.
@@ -393,9 +396,8 @@ final class Master {
                 ),
                 descriptors: listeners.descriptors(of: slot) + [childEnd.raw]
             )
-            let pid = try start(
-                Prefork.SpawnRequest(plan: plan, closing: mechanisms.descriptorClosing, slot: slot)
-            )
+            let request = Prefork.SpawnRequest(plan: plan, closing: mechanisms.descriptorClosing, slot: slot)
+            let pid = try startWithAffinity(request)
             // Only now: a copy that stayed open here would keep the child's exit from hanging up the channel.
             childEnd.close()
             // Nobody reaps it before `reapChildren` does, so the number is still this child's, living or not. Without a
@@ -412,8 +414,29 @@ final class Master {
         }
     }
 
+    private func prepareAffinity() {
+        guard configuration.affinity == .onePerChild else { return }
+        do throws(SystemError) {
+            affinity = try Affinity()
+        } catch {
+            observe(.trouble(error))
+        }
+    }
+
     /// Another program, or other arguments, need not come by the runs that are behind us.
     private var repeatsThisProgram: Bool { configuration.executable == nil && configuration.arguments == nil }
+
+    /// A child has the processors of the thread that starts it. Nobody else's work runs in this thread, so nothing else is held
+    /// on that processor meanwhile. A processor that is gone by now is no reason not to serve.
+    private func startWithAffinity(_ request: Prefork.SpawnRequest) throws -> Int32 {
+        guard let affinity else { return try start(request) }
+        func attempt(_ body: () throws(SystemError) -> Void) {
+            do throws(SystemError) { try body() } catch { observe(.trouble(error)) }
+        }
+        attempt { () throws(SystemError) in try affinity.take(slot: request.slot) }
+        defer { attempt { () throws(SystemError) in try affinity.giveBack() } }
+        return try start(request)
+    }
 
     private func start(_ request: Prefork.SpawnRequest) throws -> Int32 {
         guard let spawn = configuration.spawn else { return try request.start() }

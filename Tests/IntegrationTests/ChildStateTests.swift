@@ -71,6 +71,33 @@
                 try subject.require(subject.wait() == 0, "status 0")
             }
 
+            /// Of the processors that the master may use, one for each slot, a replacement's the same; or all.
+            @Test(arguments: [true, false])
+            func processors(arePinned: Bool) throws {
+                let subject = try Subject.role("fleet", "children=3;interval=0;\(arePinned ? "affinity" : "")")
+                let pids = try subject.waitForReady(3)
+                let whole = statusField("Cpus_allowed_list")
+                let numbers = whole.split(separator: ",").flatMap { part in
+                    let ends = part.split(separator: "-").compactMap { Int($0) }
+                    return ends.isEmpty ? [] : Array(ends[0]...ends[ends.count - 1])
+                }
+                kill(pids[1], SIGKILL)
+                try subject.eventually("four children's words") { subject.told("processors").count == 4 }
+                for line in subject.told("processors") {
+                    let words = line.split(separator: " ")
+                    let slot = try #require(Int(words[0]))
+                    let wanted = arePinned ? "\(numbers[slot % numbers.count])" : whole
+                    try subject.require(words[1] == wanted, "slot \(slot) runs on \(words[1]), not \(wanted)")
+                }
+                // The thread that has started them has what it had.
+                for thread in listDirectory("/proc/\(subject.pid)/task") {
+                    let list = statusField("Cpus_allowed_list", of: "/proc/\(subject.pid)/task/\(thread)/status")
+                    try subject.require(list == whole || list == "?", "a thread of the master's runs on \(list)")
+                }
+                subject.signal(SIGTERM)
+                try subject.waitForTold("clean")
+            }
+
             @Test func standardDescriptorsClosedInTheMaster() throws {
                 let subject = try Subject.hello(["--children", "1"], closed: [0, 1])
                 _ = try subject.waitForReady(1)

@@ -29,6 +29,7 @@
         if let delay = settings["reapDelay"] {
             configuration.orphanReapDelay = Int(delay).map { .milliseconds($0) }  // "never" is no number.
         }
+        if settings.has("affinity") { configuration.affinity = .onePerChild }
         if settings.has("noControl") { configuration.watchesControlChannel = false }
         if let poll = settings.milliseconds("parentPoll") { configuration.parentPollInterval = poll }
         configuration.executable = settings["executable"]
@@ -227,6 +228,7 @@
 
     private func report(_ child: Prefork.Child) {
         hasServed.withLock { $0 = true }
+        tell("processors \(child.slot) \(statusField("Cpus_allowed_list"))")
         let descriptors = listDirectory("/proc/self/fd").compactMap { CInt($0) }.sorted()
         let open = descriptors.filter { fcntl($0, F_GETFD) != -1 }
         tell("child \(getpid()) slot \(child.slot) generation \(child.generation) master \(child.masterPID)")

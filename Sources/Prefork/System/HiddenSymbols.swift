@@ -15,6 +15,7 @@ enum HiddenSymbols {
             @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, CInt) -> CInt
         private typealias WriteVector = @convention(c) (CInt, UnsafePointer<iovec>, CInt, Int, CInt) -> Int
         private typealias GetAffinity = @convention(c) (Int32, Int, UnsafeMutableRawPointer) -> CInt
+        private typealias SetAffinity = @convention(c) (Int32, Int, UnsafeRawPointer) -> CInt
         private typealias GetAuxiliaryValue = @convention(c) (UInt) -> UInt
 
         // Through syscall(2), because glibc has wrappers since 2.36 only. The numbers are the same on every architecture
@@ -28,6 +29,7 @@ enum HiddenSymbols {
         private static let writeVector = symbol("pwritev2", as: WriteVector.self)
         private static let withoutWaiting: CInt = 8  // RWF_NOWAIT
         private static let getAffinity = symbol("sched_getaffinity", as: GetAffinity.self)
+        private static let setAffinity = symbol("sched_setaffinity", as: SetAffinity.self)
         private static let getAuxiliaryValue = symbol("getauxval", as: GetAuxiliaryValue.self)
 
         /// pidfd_open(2): close-on-exec from birth, readable when the process has ended. Linux 5.3.
@@ -65,15 +67,26 @@ enum HiddenSymbols {
             return try System.call("pwritev2") { writeVector(descriptor, &vector, 1, -1, withoutWaiting) }
         }
 
-        /// The number of processors in the affinity mask of this thread (sched_getaffinity(2)).
-        static func affinityCount() -> Int? {
-            guard let getAffinity else { return nil }
-            // A mask for 8192 processors: EINVAL where the kernel's is larger, which no kernel's is.
-            var mask = [UInt64](repeating: 0, count: 128)
-            let result = mask.withUnsafeMutableBytes { bytes in
-                bytes.baseAddress.map { getAffinity(0, bytes.count, $0) } ?? -1
+        /// The affinity mask of this thread (sched_getaffinity(2)).
+        static func affinity() throws(SystemError) -> ProcessorSet {
+            guard let getAffinity else { throw SystemError(call: "sched_getaffinity", code: ENOSYS) }
+            var mask = ProcessorSet()
+            _ = try System.call("sched_getaffinity") {
+                mask.words.withUnsafeMutableBytes { bytes in
+                    bytes.baseAddress.map { getAffinity(0, bytes.count, $0) } ?? -1
+                }
             }
-            return result == 0 ? mask.reduce(0) { $0 + $1.nonzeroBitCount } : nil
+            return mask
+        }
+
+        /// Of this thread alone, and of what it starts (sched_setaffinity(2)).
+        static func setAffinity(_ mask: ProcessorSet) throws(SystemError) {
+            guard let setAffinity else { throw SystemError(call: "sched_setaffinity", code: ENOSYS) }
+            _ = try System.call("sched_setaffinity") {
+                mask.words.withUnsafeBytes { bytes in
+                    bytes.baseAddress.map { setAffinity(0, bytes.count, $0) } ?? -1
+                }
+            }
         }
 
         /// The path that this program was started by (getauxval(3), AT_EXECFN): for a system without /proc.

@@ -29,7 +29,7 @@ struct ProcessorCount: Equatable, Sendable {
     }
 
     #if os(Linux) || os(Android)
-        private static func affinity() -> Int? { HiddenSymbols.affinityCount() }
+        private static func affinity() -> Int? { (try? HiddenSymbols.affinity())?.numbers.count }
     #else
         private static func affinity() -> Int? { nil }
     #endif

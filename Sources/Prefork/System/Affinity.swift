@@ -1,0 +1,56 @@
+// One processor for each child: what a child starts with is what the thread has that starts it (sched_setaffinity(2)).
+#if canImport(Musl)
+    import Musl
+#elseif canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// The processors that a thread may run on, as the kernel's mask.
+struct ProcessorSet: Equatable, Sendable {
+    /// For 8192 processors: EINVAL where the kernel's is larger, which no kernel's is.
+    var words = [UInt64](repeating: 0, count: 128)
+
+    init() {}
+
+    init(_ number: Int) { words[number / 64] = 1 << UInt64(number % 64) }
+
+    /// Ascending.
+    var numbers: [Int] {
+        words.indices.flatMap { index in
+            (0..<64).filter { words[index] & (1 << UInt64($0)) != 0 }.map { index * 64 + $0 }
+        }
+    }
+}
+
+/// A processor for each slot, out of those that this process may use: slot 0 gets the first, and where there are more slots than
+/// processors they begin anew.
+struct Affinity: Sendable {
+    private let whole: ProcessorSet
+    private let numbers: [Int]
+
+    #if os(Linux) || os(Android)
+        /// - Throws: the error of a system that does not tell.
+        init() throws(SystemError) { self.init(try HiddenSymbols.affinity()) }
+
+        /// This thread takes on the slot's processor; no other thread is touched.
+        func take(slot: Int) throws(SystemError) { try HiddenSymbols.setAffinity(processors(of: slot)) }
+
+        /// This thread gets back what it had.
+        func giveBack() throws(SystemError) { try HiddenSymbols.setAffinity(whole) }
+    #else
+        init() throws(SystemError) { throw SystemError(call: "sched_setaffinity", code: ENOSYS) }
+        func take(slot: Int) throws(SystemError) {}
+        func giveBack() throws(SystemError) {}
+    #endif
+
+    init(_ whole: ProcessorSet) {
+        self.whole = whole
+        numbers = whole.numbers
+    }
+
+    func processors(of slot: Int) -> ProcessorSet {
+        numbers.isEmpty ? whole : ProcessorSet(numbers[slot % numbers.count])
+    }
+}

@@ -1,0 +1,36 @@
+import Testing
+
+@testable import Prefork
+
+@Suite("Affinity") struct AffinityTests {
+    @Test("gives each slot a processor, and begins anew where there are no more")
+    func turns() {
+        var whole = ProcessorSet()
+        for number in [1, 63, 64, 200] { whole.words[number / 64] |= 1 << UInt64(number % 64) }
+        #expect(whole.numbers == [1, 63, 64, 200])
+        let affinity = Affinity(whole)
+        #expect((0..<6).map { affinity.processors(of: $0).numbers } == [[1], [63], [64], [200], [1], [63]])
+        #expect(affinity.processors(of: 2) == ProcessorSet(64))
+    }
+
+    @Test("of nothing is nothing") func empty() {
+        #expect(Affinity(ProcessorSet()).processors(of: 3) == ProcessorSet())
+    }
+
+    #if os(Linux)
+        @Test("is this thread's alone, and is given back") func thread() throws {
+            let before = try HiddenSymbols.affinity()
+            #expect(before.numbers.count == ProcessorCount.current().processors)
+            let affinity = try Affinity()
+            let thread = try Thread {
+                let last = before.numbers.count - 1
+                try? affinity.take(slot: last)
+                #expect((try? HiddenSymbols.affinity())?.numbers == [before.numbers[last]])
+                try? affinity.giveBack()
+                #expect((try? HiddenSymbols.affinity()) == before)
+            }
+            thread.join()
+            #expect(try HiddenSymbols.affinity() == before)
+        }
+    #endif
+}
