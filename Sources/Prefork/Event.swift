@@ -33,12 +33,19 @@ extension Prefork {
         public let lifetime: Duration
         /// Whether it had ever been ready.
         public let wasReady: Bool
+        /// Killed, and not by the master, while the kernel's out-of-memory killer struck in the fleet's control group. That
+        /// counts its victims and does not name them. Linux only, where cgroups have the memory controller.
+        public internal(set) var isProbablyOutOfMemory = false
 
         /// For example `child 1240 (slot 1) exited: signal 9 (KILL) after 12.4 s`.
         public var description: String {
             if case .notSpawned(let error) = reason { return "slot \(slot) could not be started: \(error)" }
-            return "child \(pid) (slot \(slot)) exited: \(reason) after \(lifetime.inSeconds)"
+            return "child \(pid) (slot \(slot)) exited: \(cause) after \(lifetime.inSeconds)"
                 + (wasReady ? "" : ", never ready")
+        }
+
+        fileprivate var cause: String {
+            isProbablyOutOfMemory ? "\(reason), probably by the kernel's out-of-memory killer," : "\(reason)"
         }
     }
 
@@ -274,7 +281,7 @@ extension Prefork.Status.Slot {
             case .stopping(let pid): ("stopping", "\(pid)")
             case .waiting(let delay): ("waiting", "in \(delay.inSeconds)")
             }
-        let exit = lastExit.map { "\($0.reason) after \($0.lifetime.inSeconds)" } ?? "-"
+        let exit = lastExit.map { "\($0.cause) after \($0.lifetime.inSeconds)" } ?? "-"
         return "  " + padded("\(slot)", 6) + padded(name, 10) + padded(number, 10) + padded(since.inSeconds, 10)
             + padded("\(spawns)", 8) + padded(waiting.map { isInRotation ? "\($0)" : "\($0) out" } ?? "-", 7) + exit
     }

@@ -14,6 +14,8 @@ final class Master {
     private var affinity: Affinity?
     /// Only where orphans come to us.
     private var orphans: OrphanReaper?
+    private let outOfMemory = OutOfMemoryCount(System.text)
+    private var blame = OutOfMemoryBlame()
     /// What a hook threw first: `run` throws it as it is.
     private var hookError: (any Error)?
 
@@ -290,9 +292,9 @@ final class Master {
             // Its last words first: a child that became ready and left at once had been ready.
             hear(pid)
             // Until this wait the number is a zombie's and cannot be another process's; after it nobody signals it.
-            guard let status = ExitWatch.reap(pid) else { continue }
+            guard let child = child(pid), let status = ExitWatch.reap(pid) else { continue }
             children.removeAll { $0.pid == pid }
-            feed(.exited(pid: pid, status), System.now())
+            feed(.exited(pid: pid, status, isOutOfMemory: isOutOfMemory(child, status)), System.now())
         }
     }
 
@@ -317,6 +319,14 @@ final class Master {
             orphans = nil
             observe(.trouble(error))
         }
+    }
+
+    /// Whether nobody but the kernel's out-of-memory killer is known to have killed it.
+    private func isOutOfMemory(_ child: RunningChild, _ status: WaitStatus) -> Bool {
+        guard case .signaled(Signal.kill.number, _) = status, !child.isKilled, let mark = child.outOfMemory,
+            let count = outOfMemory?.current(System.text)
+        else { return false }
+        return blame.isLikely(count: count, since: mark)
     }
 
     // MARK: Actions
@@ -362,6 +372,7 @@ final class Master {
 
     private func send(_ signal: Signal, to pid: Int32) {
         guard let child = child(pid) else { return }
+        if signal == .kill { child.isKilled = true }
         do throws(SystemError) {
             try ExitWatch.signal(pid, watch: child.exit, signal)
         } catch {
@@ -397,13 +408,14 @@ final class Master {
                 descriptors: listeners.descriptors(of: slot) + [childEnd.raw]
             )
             let request = Prefork.SpawnRequest(plan: plan, closing: mechanisms.descriptorClosing, slot: slot)
+            let mark = outOfMemory?.current(System.text).map(blame.mark)
             let pid = try startWithAffinity(request)
             // Only now: a copy that stayed open here would keep the child's exit from hanging up the channel.
             childEnd.close()
             // Nobody reaps it before `reapChildren` does, so the number is still this child's, living or not. Without a
             // watch of its own (no free descriptor) it is looked at every second.
             let exit = (try? ExitWatch.open(pid, mechanism: mechanisms.exitNotice)) ?? nil
-            children.append(RunningChild(pid, slot: slot, exit: exit, control: masterEnd))
+            children.append(RunningChild(pid, slot: slot, exit: exit, control: masterEnd, outOfMemory: mark))
             return .spawned(slot: slot, pid: pid)
         } catch let error as SystemError {
             return .spawnFailed(slot: slot, error)

@@ -6,12 +6,23 @@ final class RunningChild {
     let exit: Descriptor?
     /// nil once the child has closed its end.
     var control: Descriptor?
+    /// How often the out-of-memory killer had struck before its start; nil where nobody counts.
+    let outOfMemory: OutOfMemoryBlame.Mark?
+    /// The master has sent SIGKILL.
+    var isKilled = false
 
-    init(_ pid: Int32, slot: Int, exit: consuming Descriptor?, control: consuming Descriptor) {
+    init(
+        _ pid: Int32,
+        slot: Int,
+        exit: consuming Descriptor?,
+        control: consuming Descriptor,
+        outOfMemory: OutOfMemoryBlame.Mark?
+    ) {
         self.pid = pid
         self.slot = slot
         self.exit = exit
         self.control = consume control
+        self.outOfMemory = outOfMemory
     }
 
     var exitNumber: CInt { Descriptor.number(of: exit) }

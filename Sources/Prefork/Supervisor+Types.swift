@@ -30,7 +30,7 @@ extension Supervisor {
         case spawnRefused(slot: Int, PreforkError)
         case ready(pid: Int32)
         /// Reaped: the pid is not to be signalled any more.
-        case exited(pid: Int32, WaitStatus)
+        case exited(pid: Int32, WaitStatus, isOutOfMemory: Bool = false)
         case stop(Prefork.StopReason)
         /// A hook threw.
         case fail(description: String)

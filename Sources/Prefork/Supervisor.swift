@@ -66,7 +66,7 @@ struct Supervisor {
             slots[slot].state = .empty
             stop(.failure("\(error)"), error, now, &actions)
         case .ready(let pid): ready(pid, now, &actions)
-        case .exited(let pid, let status): exited(pid, status, now, &actions)
+        case .exited(let pid, let status, let isOutOfMemory): exited(pid, status, isOutOfMemory, now, &actions)
         case .stop(let reason): stopAgain(reason, arrived ?? now, now, &actions)
         case .fail(let text): stop(.failure(text), nil, now, &actions)
         case .admissionClosed: tellChildren(now, &actions)
@@ -146,7 +146,13 @@ struct Supervisor {
 
     // MARK: Exits
 
-    private mutating func exited(_ pid: Int32, _ status: WaitStatus, _ now: Instant, _ actions: inout [Action]) {
+    private mutating func exited(
+        _ pid: Int32,
+        _ status: WaitStatus,
+        _ isOutOfMemory: Bool,
+        _ now: Instant,
+        _ actions: inout [Action]
+    ) {
         guard let index = slot(of: pid), let life = slots[index].state.life else { return }
         // A child that we told to leave because it was not ready is a failed start; in a stop all exits are expected.
         let expected = isStopping
@@ -155,7 +161,8 @@ struct Supervisor {
             pid: pid,
             reason: Prefork.ChildExit.Reason(status),
             lifetime: now - life.spawnedAt,
-            wasReady: life.readyAt != nil
+            wasReady: life.readyAt != nil,
+            isProbablyOutOfMemory: isOutOfMemory
         )
         slots[index].state = .empty
         slots[index].lastExit = exit

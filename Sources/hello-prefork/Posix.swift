@@ -23,6 +23,14 @@ enum Posix {
 
     static func sleep(milliseconds: Int) { poll(nil, 0, CInt(clamping: milliseconds)) }
 
+    /// Takes memory and writes to each page of it, for the rest of the process's life.
+    static func keepMemory(megabytes: Int) {
+        for _ in 0..<megabytes {
+            let piece = UnsafeMutableRawPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+            memset(piece, 1, 1 << 20)
+        }
+    }
+
     static func printError(_ line: String) {
         let bytes = Array("\(line)\n".utf8)
         _ = write(2, bytes, bytes.count)

@@ -96,6 +96,9 @@ struct Routes: Sendable {
             return .text("Hello world!")
         case "/crash": fatalError("asked to crash")
         case "/exit": Posix.leave(CInt(truncatingIfNeeded: request.number("code") ?? 0))
+        case "/eat":
+            Posix.keepMemory(megabytes: request.number("mb") ?? 100)
+            return .text("eaten")
         case "/hang": while true { Posix.sleep(milliseconds: 1_000_000) }
         case "/fds": return .text(descriptorsAtStart.map { "\($0)" }.joined(separator: "\n"))
         case "/env": return .text(Posix.environment().joined(separator: "\n"))

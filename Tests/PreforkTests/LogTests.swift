@@ -89,9 +89,17 @@ private func exit(
     slot: Int = 1,
     pid: Int32 = 1240,
     after lifetime: Duration = .milliseconds(12_400),
-    wasReady: Bool = true
+    wasReady: Bool = true,
+    isOutOfMemory: Bool = false
 ) -> Prefork.ChildExit {
-    Prefork.ChildExit(slot: slot, pid: pid, reason: reason, lifetime: lifetime, wasReady: wasReady)
+    Prefork.ChildExit(
+        slot: slot,
+        pid: pid,
+        reason: reason,
+        lifetime: lifetime,
+        wasReady: wasReady,
+        isProbablyOutOfMemory: isOutOfMemory
+    )
 }
 
 // With its message: each C library has its own.
@@ -150,6 +158,11 @@ private let noMemory = Prefork.SystemError(
         (
             .exited(exit(.signal(9, coreDumped: false)), .recovering(after: .milliseconds(100))),
             "child 1240 (slot 1) exited: signal 9 (KILL) after 12.4 s; recovering in 0.1 s"
+        ),
+        (
+            .exited(exit(.signal(9, coreDumped: false), isOutOfMemory: true), .recovering(after: .zero)),
+            "child 1240 (slot 1) exited: signal 9 (KILL), probably by the kernel's out-of-memory killer, after 12.4 s; "
+                + "recovering at once"
         ),
         (
             .exited(exit(.signal(6, coreDumped: true)), .recovering(after: .zero)),

@@ -185,7 +185,7 @@ struct Referee {
             guard let slot = slot(of: pid), !slots[slot].isTold, slots[slot].readyAt == nil else { return }
             slots[slot].readyAt = now
             batch.ready = slot
-        case .exited(let pid, let status):
+        case .exited(let pid, let status, _):
             guard let slot = slot(of: pid) else { return }
             let reason: Prefork.ChildExit.Reason =
                 switch status {

@@ -165,6 +165,11 @@ enum System {
         return names
     }
 
+    /// The text of a file; nil where it cannot be read.
+    static func text(_ path: String) -> String? {
+        (try? readFile(path)).map { String(decoding: $0, as: UTF8.self) }
+    }
+
     // MARK: Polling
 
     /// poll(2); returns early where a signal interrupts it.
