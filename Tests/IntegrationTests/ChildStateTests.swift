@@ -40,7 +40,7 @@
             func exactDescriptors(listeners: Int) throws {
                 let leaks = (3...9).map { "\($0)</dev/null" }.joined(separator: " ") + " 5<&- 8<&-"
                 let program = product("hello-prefork")
-                let addresses = ["127.0.0.1:0", "[::1]:0"].prefix(listeners)
+                let addresses = ["127.0.0.1:0", otherLoopback].prefix(listeners)
                 let subject = try Subject(
                     "/bin/sh",
                     ["sh", "-c", "exec \"$0\" \"$@\" \(leaks)", program, "--children", "1"] + addresses

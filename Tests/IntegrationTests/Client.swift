@@ -6,6 +6,23 @@
         import Glibc
     #endif
 
+    /// A container of Docker's has no IPv6 unless asked for, not even on the loopback interface.
+    let hasIPv6: Bool = {
+        let probe = socket(AF_INET6, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(probe) }
+        var address = sockaddr_in6()
+        address.sin6_family = sa_family_t(AF_INET6)
+        inet_pton(AF_INET6, "::1", &address.sin6_addr)
+        return withUnsafePointer(to: address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(probe, $0, socklen_t(MemoryLayout<sockaddr_in6>.size))
+            }
+        } == 0
+    }()
+
+    /// Another address than 127.0.0.1:0, of the other family where that can be had.
+    let otherLoopback = hasIPv6 ? "[::1]:0" : "127.0.0.2:0"
+
     enum Reply: Equatable {
         case answer(status: Int, body: String, closes: Bool)
         /// Nobody listens (ECONNREFUSED), or no such socket file.

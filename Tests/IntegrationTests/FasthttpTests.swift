@@ -198,7 +198,7 @@
                 try subject.wait()
             }
 
-            @Test func testAppPreforkChildProcessIPv6() throws {
+            @Test(.enabled(if: hasIPv6, "no IPv6 here")) func testAppPreforkChildProcessIPv6() throws {
                 let subject = try Subject.role("fleet", "addresses=[::1]:0")
                 _ = try subject.waitForReady(2)
                 try subject.require(body(get("/", port: subject.port(), host: "::1")) != nil, "it serves on ::1")

@@ -15,7 +15,7 @@
                 let path = "\(directory)/a socket"
                 let subject = try Subject.role(
                     "fleet",
-                    "children=2;addresses=127.0.0.1:0,[::1]:0,unix:\(path);serve=all"
+                    "children=2;addresses=127.0.0.1:0,\(otherLoopback),unix:\(path);serve=all"
                 )
                 try subject.eventually("six listeners") { subject.told("listener").count == 6 }
                 for number in 3...5 {

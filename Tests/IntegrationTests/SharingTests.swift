@@ -15,7 +15,7 @@
                 defer { removeTree(directory) }
                 let subject = try Subject.role(
                     "fleet",
-                    "children=3;listening=sharded;addresses=127.0.0.1:0,[::1]:0,unix:\(directory)/s;serve=wait"
+                    "children=3;listening=sharded;addresses=127.0.0.1:0,\(otherLoopback),unix:\(directory)/s;serve=wait"
                 )
                 let first = try subject.waitForReady(3)
                 let before = try inodes(subject, 3)
@@ -105,7 +105,8 @@
 
             @Test func listenersHaveNames() throws {
                 let subject = try Subject.role(
-                    "fleet", "children=1;addresses=127.0.0.1:0,127.0.0.1:0,[::1]:0;names=web,admin;adopt;serve=named")
+                    "fleet",
+                    "children=1;addresses=127.0.0.1:0,127.0.0.1:0,\(otherLoopback);names=web,admin;adopt;serve=named")
                 try subject.eventually("names") { subject.told("again").count == 3 }
                 try subject.require(
                     subject.told("named").map { $0.split(separator: " ").prefix(2).joined(separator: " ") }

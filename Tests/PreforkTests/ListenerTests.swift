@@ -68,8 +68,6 @@ private func bindSocket(_ path: String, type: CInt = SystemConstant.stream, list
 
 private func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
-private let hasIPv6 = openingFails(.tcp("::1", port: 0)) == nil
-
 @Suite struct TCPListenerTests {
     @Test(
         arguments: [
@@ -92,7 +90,7 @@ private let hasIPv6 = openingFails(.tcp("::1", port: 0)) == nil
     }
 
     @Test(
-        .enabled(if: hasIPv6),
+        .enabled(if: hasIPv6, "no IPv6 here"),
         arguments: [
             (Prefork.Address.tcp("::1", port: 0), "::1"),
             (.tcp("::1", port: 0, network: .tcp6), "::1"),
@@ -111,7 +109,7 @@ private let hasIPv6 = openingFails(.tcp("::1", port: 0)) == nil
         listener.close()
     }
 
-    @Test(.enabled(if: hasIPv6)) func listensOnBoth() throws {
+    @Test(.enabled(if: hasIPv6, "no IPv6 here")) func listensOnBoth() throws {
         let listener = try openListener(.tcp("", port: 0, network: .tcp))
         #expect(listener.address.host == "::")
         #expect(listener.address.network == .tcp)
@@ -362,7 +360,7 @@ private let hasIPv6 = openingFails(.tcp("::1", port: 0)) == nil
         }
     }
 
-    @Test(.enabled(if: hasIPv6)) func listenerOnIPv6HasNoFault() throws {
+    @Test(.enabled(if: hasIPv6, "no IPv6 here")) func listenerOnIPv6HasNoFault() throws {
         let listener = try openListener(.tcp("::1", port: 0))
         #expect(Listener.fault(of: try #require(listener.raw), unix: false) == nil)
         listener.close()

@@ -21,10 +21,7 @@
     @Suite("Sharded listeners") struct ShardedListenerTests {
         @Test(
             "are as many sockets on one address as there are slots",
-            arguments: [
-                Prefork.Address.tcp("127.0.0.1", port: 0), .tcp("", port: 0), .tcp("::1", port: 0),
-                .tcp("", port: 0, network: .tcp), .tcp("", port: 0, network: .tcp6),
-            ])
+            arguments: tcpAddresses)
         func sockets(address: Prefork.Address) throws {
             let listener = try openListeners(address, shards: 3)
             #expect(listener.sharing == .sharded)

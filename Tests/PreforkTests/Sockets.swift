@@ -65,3 +65,18 @@ func eventually(_ what: String, _ condition: () throws -> Bool) throws {
         System.pause(milliseconds: 1)
     }
 }
+
+/// A container of Docker's has none unless asked for, not even on the loopback interface.
+let hasIPv6: Bool = {
+    let address = Prefork.Address.tcp("::1", port: 0)
+    guard let resolved = try? Listener.resolve(address),
+        let listener = try? Listener.open(resolved, Listener.Options(backlog: 1, lowest: 3))
+    else { return false }
+    listener.close()
+    return true
+}()
+
+/// One of each kind, as far as a client can reach it here.
+let tcpAddresses: [Prefork.Address] =
+    [.tcp("127.0.0.1", port: 0), .tcp("", port: 0)]
+    + (hasIPv6 ? [.tcp("::1", port: 0), .tcp("", port: 0, network: .tcp), .tcp("", port: 0, network: .tcp6)] : [])
