@@ -1,0 +1,68 @@
+import ExampleSupport  // the command line
+import FlyingFox
+import FlyingSocks
+import Foundation
+import Prefork
+import PreforkFlyingFox
+
+@main struct FlyingFoxServer {
+    static func main() async {
+        let options = ExampleOptions.fromCommandLine()
+        if options.isSingle { return await serveAlone(options.address) }
+        await Prefork.main(options.address, configuration: options.configuration) { child in
+            let listener = try InheritedListener(child)
+            let server = HTTPServer(address: listener.placeholder, pool: listener, logger: .disabled)
+            await addRoutes(to: server)
+            try await listener.run(server)
+        }
+    }
+
+    static func addRoutes(to server: HTTPServer) async {
+        await server.appendRoute("/") { _ in text("hello\n") }
+        await server.appendRoute("/pid") { _ in text("\(getpid())\n") }
+        await server.appendRoute("/slow") { request in
+            let pause = request.query.first { $0.name == "ms" }.flatMap { Int($0.value) } ?? 100
+            try await Task.sleep(for: .milliseconds(pause))
+            return text("slow \(pause)\n")
+        }
+    }
+
+    static func text(_ body: String) -> HTTPResponse {
+        HTTPResponse(statusCode: .ok, headers: [.contentType: "text/plain"], body: Data(body.utf8))
+    }
+
+    /// FlyingFox without Prefork, to compare with.
+    static func serveAlone(_ address: Prefork.Address) async {
+        do {
+            let parts = address.description.split(separator: ":")
+            guard parts.count == 2, let port = UInt16(parts[1]) else { throw SocketError.unsupportedAddress }
+            let server = HTTPServer(
+                address: try sockaddr_in.inet(ip4: String(parts[0]), port: port), pool: NoDelayPool(), logger: .disabled
+            )
+            await addRoutes(to: server)
+            async let running: Void = server.run()
+            try await server.waitUntilListening()
+            if case .ip4(let host, let port) = await server.listeningAddress {
+                FileHandle.standardError.write(Data("listening on \(host):\(port)\n".utf8))
+            }
+            try await running
+        } catch {
+            ExampleOptions.leave(70, "\(error)")
+        }
+    }
+}
+
+/// What `InheritedListener` does about Nagle's algorithm, for a listener of FlyingFox's own.
+struct NoDelayPool: AsyncSocketPool {
+    let base: any AsyncSocketPool = HTTPServer.defaultPool()
+
+    func prepare() async throws { try await base.prepare() }
+
+    func run() async throws { try await base.run() }
+
+    func suspendSocket(_ socket: Socket, untilReadyFor events: Socket.Events) async throws {
+        var on: Int32 = 1
+        setsockopt(socket.file.rawValue, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
+        try await base.suspendSocket(socket, untilReadyFor: events)
+    }
+}
