@@ -62,8 +62,9 @@ public final class InheritedListener: AsyncSocketPool {
             group.addTask {
                 do {
                     try await server.run()
-                } catch where self.state.withLock({ $0.isClosing }) {
-                    // `run` ends with an error also where it was asked to end.
+                } catch {
+                    // It ends with an error also where it was asked to end.
+                    guard self.state.withLock({ $0.isClosing }) else { throw error }
                 }
             }
             group.addTask {

@@ -1,0 +1,65 @@
+import Metrics
+import Prefork
+
+/// Counts a fleet's events with swift-metrics, each with the child's `slot` as a dimension.
+///
+///     configuration.observe = MetricsObserver().observe
+///
+/// | metric | kind | |
+/// |---|---|---|
+/// | `prefork.children.alive` | meter | 1 while a child runs in the slot, else 0; the sum is the fleet's |
+/// | `prefork.children.spawned` | counter | starts, first and later ones |
+/// | `prefork.children.recovered` | counter | starts in place of a child that has ended |
+/// | `prefork.children.exited` | counter | also with `reason`: `status 1`, `signal 9`, `unknown` |
+/// | `prefork.children.spawn.failed` | counter | also with `reason`: `errno 11` |
+/// | `prefork.children.ready.time` | timer | from the start of a child to its readiness |
+public struct MetricsObserver: Sendable {
+    private let factory: any MetricsFactory
+
+    /// - Parameter factory: who makes the metrics; by default the one that the program has bootstrapped.
+    public init(factory: any MetricsFactory = MetricsSystem.factory) {
+        self.factory = factory
+    }
+
+    /// Counts one event. From any thread.
+    @Sendable public func observe(_ event: Prefork.Event) {
+        switch event {
+        case .spawned(let slot, _, let old):
+            alive(slot, 1)
+            count("spawned", slot)
+            if old != nil { count("recovered", slot) }
+        case .ready(let slot, _, let delay):
+            Timer(label: label("ready.time"), dimensions: dimensions(slot), factory: factory).record(duration: delay)
+        case .exited(let exit, _):
+            alive(exit.slot, 0)
+            count("exited", exit.slot, exit.reason)
+        case .spawnFailed(let exit, _):
+            count("spawn.failed", exit.slot, exit.reason)
+        default:
+            break
+        }
+    }
+
+    private func alive(_ slot: Int, _ value: Int) {
+        Meter(label: label("alive"), dimensions: dimensions(slot), factory: factory).set(value)
+    }
+
+    private func count(_ name: String, _ slot: Int, _ reason: Prefork.ChildExit.Reason? = nil) {
+        Counter(label: label(name), dimensions: dimensions(slot, reason), factory: factory).increment()
+    }
+
+    private func label(_ name: String) -> String { "prefork.children.\(name)" }
+
+    /// Few values each: a backend keeps a series for every combination.
+    private func dimensions(_ slot: Int, _ reason: Prefork.ChildExit.Reason? = nil) -> [(String, String)] {
+        let text: String? =
+            switch reason {
+            case nil: nil
+            case .status(let status): "status \(status)"
+            case .signal(let number, _): "signal \(number)"
+            case .unknown: "unknown"
+            case .notSpawned(let error): "errno \(error.code)"
+            }
+        return [("slot", "\(slot)")] + (text.map { [("reason", $0)] } ?? [])
+    }
+}

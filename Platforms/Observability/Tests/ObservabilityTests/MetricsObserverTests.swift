@@ -1,0 +1,45 @@
+import MetricsTestKit
+import Prefork
+import PreforkMetrics
+import Testing
+
+extension ObservabilityTests {
+    @Suite struct MetricsObserverTests {
+        let metrics = TestMetrics()
+
+        @Test func startsExitsAndRecoveries() throws {
+            let fleet = try RealFleet("kill -9 $$") { configuration in
+                configuration.recoverThreshold = .exits(2)
+                configuration.recoverInterval = .constant(.zero)
+            }
+            let observer = MetricsObserver(factory: metrics)
+            for event in fleet.events { observer.observe(event) }
+            let slot = [("slot", "0")]
+            #expect(try metrics.expectCounter("prefork.children.spawned", slot).totalValue == 3)
+            #expect(try metrics.expectCounter("prefork.children.recovered", slot).totalValue == 2)
+            let killed = slot + [("reason", "signal 9")]
+            #expect(try metrics.expectCounter("prefork.children.exited", killed).totalValue == 3)
+            #expect(try metrics.expectMeter("prefork.children.alive", slot).values == [1, 0, 1, 0, 1, 0])
+            #expect(metrics.counters(label: "prefork.children.spawn.failed").isEmpty)
+        }
+
+        @Test func reasons() throws {
+            let observer = MetricsObserver(factory: metrics)
+            for event in try RealFleet("exit 3").events { observer.observe(event) }
+            for event in try RealFleet("", executable: "/nonexistent/program").events { observer.observe(event) }
+            let exited = [("slot", "0"), ("reason", "status 3")]
+            #expect(try metrics.expectCounter("prefork.children.exited", exited).totalValue == 1)
+            let failed = [("slot", "0"), ("reason", "errno 2")]
+            #expect(try metrics.expectCounter("prefork.children.spawn.failed", failed).totalValue == 1)
+        }
+
+        @Test func timeToReady() throws {
+            let observer = MetricsObserver(factory: metrics)
+            observer.observe(.ready(slot: 2, pid: 7, after: .milliseconds(12)))
+            observer.observe(.stopped)
+            let timer = try metrics.expectTimer("prefork.children.ready.time", [("slot", "2")])
+            #expect(timer.values == [12_000_000])
+            #expect(metrics.counters.isEmpty && metrics.meters.isEmpty)
+        }
+    }
+}
