@@ -1,0 +1,47 @@
+import NIOSSL
+import Prefork
+
+extension Prefork.TLSIdentity {
+    /// A server's TLS context with this certificate chain and key. `adjust` may change the rest of the configuration.
+    ///
+    /// The master has checked before it bound that both are there and PEM. What only a library with cryptography sees, a key
+    /// that does not fit the certificate above all, is thrown here as ``PreforkError/invalidTLSIdentity(_:)``: a child that
+    /// passes it on leaves with status 78, which ends the fleet, for another try would end the same way.
+    public func serverContext(
+        _ adjust: (inout TLSConfiguration) -> Void = { _ in }
+    ) throws(PreforkError) -> NIOSSLContext {
+        let chain: [NIOSSLCertificate]
+        let key: NIOSSLPrivateKey
+        switch self {
+        case .files(let chainPath, let keyPath):
+            chain = try Self.valid("the certificate chain \"\(chainPath)\"") {
+                try NIOSSLCertificate.fromPEMFile(chainPath)
+            }
+            key = try Self.valid("the private key \"\(keyPath)\"") {
+                try NIOSSLPrivateKey(file: keyPath, format: .pem)
+            }
+        case .embedded(let chainText, let keyText):
+            chain = try Self.valid("the embedded certificate chain") {
+                try NIOSSLCertificate.fromPEMBytes(Array(chainText.utf8))
+            }
+            key = try Self.valid("the embedded private key") {
+                try NIOSSLPrivateKey(bytes: Array(keyText.utf8), format: .pem)
+            }
+        }
+        var configuration = TLSConfiguration.makeServerConfiguration(
+            certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
+        adjust(&configuration)
+        let complete = configuration
+        return try Self.valid("certificate and private key do not go together") {
+            try NIOSSLContext(configuration: complete)
+        }
+    }
+
+    private static func valid<Value>(_ what: String, _ body: () throws -> Value) throws(PreforkError) -> Value {
+        do {
+            return try body()
+        } catch {
+            throw .invalidTLSIdentity("\(what): \(error)")
+        }
+    }
+}

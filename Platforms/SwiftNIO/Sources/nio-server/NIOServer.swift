@@ -1,0 +1,52 @@
+// An HTTP/1.1 and HTTPS server on SwiftNIO in several processes.
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import NIOSSL
+import Prefork
+import PreforkNIO
+import PreforkNIOSSL
+
+@main struct NIOServer {
+    static func main() async {
+        let options = Options.fromCommandLine()
+        if options.isSingle { await serveAlone(options) }
+        await Prefork.main(options.address, configuration: options.configuration) { child in
+            let tls = try child.tlsIdentity?.serverContext()
+            try await Task.sleep(for: options.delay)
+            let listener = try await child.listen { connection in configure(connection, tls) }
+            child.ready()
+            try await listener.serveUntilStop()
+        }
+    }
+
+    @Sendable static func configure(_ connection: any Channel, _ tls: NIOSSLContext?) -> EventLoopFuture<Void> {
+        connection.eventLoop.makeCompletedFuture {
+            let pipeline = connection.pipeline.syncOperations
+            if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls)) }
+            try pipeline.configureHTTPServerPipeline()
+            let requests = try pipeline.handler(type: HTTPServerPipelineHandler.self)
+            try pipeline.addHandler(LingerHandler(), position: .before(requests))
+            try pipeline.addHandler(HTTPHandler())
+        }
+    }
+
+    /// Without Prefork: one process, with as many event loops as SwiftNIO takes.
+    static func serveAlone(_ options: Options) async -> Never {
+        do {
+            guard let (host, port) = options.hostAndPort else { Options.fail("--single needs HOST:PORT", status: 64) }
+            let tls = try options.configuration.tlsIdentity?.serverContext()
+            let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                .serverChannelOption(.backlog, value: 4096)
+                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                .childChannelInitializer { connection in configure(connection, tls) }
+                .bind(host: host, port: port)
+                .get()
+            Options.say("listening on \(host):\(server.localAddress?.port ?? port)")
+            try await server.closeFuture.get()
+            Options.fail("the listener was closed", status: 70)
+        } catch {
+            Options.fail("\(error)", status: (error as? PreforkError)?.exitStatus ?? 70)
+        }
+    }
+}
