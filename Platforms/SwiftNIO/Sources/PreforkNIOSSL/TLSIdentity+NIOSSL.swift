@@ -31,9 +31,12 @@ extension Prefork.TLSIdentity {
         var configuration = TLSConfiguration.makeServerConfiguration(
             certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
         adjust(&configuration)
-        let complete = configuration
-        return try Self.valid("certificate and private key do not go together") {
-            try NIOSSLContext(configuration: complete)
+        do {
+            return try NIOSSLContext(configuration: configuration)
+        } catch NIOSSLError.failedToLoadPrivateKey {
+            throw .invalidTLSIdentity("certificate chain and private key do not go together")
+        } catch {
+            throw .invalidTLSIdentity("the TLS configuration is refused: \(error)")
         }
     }
 
