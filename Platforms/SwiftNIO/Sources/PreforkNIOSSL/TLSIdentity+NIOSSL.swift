@@ -10,6 +10,19 @@ extension Prefork.TLSIdentity {
     public func serverContext(
         _ adjust: (inout TLSConfiguration) -> Void = { _ in }
     ) throws(PreforkError) -> NIOSSLContext {
+        var configuration = try serverConfiguration()
+        adjust(&configuration)
+        do {
+            return try NIOSSLContext(configuration: configuration)
+        } catch NIOSSLError.failedToLoadPrivateKey {
+            throw .invalidTLSIdentity("certificate chain and private key do not go together")
+        } catch {
+            throw .invalidTLSIdentity("the TLS configuration is refused: \(error)")
+        }
+    }
+
+    /// The same for a library that makes its contexts itself. Whether chain and key go together it does not tell.
+    public func serverConfiguration() throws(PreforkError) -> TLSConfiguration {
         let chain: [NIOSSLCertificate]
         let key: NIOSSLPrivateKey
         switch self {
@@ -28,16 +41,8 @@ extension Prefork.TLSIdentity {
                 try NIOSSLPrivateKey(bytes: Array(keyText.utf8), format: .pem)
             }
         }
-        var configuration = TLSConfiguration.makeServerConfiguration(
+        return TLSConfiguration.makeServerConfiguration(
             certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
-        adjust(&configuration)
-        do {
-            return try NIOSSLContext(configuration: configuration)
-        } catch NIOSSLError.failedToLoadPrivateKey {
-            throw .invalidTLSIdentity("certificate chain and private key do not go together")
-        } catch {
-            throw .invalidTLSIdentity("the TLS configuration is refused: \(error)")
-        }
     }
 
     private static func valid<Value>(_ what: String, _ body: () throws -> Value) throws(PreforkError) -> Value {
