@@ -11,6 +11,9 @@ private let sample = Handshake(
     control: FileIdentity(device: 12, inode: 3456)
 )
 
+/// Not in the arguments of a test: the compiler of Swift 6.0.3 crashes at a closure there.
+private let manyAddresses = (0..<100).map { Prefork.Address.tcp("127.0.0.1", port: 1000 + $0) }
+
 private func dictionary(_ handshake: Handshake) -> [String: String] {
     Dictionary(uniqueKeysWithValues: handshake.variables.map { ($0.name, $0.value) })
 }
@@ -24,7 +27,7 @@ private func decoded(_ values: [String: String]) -> Handshake.Decoded { Handshak
         [.unix("/run/app.sock")],
         [.unix("/with space"), .unix("/with%20percent%"), .unix("/two\nlines\tand\u{7f}"), .unix("/ümlaut/🙂")],
         [.unix("\u{301}combining"), .tcp("fe80::1%eth0", port: 80), .unix(" "), .unix("%")],
-        (0..<100).map { .tcp("127.0.0.1", port: 1000 + $0) },
+        manyAddresses,
     ])
     func comesBackAsItWas(addresses: [Prefork.Address]) {
         for (slot, generation, masterID) in [(0, 0, Int32(1)), (4095, Int.max, Int32.max), (3, 12, 4711)] {

@@ -200,6 +200,11 @@ private let ignoringHandler: Handler = { _, _, _ in }
 private var recordingAddress: UInt { unsafeBitCast(recordingHandler, to: UInt.self) }
 private var ignoringAddress: UInt { unsafeBitCast(ignoringHandler, to: UInt.self) }
 
+#if canImport(Darwin)
+    /// Outside of `sigaction`, which has a member of that name.
+    private typealias HandlerUnion = __sigaction_u
+#endif
+
 extension sigaction {
     fileprivate static let ignoreAddress: UInt = 1
     // SA_RESTART: the program's own system calls go on as if nothing had happened.
@@ -207,7 +212,7 @@ extension sigaction {
 
     #if canImport(Darwin)
         fileprivate static func calling(_ handler: @escaping Handler) -> sigaction {
-            sigaction(__sigaction_u: unsafeBitCast(handler, to: __sigaction_u.self), sa_mask: 0, sa_flags: flags)
+            sigaction(__sigaction_u: unsafeBitCast(handler, to: HandlerUnion.self), sa_mask: 0, sa_flags: flags)
         }
         fileprivate var handlerAddress: UInt { unsafeBitCast(__sigaction_u, to: UInt.self) }
     #elseif canImport(Musl)
