@@ -9,7 +9,11 @@ let package = Package(
         .executable(name: "hello-prefork", targets: ["hello-prefork"]),
     ],
     targets: [
-        .target(name: "Prefork"),
+        .target(
+            name: "Prefork",
+            dependencies: [.target(name: "Unsupported", condition: .when(platforms: [.windows, .wasi]))]
+        ),
+        .target(name: "Unsupported"),
         .executableTarget(name: "hello-prefork", dependencies: ["Prefork"]),
         .testTarget(name: "PreforkTests", dependencies: ["Prefork"]),
         .testTarget(name: "IntegrationTests", dependencies: ["Prefork", "hello-prefork"]),

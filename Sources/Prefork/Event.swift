@@ -82,6 +82,10 @@ extension Prefork {
 
         /// How this run notices exits and closes descriptors; once, at the start.
         case mechanisms(Mechanisms)
+        /// There is no /proc, or not for this process; once, at the start. Children execute what is found at that path when they are
+        /// started, be it another build by then. A CPU quota of the cgroup is not seen: without ``Configuration/children`` there
+        /// may be too many.
+        case procIsMissing(program: String)
         /// More children than processors are allowed, or a number from WEB_CONCURRENCY. Only an explicit number above the
         /// limit is reported.
         case moreChildrenThanProcessors(children: Int, allowed: Int)
@@ -133,6 +137,8 @@ extension Prefork {
         public var description: String {
             switch self {
             case .mechanisms(let mechanisms): "\(mechanisms)"
+            case .procIsMissing(let program):
+                "there is no /proc: children are started as \(program), and no CPU quota is seen"
             case .moreChildrenThanProcessors(let children, let allowed):
                 "\(children) children, but only \(allowed) processor\(allowed == 1 ? " is" : "s are") allowed"
             case .bindRetry(let address, let attempt, let count, let delay):

@@ -52,6 +52,7 @@ final class Master {
         control.begin(wake: signals.wakeDescriptor, token)
 
         master.observe(.mechanisms(mechanisms))
+        if ProgramFile.isProcMissing { master.observe(.procIsMissing(program: master.executable.text)) }
         if let allowed = count.exceeds {
             master.observe(.moreChildrenThanProcessors(children: count.count, allowed: allowed))
         }

@@ -21,6 +21,10 @@ extension Prefork {
         }
     }
 
+    /// This process's arguments, the program's name first. They are those of `CommandLine`, but for a Linux without /proc: there
+    /// Swift finds none, and this does. Repaired where the bytes are no UTF-8.
+    public static var arguments: [String] { ProcessArguments.own.map(\.text) }
+
     /// What a master has told this process. Not a `Result`: to handle one of these types, the runtime looks through all
     /// conformances of all libraries for that of the error.
     enum Inheritance {
@@ -70,12 +74,5 @@ extension Prefork {
         }
         if let name = ProcessArguments.own.first { ProgramFile.restoreCommandName(name) }
         return .handshake(handshake)
-    }
-}
-
-/// This process's own argv, byte by byte.
-enum ProcessArguments {
-    static var own: [CString] {
-        (0..<Int(CommandLine.argc)).compactMap { CommandLine.unsafeArgv[$0].map { CString(copying: $0) } }
     }
 }

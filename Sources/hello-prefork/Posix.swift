@@ -1,6 +1,6 @@
 // The system calls of the demonstration server.
 #if canImport(Musl)
-    import Musl
+    @preconcurrency import Musl  // For `environ`.
 #elseif canImport(Glibc)
     import Glibc
 #elseif canImport(Darwin)
@@ -217,9 +217,13 @@ private func runBody(_ box: UnsafeMutableRawPointer?) {
     private func environmentPointer() -> UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? { environ }
 
     private func createThread(_ box: UnsafeMutableRawPointer) -> Bool {
-        var thread = pthread_t()
+        #if canImport(Musl)
+            var created: pthread_t?
+        #else
+            var created = pthread_t()
+        #endif
         let code = pthread_create(
-            &thread,
+            &created,
             nil,
             { box in
                 runBody(box)
@@ -227,7 +231,8 @@ private func runBody(_ box: UnsafeMutableRawPointer?) {
             },
             box
         )
-        guard code == 0 else { return false }
+        let thread: pthread_t? = created
+        guard code == 0, let thread else { return false }
         pthread_detach(thread)
         return true
     }

@@ -267,8 +267,8 @@
     }
 
     func readLinkText(_ path: String) -> String {
-        var buffer = [UInt8](repeating: 0, count: 4096)
+        var buffer = [CChar](repeating: 0, count: 4096)
         let count = readlink(path, &buffer, buffer.count)
-        return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
+        return String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 #endif

@@ -151,7 +151,7 @@
                 let subject = try Subject.role("fleet", "children=3;mechanisms=portable;interval=0")
                 let pids = try subject.waitForReady(3)
                 try subject.require(
-                    subject.errors.contains("exits by SIGCHLD and ppid polling, descriptors closed by closing by"),
+                    subject.errors.contains("exits by SIGCHLD and ppid polling, descriptors closed one by one"),
                     "one event says what is in use"
                 )
                 let start = ContinuousClock.now

@@ -273,9 +273,9 @@
 
     /// The file that this process runs.
     func executablePath() -> String {
-        var buffer = [UInt8](repeating: 0, count: 4096)
+        var buffer = [CChar](repeating: 0, count: 4096)
         let count = readlink("/proc/self/exe", &buffer, buffer.count)
-        return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
+        return String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     /// The path of a product beside the test bundle.

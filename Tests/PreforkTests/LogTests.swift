@@ -118,7 +118,11 @@ private let noMemory = Prefork.SystemError(
         ),
         (
             .mechanisms(.init(exitNotice: .signalAndPolling, descriptorClosing: .enumeration)),
-            "exits by SIGCHLD and ppid polling, descriptors closed by closing by /proc/self/fd or /dev/fd"
+            "exits by SIGCHLD and ppid polling, descriptors closed one by one"
+        ),
+        (
+            .procIsMissing(program: "/bin/app"),
+            "there is no /proc: children are started as /bin/app, and no CPU quota is seen"
         ),
         (.moreChildrenThanProcessors(children: 8, allowed: 2), "8 children, but only 2 processors are allowed"),
         (.moreChildrenThanProcessors(children: 8, allowed: 1), "8 children, but only 1 processor is allowed"),

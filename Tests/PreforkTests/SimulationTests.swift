@@ -131,7 +131,7 @@ private final class Campaign: Sendable {
     /// Not in the threads of Swift's pool, which other tests need.
     func run(threads: Int) async {
         let start = System.now()
-        await withTaskGroup { group in
+        await withTaskGroup(of: Void.self) { group in
             for _ in 0..<threads {
                 group.addTask {
                     await withCheckedContinuation { continuation in

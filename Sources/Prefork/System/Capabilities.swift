@@ -26,9 +26,9 @@ extension Prefork {
             case closefrom
             /// POSIX_SPAWN_CLOEXEC_DEFAULT.
             case cloexecDefault = "POSIX_SPAWN_CLOEXEC_DEFAULT"
-            /// One close action for each descriptor that the system lists in /proc/self/fd or /dev/fd. A descriptor that
-            /// another thread opens at the same moment without close-on-exec is not among them.
-            case enumeration = "closing by /proc/self/fd or /dev/fd"
+            /// One close action for each descriptor that the system lists in /proc/self/fd or /dev/fd, or that is open among all
+            /// numbers where there is neither. A descriptor that another thread opens at the same moment without close-on-exec is not among them.
+            case enumeration = "one by one"
         }
 
         /// How exits are noticed.
@@ -38,7 +38,8 @@ extension Prefork {
 
         /// For example `exits by pidfd, descriptors closed by closefrom`.
         public var description: String {
-            "exits by \(exitNotice.rawValue), descriptors closed by \(descriptorClosing.rawValue)"
+            "exits by \(exitNotice.rawValue), descriptors closed "
+                + (descriptorClosing == .enumeration ? "" : "by ") + descriptorClosing.rawValue
         }
 
         init(exitNotice: ExitNotice, descriptorClosing: DescriptorClosing) {

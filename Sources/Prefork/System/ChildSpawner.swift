@@ -85,54 +85,6 @@ enum ChildSpawner {
     }
 }
 
-/// The program of this process.
-enum ProgramFile {
-    #if canImport(Darwin)
-        /// _NSGetExecutablePath(3).
-        static func path() throws(SystemError) -> CString {
-            var size = UInt32(0)
-            _ = _NSGetExecutablePath(nil, &size)
-            var buffer = [CChar](repeating: 0, count: Int(size) + 1)
-            guard _NSGetExecutablePath(&buffer, &size) == 0 else {
-                throw SystemError(call: "_NSGetExecutablePath", code: ENAMETOOLONG)
-            }
-            return buffer.withUnsafeBufferPointer { $0.baseAddress.map { CString(copying: $0) } ?? CString("") }
-        }
-
-        static func resolvedPath() -> String? { (try? path())?.text }
-
-        static func restoreCommandName(_ name: CString) {}
-    #else
-        /// /proc/self/exe: the very file that this process runs, also after somebody has put another in its place. Where
-        /// there is no /proc: the path that it was started by.
-        static func path() throws(SystemError) -> CString {
-            let link = "/proc/self/exe"
-            if access(link, X_OK) == 0 { return CString(link) }
-            guard let path = HiddenSymbols.executedPath() else {
-                throw SystemError(call: "access", code: ENOENT, context: link)
-            }
-            return path
-        }
-
-        /// The path of the file behind /proc/self/exe; nil where there is no /proc.
-        static func resolvedPath() -> String? {
-            var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
-            let count = readlink("/proc/self/exe", &buffer, buffer.count)
-            return count > 0 ? String(decoding: buffer.prefix(count), as: UTF8.self) : nil
-        }
-
-        /// A child that was executed as /proc/self/exe is called "exe" in ps and top; this gives it the name that the
-        /// arguments say (proc(5), /proc/pid/comm; 15 bytes). Without a writable /proc the name stays: no harm.
-        static func restoreCommandName(_ name: CString) {
-            let base = name.bytes.split(separator: UInt8(ascii: "/")).last ?? []
-            let descriptor = open("/proc/self/comm", O_WRONLY | O_CLOEXEC)
-            guard descriptor >= 0, !base.isEmpty else { return }
-            let file = Descriptor(descriptor)
-            _ = base.withUnsafeBytes { write(file.raw, $0.baseAddress, $0.count) }
-        }
-    #endif
-}
-
 /// Calls `body` with a NULL-terminated array of C strings.
 private func withCStrings<Result>(
     _ strings: [CString],

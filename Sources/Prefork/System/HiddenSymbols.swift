@@ -31,6 +31,10 @@ enum HiddenSymbols {
         private static let getAffinity = symbol("sched_getaffinity", as: GetAffinity.self)
         private static let setAffinity = symbol("sched_setaffinity", as: SetAffinity.self)
         private static let getAuxiliaryValue = symbol("getauxval", as: GetAuxiliaryValue.self)
+        /// Written once, by the dynamic linker, before any code of ours.
+        private nonisolated(unsafe) static let stackEnd = symbol(
+            "__libc_stack_end", as: UnsafePointer<UnsafeRawPointer?>.self)
+        private static let mostArguments = 1 << 24
 
         /// pidfd_open(2): close-on-exec from birth, readable when the process has ended. Linux 5.3.
         static func pidfdOpen(_ processID: Int32) throws(SystemError) -> CInt {
@@ -87,6 +91,18 @@ enum HiddenSymbols {
                     bytes.baseAddress.map { setAffinity(0, bytes.count, $0) } ?? -1
                 }
             }
+        }
+
+        /// argv as the kernel has put it on the stack, behind its count (glibc's `__libc_stack_end` points there); empty where
+        /// that is not known, or what is there does not look like it.
+        static func initialArguments() -> [CString] {
+            guard let stack = stackEnd?.pointee else { return [] }
+            let count = stack.load(as: Int.self)
+            guard (1...mostArguments).contains(count) else { return [] }
+            let start = stack + MemoryLayout<Int>.stride
+            let texts = start.assumingMemoryBound(to: UnsafePointer<CChar>?.self)
+            guard texts[count] == nil else { return [] }
+            return (0..<count).compactMap { texts[$0].map { CString(copying: $0) } }
         }
 
         /// The path that this program was started by (getauxval(3), AT_EXECFN): for a system without /proc.

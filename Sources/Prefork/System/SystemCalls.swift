@@ -1,12 +1,12 @@
 // The one place that reads `errno` and loops on EINTR.
 #if canImport(Musl)
-    import Musl
+    @preconcurrency import Musl  // For `environ`, which has no lock anywhere: environ(7).
 #elseif canImport(Glibc)
     import Glibc
 #elseif canImport(Darwin)
     import Darwin
 #else
-    #error("Prefork needs POSIX processes, signals and descriptor inheritance: Linux or an Apple system.")
+    #error("Prefork is written for Linux and Apple systems: it knows no other C library")
 #endif
 
 extension Prefork {

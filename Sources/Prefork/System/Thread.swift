@@ -35,19 +35,19 @@ private final class ThreadBody: Sendable {
     init(_ run: @escaping @Sendable () -> Void) { self.run = run }
 }
 
-#if canImport(Glibc)
-    private typealias CreatedThread = pthread_t
-    extension pthread_t {
-        fileprivate static var none: pthread_t { 0 }
+#if canImport(Musl)
+    private typealias CreatedThread = pthread_t?
+    extension Optional where Wrapped == pthread_t {
         fileprivate var thread: pthread_t? { self }
     }
     private let threadEntry: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { box in
         runThread(box)
         return nil
     }
-#elseif canImport(Musl)
-    private typealias CreatedThread = pthread_t?
-    extension Optional where Wrapped == pthread_t {
+#elseif canImport(Glibc)
+    private typealias CreatedThread = pthread_t
+    extension pthread_t {
+        fileprivate static var none: pthread_t { 0 }
         fileprivate var thread: pthread_t? { self }
     }
     private let threadEntry: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { box in

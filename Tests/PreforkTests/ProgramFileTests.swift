@@ -1,0 +1,68 @@
+#if os(Linux)
+    #if canImport(Musl)
+        import Musl
+    #elseif canImport(Glibc)
+        import Glibc
+    #endif
+    import Testing
+
+    @testable import Prefork
+
+    private func texts(_ strings: [CString]) -> [String] { strings.map(\.text) }
+
+    @Suite("without /proc, the program's file") struct ProgramFileTests {
+        @Test("is first what the kernel was told, then what the first argument names")
+        func candidates() {
+            let found = ProgramFile.candidates(
+                executed: CString("/opt/app"), name: CString("./app"), searchPath: "/bin:/usr/bin")
+            #expect(texts(found) == ["/opt/app", "./app"])
+        }
+
+        @Test("is looked for in PATH where the first argument has no slash")
+        func searchPath() {
+            let found = ProgramFile.candidates(executed: nil, name: CString("app"), searchPath: "/bin::/usr/bin")
+            #expect(texts(found) == ["/bin/app", "./app", "/usr/bin/app"])
+        }
+
+        @Test("has no candidate where nothing is known, and none of a nameless program")
+        func nothing() {
+            #expect(ProgramFile.candidates(executed: nil, name: nil, searchPath: "/bin").isEmpty)
+            #expect(ProgramFile.candidates(executed: nil, name: CString(""), searchPath: "/bin").isEmpty)
+        }
+
+        @Test("is a program at an absolute path, whatever way led to it")
+        func absolute() throws {
+            try withTemporaryDirectory { directory in
+                let (program, text) = ("\(directory)/program", "\(directory)/text")
+                try writeFile(program, "")
+                try writeFile(text, "")
+                try #require(chmod(program, 0o700) == 0)
+                try #require(symlink(program, "\(directory)/link") == 0)
+                let resolved = ProgramFile.absolute(CString("\(directory)/./link"))
+                #expect(resolved == ProgramFile.absolute(CString(program)))
+                #expect(resolved?.text.hasSuffix("/program") == true)
+                #expect(ProgramFile.absolute(CString(directory)) == nil, "a directory may be entered, not executed")
+                #expect(ProgramFile.absolute(CString(text)) == nil, "it has no execute permission")
+                #expect(ProgramFile.absolute(CString("\(directory)/nobody")) == nil)
+                #expect(ProgramFile.absolute(CString(bytes: [47, 0, 98])) == nil, "a NUL would cut the path")
+            }
+        }
+
+        @Test("is the one of this process") func ownExecutable() throws {
+            let executed = try #require(HiddenSymbols.executedPath())
+            let path = try #require(ProgramFile.absolute(executed))
+            #expect(path.text == ProgramFile.resolvedPath())
+            #expect(!ProgramFile.isProcMissing)
+            #expect(try ProgramFile.path().text == "/proc/self/exe")
+        }
+    }
+
+    @Suite("without /proc, the arguments") struct InitialArgumentsTests {
+        @Test("are the same, read from the stack") func fromTheStack() {
+            let initial = ProcessArguments.initial()
+            #expect(!initial.isEmpty)
+            #expect(initial == ProcessArguments.own)
+            #expect(Prefork.arguments == CommandLine.arguments)
+        }
+    }
+#endif
