@@ -1,0 +1,60 @@
+// For the type-check only, compiled into the same module as the library. First what Apple's SDK adds in Swift to the C
+// headers; the signatures are Apple's, the bodies never run.
+import Darwin
+
+var errno: Int32 {
+    get { __error().pointee }
+    set { __error().pointee = newValue }
+}
+var CLOCK_MONOTONIC: clockid_t { _CLOCK_MONOTONIC }
+var S_IFMT: mode_t { 0o170000 }
+var S_IFSOCK: mode_t { 0o140000 }
+var S_IFREG: mode_t { 0o100000 }
+func open(_ path: UnsafePointer<CChar>, _ flags: Int32) -> Int32 { -1 }
+func fcntl(_ descriptor: Int32, _ command: Int32) -> Int32 { -1 }
+func fcntl(_ descriptor: Int32, _ command: Int32, _ value: Int32) -> Int32 { -1 }
+
+// Then what the standard library for embedded systems, the only one of a toolchain on Linux for an Apple system, leaves out.
+enum CommandLine {
+    static var argc: Int32 { 0 }
+    static var unsafeArgv: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?> { .allocate(capacity: 1) }
+}
+/// As the standard library's.
+public protocol CustomReflectable { var customMirror: Mirror { get } }
+/// As the standard library's, without what it would show.
+public struct Mirror {
+    init<Subject>(_ subject: Subject, children: [Never]) {}
+}
+struct CancellationError: Error {}
+struct Task<Success: Sendable>: Sendable {
+    @discardableResult init(operation: sending @escaping @isolated(any) () async throws -> Success) {}
+    var result: Result<Success, any Error> {
+        get async { fatalError() }
+    }
+    func cancel() {}
+}
+extension Task where Success == Never {
+    static var isCancelled: Bool { false }
+}
+struct CheckedContinuation<Value, Failure: Error>: Sendable {
+    func resume(with result: sending Result<Value, Failure>) {}
+    func resume(returning value: sending Value) {}
+    func resume(throwing error: Failure) {}
+}
+extension CheckedContinuation where Value == Void {
+    func resume() {}
+}
+func withCheckedContinuation<Value>(_ body: (CheckedContinuation<Value, Never>) -> Void) async -> sending Value {
+    fatalError()
+}
+func withCheckedThrowingContinuation<Value>(
+    _ body: (CheckedContinuation<Value, any Error>) -> Void
+) async throws -> sending Value {
+    fatalError()
+}
+func withTaskCancellationHandler<Value>(
+    operation: () async throws -> Value,
+    onCancel handler: @Sendable () -> Void
+) async rethrows -> Value {
+    try await operation()
+}
