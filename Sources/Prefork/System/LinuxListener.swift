@@ -49,12 +49,18 @@
             try SocketOption.set(descriptor, SystemConstant.tcp, TCP_FASTOPEN, queue, "TCP_FASTOPEN")
         }
 
+        /// Of struct tcp_info in linux/tcp.h: eight small numbers, then words of which tcpi_sacked is the sixth.
+        private static let endOfQueue: socklen_t = 8 + 6 * 4
+
         /// How many connections wait to be accepted, and how many may. Of a listening socket TCP_INFO says so in
-        /// tcpi_unacked and tcpi_sacked (net/ipv4/tcp.c, tcp_get_info). nil: no TCP socket.
+        /// tcpi_unacked and tcpi_sacked (net/ipv4/tcp.c, tcp_get_info). nil: no TCP socket, or an emulator that answers with less
+        /// than that (QEMU's with the first four bytes).
         static func queue(of descriptor: CInt) -> Prefork.Status.Queue? {
             var info = tcp_info()
             var size = socklen_t(MemoryLayout<tcp_info>.size)
-            guard getsockopt(descriptor, SystemConstant.tcp, TCP_INFO, &info, &size) == 0 else { return nil }
+            guard getsockopt(descriptor, SystemConstant.tcp, TCP_INFO, &info, &size) == 0, size >= endOfQueue else {
+                return nil
+            }
             return Prefork.Status.Queue(waiting: Int(info.tcpi_unacked), limit: Int(info.tcpi_sacked))
         }
     }
