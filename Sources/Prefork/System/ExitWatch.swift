@@ -24,7 +24,8 @@ enum WaitStatus: Hashable, Sendable {
 enum ExitWatch {
     #if canImport(Darwin)
         /// kqueue(2), EVFILT_PROC with NOTE_EXIT. The queue's descriptor is itself readable when the event is there.
-        /// A process that is gone already is ESRCH; for a zombie the event comes at once.
+        /// A process that has ended already, reaped or not, is ESRCH: whoever cannot watch it looks at it by itself, and the
+        /// control channel's hang-up wakes the master for that.
         static func open(_ processID: Int32, mechanism: Prefork.Mechanisms.ExitNotice) throws(SystemError)
             -> Descriptor?
         {

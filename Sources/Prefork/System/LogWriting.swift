@@ -71,7 +71,8 @@ extension System {
     private static func hasRoom(_ descriptor: CInt) -> Bool {
         var requests = [pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)]
         guard (try? poll(&requests, until: .distantPast)) != nil else { return false }
-        return requests[0].revents & Int16(POLLOUT) != 0
+        // Darwin's poll(2) has no answer for some devices, and says so by POLLNVAL. A closed descriptor is write(2)'s to refuse.
+        return requests[0].revents & Int16(POLLOUT | POLLNVAL) != 0
     }
 
     #if os(Linux) || os(Android)
