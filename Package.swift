@@ -9,11 +9,8 @@ let package = Package(
         .executable(name: "hello-prefork", targets: ["hello-prefork"]),
     ],
     targets: [
-        .target(
-            name: "Prefork",
-            dependencies: [.target(name: "Unsupported", condition: .when(platforms: [.windows, .wasi]))]
-        ),
-        .target(name: "Unsupported"),
+        .target(name: "Prefork", dependencies: ["PlatformCheck"]),
+        .target(name: "PlatformCheck"),
         .executableTarget(name: "hello-prefork", dependencies: ["Prefork"]),
         .testTarget(name: "PreforkTests", dependencies: ["Prefork"]),
         .testTarget(name: "IntegrationTests", dependencies: ["Prefork", "hello-prefork"]),
