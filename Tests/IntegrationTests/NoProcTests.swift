@@ -18,7 +18,9 @@
 
     extension Integration {
         @Suite struct NoProcTests {
-            @Test(.enabled(if: canHideProc, "nobody may mount in a user namespace here"))
+            @Test(
+                .enabled(if: canHideProc, "nobody may mount in a user namespace here"),
+                .disabled(if: isSanitized, "a sanitized program needs /proc"))
             func servesRecoversAndStops() throws {
                 let program = product("hello-prefork")
                 let subject = try withoutProc([program, "--children", "3", "127.0.0.1:0"])

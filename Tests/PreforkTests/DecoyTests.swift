@@ -4,7 +4,6 @@
     #elseif canImport(Glibc)
         import Glibc
     #endif
-    import Synchronization
     import Testing
 
     @testable import Prefork
@@ -153,7 +152,7 @@
 
     /// Connects again and again, and counts who is let in.
     private final class Storm: Sendable {
-        private let state = Mutex((attempts: 0, letIn: 0, refused: 0, isOver: false))
+        private let state = Protected((attempts: 0, letIn: 0, refused: 0, isOver: false))
         private let name: SocketName
 
         init(against name: SocketName) { self.name = name }

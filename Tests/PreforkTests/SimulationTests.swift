@@ -1,4 +1,3 @@
-import Synchronization
 import Testing
 
 @testable import Prefork
@@ -111,7 +110,7 @@ private final class Campaign: Sendable {
         var result: Result
     }
 
-    private let state: Mutex<State>
+    private let state: Protected<State>
     private let from: UInt64
     private let fewest: Int
     private let deadline: Instant?
@@ -123,7 +122,7 @@ private final class Campaign: Sendable {
         self.from = from
         self.fewest = fewest
         self.deadline = deadline
-        state = Mutex(State(result: Result(from: from)))
+        state = Protected(State(result: Result(from: from)))
     }
 
     var result: Result { state.withLock { $0.result } }
