@@ -159,6 +159,7 @@ extension Prefork {
                 if network == nil, host == "unix" {
                     return "a host called unix needs a network in front, as in tcp4://unix:\(port)"
                 }
+                if host == "*" { return "all interfaces are written without a host: \(quoted(":\(port)"))" }
                 if network == .tcp4, hasColon(host) { return "the host is an IPv6 address, the network tcp4" }
                 if network == .tcp6, isNumericIPv4(host) { return "the host is an IPv4 address, the network tcp6" }
                 return nil

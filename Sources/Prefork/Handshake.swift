@@ -90,7 +90,10 @@ struct Handshake: Equatable, Sendable {
     /// - Parameter value: the value of a variable; nil where it is not set.
     static func decode(_ value: (String) -> String?) -> Decoded {
         if names.allSatisfy({ value($0) == nil }) { return .absent }
-        if let missing = names.first(where: { value($0) == nil }) { return .broken("\(missing) is missing") }
+        if let missing = names.first(where: { value($0) == nil }) {
+            let there = names.filter { value($0) != nil }.joined(separator: ", ")
+            return .broken("\(missing) is missing beside \(there)")
+        }
         func number<Number: FixedWidthInteger>(_ name: String, _ range: ClosedRange<Number>) -> Number? {
             value(name).flatMap { plainNumber($0) }.flatMap { range.contains($0) ? $0 : nil }
         }

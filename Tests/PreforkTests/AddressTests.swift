@@ -148,6 +148,7 @@ import Testing
         (.tcp("0.0.0.0", port: 80, network: .tcp6), "the host is an IPv4 address, the network tcp6"),
         // Without a network it prints as the path of a Unix-domain socket.
         (.tcp("unix", port: 80), "a host called unix needs a network in front, as in tcp4://unix:80"),
+        (.tcp("*", port: 80), #"all interfaces are written without a host: ":80""#),
         (.unix(""), "the path is empty"),
         (.unix("/a\0"), "the path contains a NUL"),
     ])

@@ -80,7 +80,8 @@ private func decoded(_ values: [String: String]) -> Handshake.Decoded { Handshak
     func eachMissingVariableIsNamed(name: String) {
         var values = dictionary(sample)
         values[name] = nil
-        #expect(decoded(values) == .broken("\(name) is missing"))
+        let others = Handshake.names.filter { $0 != name }.joined(separator: ", ")
+        #expect(decoded(values) == .broken("\(name) is missing beside \(others)"))
     }
 
     @Test(arguments: Handshake.names)
@@ -89,7 +90,7 @@ private func decoded(_ values: [String: String]) -> Handshake.Decoded { Handshak
             Issue.record("one variable must not make a child, nor a master")
             return
         }
-        #expect(reason.hasSuffix(" is missing"))
+        #expect(reason.hasSuffix(" is missing beside \(name)"))
         #expect(!reason.hasPrefix("\(name) "))
     }
 

@@ -158,7 +158,10 @@ private let noMemory = Prefork.SystemError(
             "slot 1 could not be started: posix_spawn /bin/app: Cannot allocate memory (code 12); recovering in 0.2 s"
         ),
         (.ready(slot: 1, pid: 1240, after: .milliseconds(31)), "child 1240 (slot 1) ready after 0.031 s"),
-        (.notReady(slot: 1, pid: 1240, after: .seconds(60)), "child 1240 (slot 1) not ready after 60 s; stopping it"),
+        (
+            .notReady(slot: 1, pid: 1240, after: .seconds(60)),
+            "child 1240 (slot 1) not ready after 60 s; stopping it (readyWithin)"
+        ),
         (
             .exited(exit(.signal(9, coreDumped: false)), .recovering(after: .milliseconds(100))),
             "child 1240 (slot 1) exited: signal 9 (KILL) after 12.4 s; recovering in 0.1 s"
@@ -175,6 +178,10 @@ private let noMemory = Prefork.SystemError(
         (
             .exited(exit(.signal(40, coreDumped: false), after: .zero, wasReady: false), .givingUp),
             "child 1240 (slot 1) exited: signal 40 after 0 s, never ready; giving up"
+        ),
+        (
+            .exited(exit(.status(0)), .recovering(after: .zero)),
+            "child 1240 (slot 1) exited: status 0 after 12.4 s, as when serve returns; recovering at once"
         ),
         (.exited(exit(.status(0)), .expected), "child 1240 (slot 1) exited: status 0 after 12.4 s"),
         (
