@@ -2,9 +2,10 @@ extension Prefork {
     /// Listening sockets that somebody else has bound: the program itself, or whoever has started it.
     ///
     /// They are shared by all children and remain their owner's: the descriptors stay open, and when `run` has returned or
-    /// thrown they listen, with flags, backlog and filters as found. O_NONBLOCK is set while the fleet runs: it belongs to the
-    /// socket, not to the descriptor, so every process that has it is affected. A stop does not keep new connections out: they
-    /// wait for the next one who accepts.
+    /// thrown they listen, with flags, backlog and filters as found. Who calls listen(2) on a Unix-domain socket
+    /// is what its clients see as their peer (SO_PEERCRED, unix(7)): we do so only where a child's framework has changed the
+    /// backlog. O_NONBLOCK is set while the fleet runs: it belongs to the socket, not to the descriptor, so every process that
+    /// has it is affected. A stop does not keep new connections out: they wait for the next one who accepts.
     public struct Adoption: Sendable {
         /// A descriptor in this process, and what it is called.
         struct Socket: Equatable {

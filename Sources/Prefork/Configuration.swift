@@ -145,7 +145,8 @@ extension Prefork {
         /// A certificate and key for the children, checked by the master before it binds.
         public var tlsIdentity: TLSIdentity?
 
-        /// The program of the children; nil: this one. A path; PATH is not searched.
+        /// The program of the children; nil: this one. A path; PATH is not searched. To be given where this one was started by
+        /// way of the dynamic loader (`ld.so PROGRAM`), which is what the kernel would execute again.
         public var executable: String?
         /// The arguments of the children after the program's name; nil: the master's own.
         public var arguments: [String]?
@@ -207,8 +208,10 @@ extension Prefork {
         /// How often a child asks for its parent where the system has no better way. Default 500 ms.
         public var parentPollInterval: Duration = .milliseconds(500)
 
-        /// A master that is process 1 reaps orphans that have been zombies for that long. What another library has started
-        /// looks the same, so whoever waits for it sooner keeps its status (Foundation's Process does). Default 2 s; nil: never.
+        /// A master that is process 1 reaps orphans that have been zombies for that long. What other code in this process has
+        /// started keeps its status however late it is waited for, unless the process's first thread has started it, or a
+        /// thread that has ended: that looks the same, and is to be waited for sooner. (Foundation's Process may be late: it
+        /// waits until a helper that the process has left behind has closed what it had inherited.) Default 2 s; nil: never.
         public var orphanReapDelay: Duration? = .seconds(2)
 
         /// After each start of a child, first or replacement, in the master's thread (fasthttp's OnChildSpawn). It must not

@@ -33,8 +33,9 @@ extension Prefork {
         public let lifetime: Duration
         /// Whether it had ever been ready.
         public let wasReady: Bool
-        /// Killed, and not by the master, while the kernel's out-of-memory killer struck in the fleet's control group. That
-        /// counts its victims and does not name them. Linux only, where cgroups have the memory controller.
+        /// Killed, and not by the master, and the kernel's out-of-memory killer has struck in the fleet's control group since
+        /// it was started. That counts its victims and does not name them: it may have been a helper. Linux only, where cgroups
+        /// have the memory controller.
         public internal(set) var isProbablyOutOfMemory = false
 
         /// For example `child 1240 (slot 1) exited: signal 9 (KILL) after 12.4 s`.
@@ -83,7 +84,8 @@ extension Prefork {
         /// How this run notices exits and closes descriptors; once, at the start.
         case mechanisms(Mechanisms)
         /// There is no /proc, or not for this process; once, at the start. Children execute what is found at that path when they are
-        /// started, be it another build by then. A CPU quota of the cgroup is not seen: without ``Configuration/children`` there
+        /// started, be it another build by then, or another program where the path is relative and the program has changed its
+        /// directory. A CPU quota of the cgroup is not seen: without ``Configuration/children`` there
         /// may be too many.
         case procIsMissing(program: String)
         /// More children than processors are allowed, or a number from WEB_CONCURRENCY. Only an explicit number above the
@@ -157,7 +159,10 @@ extension Prefork {
             case .spawnFailed(let exit, let consequence): "\(exit)\(consequence.suffix)"
             case .ready(let slot, let pid, let delay): "child \(pid) (slot \(slot)) ready after \(delay.inSeconds)"
             case .notReady(let slot, let pid, let delay):
-                "child \(pid) (slot \(slot)) not ready after \(delay.inSeconds); stopping it"
+                "child \(pid) (slot \(slot)) not ready after \(delay.inSeconds); stopping it (readyWithin)"
+            // A newcomer's `serve` that returns at once is the likely reason.
+            case .exited(let exit, let consequence) where exit.reason == .status(0) && consequence != .expected:
+                "\(exit), as when serve returns\(consequence.suffix)"
             case .exited(let exit, let consequence): "\(exit)\(consequence.suffix)"
             case .suspended(let duration): "the master was held up for \(duration.inSeconds); timers start anew"
             case .stopping(let reason, let grace): "stopping: \(reason); children have \(grace.inSeconds)"

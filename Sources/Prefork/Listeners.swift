@@ -152,7 +152,8 @@ struct Listeners {
 
     /// Closes our copies and the decoys, when no child is left. More than once is harmless.
     func close() {
-        for listener in open { listener.close() }
+        // The last first: a socket that was adopted twice has what the first found.
+        for listener in open.reversed() { listener.close() }
     }
 
     /// How far a stop has come.

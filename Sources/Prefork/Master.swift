@@ -305,7 +305,7 @@ final class Master {
     private func reapOrphans(_ now: Instant) {
         guard let next = orphans?.next, next <= now else { return }
         do throws(SystemError) {
-            let zombies = try Orphans.zombies(except: Set(children.map(\.pid)))
+            let zombies = try Orphans.zombies(except: Set(children.map(\.pid)), seen: orphans?.pids ?? [])
             let due = orphans?.look(zombies, at: now) ?? []
             // Somebody else may have been quicker.
             let reaped = due.map(\.pid).filter { pid in
@@ -316,9 +316,14 @@ final class Master {
             }
             if !reaped.isEmpty { observe(.reapedOrphans(reaped)) }
         } catch {
+            if error.isShortage {
+                orphans?.couldNotLook(at: now)
+                return
+            }
             // Without /proc nobody can be told apart from what other libraries wait for.
             orphans = nil
-            observe(.trouble(error))
+            let context = "\(error.context): orphans are not reaped"
+            observe(.trouble(SystemError(call: error.call, code: error.code, context: context)))
         }
     }
 

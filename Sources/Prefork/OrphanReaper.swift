@@ -35,10 +35,22 @@ struct OrphanReaper {
 
     private var hasNews = false
 
+    /// Those that have been seen: a list of children that changes while it is read may leave one out, and its time would
+    /// begin anew.
+    var pids: [Int32] { seen.keys.map(\.pid) }
+
+    /// It could not be looked at, for want of descriptors or memory.
+    mutating func couldNotLook(at now: Instant) {
+        lastLook = now
+        next = now + Self.secondLook
+    }
+
     /// Looks at what is there.
     /// - Parameter zombies: all that there are but those of the fleet.
     /// - Returns: whom to reap now.
     mutating func look(_ zombies: Set<Zombie>, at now: Instant) -> [Zombie] {
+        // This process stood still, and whoever wants to wait did, too: he has his whole time again.
+        if next != .distantPast, now - next > Supervisor.suspension { seen = seen.mapValues { _ in now } }
         // What is not there any more was waited for.
         seen = seen.filter { zombies.contains($0.key) }
         for zombie in zombies where seen[zombie] == nil { seen[zombie] = now }

@@ -80,9 +80,7 @@
             }
 
             private func target(of descriptor: CInt, in process: pid_t) -> String {
-                var buffer = [UInt8](repeating: 0, count: 256)
-                let count = readlink("/proc/\(process)/fd/\(descriptor)", &buffer, buffer.count)
-                return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
+                readLinkText("/proc/\(process)/fd/\(descriptor)")
             }
 
             @Test(.enabled(if: access(activator, X_OK) == 0, "systemd-socket-activate is not installed"))
@@ -96,9 +94,13 @@
                         Self.activator, "--listen=\(path)", "--fdname=web", product("hello-prefork"), "--inherited",
                         "--children", "2",
                     ])
-                try subject.eventually("its socket") { access(path, F_OK) == 0 }
-                // The first connection starts the server, and waits for it.
-                let first = try #require(Connection.open(path: path))
+                // The first connection starts the server, and waits for it. Between bind and listen it would be refused.
+                var opened: Connection?
+                try subject.eventually("its socket") {
+                    opened = Connection.open(path: path)
+                    return opened != nil
+                }
+                let first = try #require(opened)
                 try subject.require(first.send("/") && body(first.receive()) == "Hello world!", "an answer")
                 _ = try subject.waitForReady(2)
                 try subject.require(subject.errors.contains("listening on unix:\(path)\n"), "its address")

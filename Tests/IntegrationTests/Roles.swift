@@ -129,15 +129,20 @@
 
     /// What a master must not leave behind.
     struct Leftovers: CustomStringConvertible {
-        var descriptors: [Int]
+        /// What each is, by number.
+        var descriptors: [Int: String]
         var threads: Int
         var handlers: [UInt]
         var mask: String
 
         init() {
             // Without the directory that lists them, whose number depends on the others.
-            let names = listDirectory("/proc/self/fd").compactMap { Int($0) }.sorted()
-            descriptors = names.filter { fcntl(CInt($0), F_GETFD) != -1 }
+            let numbers = listDirectory("/proc/self/fd").compactMap { Int($0) }.filter {
+                fcntl(CInt($0), F_GETFD) != -1
+            }
+            descriptors = Dictionary(uniqueKeysWithValues: numbers.map { ($0, readLinkText("/proc/self/fd/\($0)")) })
+            // libdispatch makes these when it wants them.
+            descriptors = descriptors.filter { !Self.ofDispatch.contains($0.value) }
             threads = listDirectory("/proc/self/task").count
             handlers = [SIGTERM, SIGINT, SIGUSR1, SIGCHLD].map { number in
                 var action = sigaction()
@@ -147,13 +152,19 @@
             mask = statusField("SigBlk", of: "/proc/thread-self/status")
         }
 
+        private static let ofDispatch = ["anon_inode:[eventpoll]", "anon_inode:[eventfd]", "anon_inode:[timerfd]"]
+
         /// The pool's threads may have ended meanwhile; one more than before would be ours.
         func isNoMore(than before: Leftovers) -> Bool {
             descriptors == before.descriptors && threads <= before.threads && handlers == before.handlers
                 && mask == before.mask
         }
 
-        var description: String { "fds \(descriptors) threads \(threads) handlers \(handlers) mask \(mask)" }
+        private var list: String {
+            descriptors.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
+        }
+
+        var description: String { "fds [\(list)] threads \(threads) handlers \(handlers) mask \(mask)" }
     }
 
     func statusField(_ name: String, of path: String = "/proc/self/status") -> String {

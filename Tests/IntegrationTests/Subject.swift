@@ -272,9 +272,12 @@
     }
 
     /// The file that this process runs.
-    func executablePath() -> String {
+    func executablePath() -> String { readLinkText("/proc/self/exe") }
+
+    /// Where a symbolic link leads to; empty where there is none.
+    func readLinkText(_ path: String) -> String {
         var buffer = [CChar](repeating: 0, count: 4096)
-        let count = readlink("/proc/self/exe", &buffer, buffer.count)
+        let count = readlink(path, &buffer, buffer.count)
         return String(decoding: buffer.prefix(max(0, count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 

@@ -18,6 +18,8 @@ import Testing
         reaper.childHasEnded(at: Self.at(1000))
         #expect(reaper.next == Self.at(1000), "at once, if nobody has looked for a while")
         #expect(reaper.look([Self.zombie(5)], at: Self.at(1000)).isEmpty)
+        #expect(reaper.look([Self.zombie(5)], at: Self.at(1500)).isEmpty)
+        #expect(reaper.pids == [5])
         #expect(reaper.look([Self.zombie(5)], at: Self.at(2999)).isEmpty)
         #expect(reaper.next <= Self.at(2999) + OrphanReaper.lookInterval)
         #expect(reaper.look([Self.zombie(5)], at: Self.at(3000)) == [Self.zombie(5)])
@@ -37,6 +39,26 @@ import Testing
         #expect(reaper.look([Self.zombie(5)], at: Self.at(0)).isEmpty)
         #expect(reaper.look([], at: Self.at(1000)).isEmpty)
         #expect(reaper.look([Self.zombie(5)], at: Self.at(2500)).isEmpty)
+    }
+
+    /// A paused container: whoever would have waited in time was paused, too.
+    @Test func aPauseCountsForNobody() {
+        var reaper = OrphanReaper(delay: .seconds(2))
+        reaper.childHasEnded(at: Self.at(0))
+        #expect(reaper.look([Self.zombie(5)], at: Self.at(0)).isEmpty)
+        #expect(reaper.look([Self.zombie(5)], at: Self.at(60_000)).isEmpty)
+        #expect(reaper.next <= Self.at(62_000))
+        #expect(reaper.look([Self.zombie(5)], at: Self.at(61_999)).isEmpty)
+        #expect(reaper.look([Self.zombie(5)], at: Self.at(62_000)) == [Self.zombie(5)])
+    }
+
+    @Test func looksAgainSoonWhereItCouldNot() {
+        var reaper = OrphanReaper(delay: .seconds(2))
+        reaper.childHasEnded(at: Self.at(0))
+        reaper.couldNotLook(at: Self.at(0))
+        #expect(reaper.next == Self.at(0) + OrphanReaper.secondLook)
+        #expect(reaper.look([Self.zombie(5)], at: Self.at(500)).isEmpty)
+        #expect(reaper.next == Self.at(500) + OrphanReaper.secondLook, "the news is not forgotten")
     }
 
     @Test func aStreamOfSignalsDoesNotMeanAStreamOfLooks() {

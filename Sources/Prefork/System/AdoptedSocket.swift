@@ -20,7 +20,7 @@ struct AdoptedSocket {
         let raw = copy.raw
         let address = try SocketName(of: raw).address(network: nil, name: name)
         let flags = try System.call("fcntl", "F_GETFL") { fcntl(raw, F_GETFL) }
-        let limit = PlatformListener.queue(of: raw)?.limit ?? UnixQueue.limit(of: raw)
+        let limit = Self.backlog(of: raw)
         try System.setNonBlocking(raw)
         return Listener(
             address: address,
@@ -32,9 +32,18 @@ struct AdoptedSocket {
         )
     }
 
+    /// nil where the system does not tell.
+    static func backlog(of descriptor: CInt) -> Int? {
+        PlatformListener.queue(of: descriptor)?.limit ?? UnixQueue.limit(of: descriptor)
+    }
+
     /// When no child is left.
     func restore(_ descriptor: CInt, backlog: CInt?) {
-        if let backlog { _ = try? System.call("listen") { listen(descriptor, backlog) } }
+        // Only where it is another: listen(2) makes this process the one that a client at a Unix-domain socket sees as its
+        // peer (SO_PEERCRED), for good.
+        if let backlog, Self.backlog(of: descriptor) != Int(backlog) {
+            _ = try? System.call("listen") { listen(descriptor, backlog) }
+        }
         // Whatever we and the children have done to it meanwhile.
         let now = fcntl(descriptor, F_GETFL)
         if now != -1, now & O_NONBLOCK != flags & O_NONBLOCK {

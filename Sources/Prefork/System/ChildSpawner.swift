@@ -63,8 +63,9 @@ enum ChildSpawner {
         return processID
     }
 
-    /// The open descriptors of this process from `lowest` on, as /proc/self/fd or /dev/fd lists them; by trying each
-    /// number up to the limit where neither is there.
+    /// The open descriptors of this process from `lowest` on, as /proc/self/fd or /dev/fd lists them; where neither is there,
+    /// by trying each number up to the limit, but no more than 65,536: a container's limit may be a billion, which would take
+    /// minutes.
     static func openDescriptors(from lowest: CInt) -> [CInt] {
         for path in ["/proc/self/fd", "/dev/fd"] {
             guard let directory = opendir(path) else { continue }
@@ -81,7 +82,7 @@ enum ChildSpawner {
         }
         var limit = rlimit()
         _ = getrlimit(SystemConstant.openFiles, &limit)
-        return (lowest..<CInt(clamping: max(limit.rlim_cur, 1024))).filter { System.isOpen($0) }
+        return (lowest..<CInt(clamping: min(max(limit.rlim_cur, 1024), 65_536))).filter { System.isOpen($0) }
     }
 }
 

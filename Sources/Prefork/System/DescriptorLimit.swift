@@ -15,13 +15,17 @@ enum DescriptorLimit {
     static func fault(addresses: Int, children: Int) -> String? {
         var limit = rlimit()
         guard getrlimit(SystemConstant.openFiles, &limit) == 0 else { return nil }
+        let allowed = Int(clamping: limit.rlim_cur)
+        // To count takes long where there is no /proc, and nobody has that many.
+        guard fault(addresses: addresses, children: children, open: 65_536, limit: allowed) != nil else { return nil }
         let open = ChildSpawner.openDescriptors(from: 0).count
-        return fault(addresses: addresses, children: children, open: open, limit: Int(clamping: limit.rlim_cur))
+        return fault(addresses: addresses, children: children, open: open, limit: allowed)
     }
 
     static func fault(addresses: Int, children: Int, open: Int, limit: Int) -> String? {
-        // For each slot its sockets, its child's control channel and the watch of its exit; for each address two decoys.
-        let needed = open + children * (addresses + 2) + addresses * 2 + reserve
+        // For each slot its sockets, its child's control channel and the watch of its exit; for each address two
+        // decoys with two connections each.
+        let needed = open + children * (addresses + 2) + addresses * 6 + reserve
         guard needed > limit else { return nil }
         return "\(children) slots need \(needed) descriptors, and this process may have \(limit) (RLIMIT_NOFILE)"
     }

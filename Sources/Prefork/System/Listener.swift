@@ -117,7 +117,7 @@ final class Listener {
     func putBackBacklog(of slot: Int) {
         guard let raw = socket(of: slot), let backlog else { return }
         // An adopted socket's is as it was found, not as we would have it: only what differs is put back.
-        if adopted != nil, PlatformListener.queue(of: raw)?.limit == Int(backlog) { return }
+        if adopted != nil, AdoptedSocket.backlog(of: raw) == Int(backlog) { return }
         _ = try? System.call("listen") { listen(raw, backlog) }
     }
 

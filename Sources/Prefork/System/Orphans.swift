@@ -12,6 +12,8 @@ struct ProcessStat: Equatable {
     let pid: Int32
     let parent: Int32
     let isZombie: Bool
+    /// The process lives, but its first thread has ended.
+    let hasLostFirstThread: Bool
     let started: UInt64
 
     /// - Parameter bytes: one line. The second field is the program's name in parentheses, which may contain anything.
@@ -28,19 +30,27 @@ struct ProcessStat: Equatable {
         self.pid = pid
         self.parent = parent
         self.started = started
-        isZombie = fields[0] == "Z"
+        // The state is the first thread's, which may end before the others (num_threads).
+        let hasOthers = (Int(fields[17]) ?? 0) > 1
+        isZombie = fields[0] == "Z" && !hasOthers
+        hasLostFirstThread = fields[0] == "Z" && hasOthers
     }
 }
 
 enum Orphans {
     #if os(Linux) || os(Android)
-        /// The zombies among the children of all threads of this process, but for those with these numbers. Not by waitid(2)
-        /// for "any": that shows the same one again as long as it is not reaped.
-        /// - Throws: the error of /proc, where it cannot be read.
-        static func zombies(except known: Set<Int32>) throws(SystemError) -> Set<OrphanReaper.Zombie> {
+        /// The zombies among the children that the kernel has given to this process, but for those with these numbers. Not by
+        /// waitid(2) for "any": that shows the same one again as long as it is not reaped.
+        /// - Parameter seen: who was one at the last look.
+        /// - Throws: the error of /proc, where it cannot be read, or is another PID namespace's.
+        static func zombies(except known: Set<Int32>, seen: [Int32]) throws(SystemError) -> Set<OrphanReaper.Zombie> {
             let own = System.processID
+            guard let stat = ProcessStat(try System.readFile("/proc/self/stat")), stat.pid == own else {
+                throw SystemError(call: "read", code: EXDEV, context: "/proc, which is another PID namespace's")
+            }
             var found: Set<OrphanReaper.Zombie> = []
-            for pid in try childIDs() where !known.contains(pid) {
+            let children = try stat.hasLostFirstThread ? allIDs() : childIDs()
+            for pid in Set(children + seen) where !known.contains(pid) {
                 // One that is gone meanwhile, or that has become somebody else's, does not count.
                 guard let bytes = try? System.readFile("/proc/\(pid)/stat"), let stat = ProcessStat(bytes),
                     stat.isZombie, stat.parent == own
@@ -50,26 +60,26 @@ enum Orphans {
             return found
         }
 
-        /// By proc_tid_children(5); where the kernel is built without it, all processes, whose parents are looked at above.
+        /// By proc_tid_children(5). The kernel gives orphans to the first thread (find_new_reaper in its kernel/exit.c). What
+        /// stands in another thread's list that thread has started, and somebody may wait for it for as long as he likes.
+        /// Where the kernel is built without these lists: all processes, whose parents are looked at above.
         private static func childIDs() throws(SystemError) -> [Int32] {
-            let threads = try System.entries(of: "/proc/self/task").compactMap { Int32($0) }
-            var children: [Int32] = []
-            for thread in threads {
-                do throws(SystemError) {
-                    let bytes = try System.readFile("/proc/self/task/\(thread)/children")
-                    children += bytes.split(separator: UInt8(ascii: " "))
-                        .compactMap { Int32(String(decoding: $0, as: UTF8.self)) }
-                } catch {
-                    // A thread that has ended has given its children to another one, and that may have been read before:
-                    // then a later look finds them.
-                    if access("/proc/self/task/\(System.processID)/children", R_OK) == 0 { continue }
-                    return try System.entries(of: "/proc").compactMap { Int32($0) }
-                }
+            do throws(SystemError) {
+                return try System.readFile("/proc/self/task/\(System.processID)/children")
+                    .split(separator: UInt8(ascii: " ")).compactMap { Int32(String(decoding: $0, as: UTF8.self)) }
+            } catch {
+                guard error.code == ENOENT else { throw error }
+                return try allIDs()
             }
-            return children
+        }
+
+        private static func allIDs() throws(SystemError) -> [Int32] {
+            try System.entries(of: "/proc").compactMap { Int32($0) }
         }
     #else
         /// Nobody but launchd is process 1 there.
-        static func zombies(except known: Set<Int32>) throws(SystemError) -> Set<OrphanReaper.Zombie> { [] }
+        static func zombies(except known: Set<Int32>, seen: [Int32]) throws(SystemError) -> Set<OrphanReaper.Zombie> {
+            []
+        }
     #endif
 }

@@ -90,8 +90,9 @@ enum ProgramFile {
         /// arguments say (proc(5), /proc/pid/comm; 15 bytes). Without a writable /proc the name stays: no harm.
         static func restoreCommandName(_ name: CString) {
             let base = name.bytes.split(separator: UInt8(ascii: "/")).last ?? []
+            guard !base.isEmpty else { return }
             let descriptor = open("/proc/self/comm", O_WRONLY | O_CLOEXEC)
-            guard descriptor >= 0, !base.isEmpty else { return }
+            guard descriptor >= 0 else { return }
             let file = Descriptor(descriptor)
             _ = base.withUnsafeBytes { write(file.raw, $0.baseAddress, $0.count) }
         }

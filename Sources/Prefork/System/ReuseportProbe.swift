@@ -45,9 +45,7 @@ struct ReuseportProbe: Sendable {
     /// - Throws: what is no property of the kernel: no free descriptor, no memory.
     static func run() throws(SystemError) -> Outcome {
         let observation = observe()
-        if case .refused(let error) = observation, [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(error.code) {
-            throw error
-        }
+        if case .refused(let error) = observation, error.isShortage { throw error }
         return outcome(observation, spreads: PlatformListener.spreadsConnections)
     }
 

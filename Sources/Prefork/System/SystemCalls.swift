@@ -44,6 +44,11 @@ extension Prefork {
 
 typealias SystemError = Prefork.SystemError
 
+extension SystemError {
+    /// No free descriptor, no memory: another time the same call may succeed.
+    var isShortage: Bool { [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(code) }
+}
+
 /// Wrapped system calls. Nothing here keeps state.
 enum System {
     static var processID: Int32 { getpid() }
