@@ -28,12 +28,13 @@ public struct LogObserver: Sendable {
     /// only for what comes once. That a fleet gives up is a warning; the error itself is what `run` throws.
     @Sendable public static func defaultLevel(of event: Prefork.Event) -> Logger.Level {
         switch event {
-        case .mechanisms, .listening, .spawned, .ready, .stopped, .status: .debug
+        case .mechanisms, .listening, .spawned, .ready, .stopped, .reapedOrphans, .status: .debug
         case .exited(_, .expected), .spawnFailed(_, .expected): .debug
         case .stopping(.signal, _), .stopping(.request, _): .debug
-        case .bindRetry, .sharing, .queueFilling, .notReady, .suspended, .admissionStaysOpen, .killing, .trouble: .info
+        case .procIsMissing, .bindRetry, .sharing, .queueFilling, .notReady, .suspended: .info
+        case .admissionStaysOpen, .killing, .trouble: .info
         case .exited(_, .recovering), .spawnFailed(_, .recovering): .info
-        case .moreChildrenThanProcessors, .steeringRefused, .stopping(.failure, _): .warning
+        case .moreChildrenThanProcessors, .steeringRefused, .notAdopted, .stopping(.failure, _): .warning
         case .exited(_, .givingUp), .spawnFailed(_, .givingUp): .warning
         }
     }
@@ -44,6 +45,8 @@ extension Prefork.Event {
         switch self {
         case .mechanisms(let mechanisms):
             ("fleet starts", ["prefork.mechanisms": "\(mechanisms)"])
+        case .procIsMissing(let program):
+            ("there is no /proc", ["prefork.program": "\(program)"])
         case .moreChildrenThanProcessors(let children, let allowed):
             ("more children than processors", ["prefork.children": "\(children)", "prefork.processors": "\(allowed)"])
         case .bindRetry(let address, let attempt, let count, let delay):
@@ -88,6 +91,10 @@ extension Prefork.Event {
             ("child has not left in time, killing it", child(slot, pid))
         case .stopped:
             ("fleet stopped", [:])
+        case .reapedOrphans(let pids):
+            ("orphans reaped", ["prefork.orphans": .array(pids.map { "\($0)" })])
+        case .notAdopted(let count):
+            ("sockets were handed over that nobody serves", ["prefork.sockets": "\(count)"])
         case .status(let status):
             ("fleet status", ["prefork.status": "\(status)"])
         case .trouble(let error):
