@@ -33,6 +33,7 @@ public struct ExampleOptions: Sendable {
     /// Parses the words of a command line.
     public init(_ words: [String], extra names: [String] = []) throws {
         var words = words[...]
+        var hasAddress = false
         func value(of name: String) throws -> String {
             guard let value = words.popFirst() else { throw Mistake("\(name) needs a value") }
             return value
@@ -56,7 +57,10 @@ public struct ExampleOptions: Sendable {
                 }
             case _ where names.contains(word): extra[word] = try value(of: word)
             case _ where word.hasPrefix("-"): throw Mistake("there is no option \(word)")
-            default: address = try Prefork.Address(word)
+            default:
+                if hasAddress { throw Mistake("this example serves one address, not also \(word)") }
+                address = try Prefork.Address(word)
+                hasAddress = true
             }
         }
     }

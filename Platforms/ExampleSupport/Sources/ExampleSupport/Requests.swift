@@ -1,7 +1,7 @@
 import Foundation
 
 /// Answers the HTTP/1.1 requests of one connection, in the calling thread, until the client has no more or `stop` is readable:
-/// `/` with `hello`, `/pid` with the process id, `/slow?ms=100` after that time. Requests have no bodies.
+/// `/` with `hello`, `/pid` with the process id, `/slow?ms=100` after that time, `/big?mb=1` with that much. Requests have no bodies.
 public func answerRequests(on connection: Int32, until stop: Int32) {
     let readable = Int16(POLLIN)
     var bytes: [UInt8] = []
@@ -32,6 +32,9 @@ public func answerRequests(on connection: Int32, until stop: Int32) {
 
 private func body(of target: Substring) -> String {
     if target == "/pid" { return "\(getpid())\n" }
+    if target.hasPrefix("/big?mb="), let megabytes = Int(target.dropFirst(8)), (0...64).contains(megabytes) {
+        return String(repeating: "x", count: megabytes << 20)
+    }
     guard target.hasPrefix("/slow?ms="), let pause = Int(target.dropFirst(9)), pause >= 0 else { return "hello\n" }
     Thread.sleep(forTimeInterval: Double(pause) / 1000)
     return "slow \(pause)\n"

@@ -20,6 +20,10 @@ import PreforkFlyingFox
     static func addRoutes(to server: HTTPServer) async {
         await server.appendRoute("/") { _ in text("hello\n") }
         await server.appendRoute("/pid") { _ in text("\(getpid())\n") }
+        await server.appendRoute("/big") { request in
+            let megabytes = request.query.first { $0.name == "mb" }.flatMap { Int($0.value) } ?? 1
+            return text(String(repeating: "x", count: min(max(megabytes, 0), 64) << 20))
+        }
         await server.appendRoute("/slow") { request in
             let pause = request.query.first { $0.name == "ms" }.flatMap { Int($0.value) } ?? 100
             try await Task.sleep(for: .milliseconds(pause))

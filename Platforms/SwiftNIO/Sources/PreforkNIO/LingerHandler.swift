@@ -5,15 +5,23 @@ import NIOCore
 /// At a stop SwiftNIO's and Hummingbird's HTTP pipelines close a connection at once that has no request in progress. That
 /// cuts off the client whose request is on its way, and the one that has just connected. With this handler behind the HTTP
 /// decoder such a request is answered, with `Connection: close`.
-public final class LingerHandler: ChannelInboundHandler, RemovableChannelHandler {
+///
+/// They also close one whose answer has been handed over but not sent yet, which cuts off the client that reads slowly. During
+/// a stop this handler lets a connection close only when all that was written to it is the kernel's.
+public final class LingerHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// Any: messages are passed on as they are.
     public typealias InboundIn = NIOAny
+    /// The same.
+    public typealias OutboundIn = NIOAny
 
     private enum State {
         case serving
         case lingering(Scheduled<Void>)
         case quiescing
     }
+
+    /// How often it is looked whether a slow client has taken the rest.
+    private static let lookInterval = TimeAmount.milliseconds(10)
 
     private let time: TimeAmount
     private var state = State.serving
@@ -30,11 +38,10 @@ public final class LingerHandler: ChannelInboundHandler, RemovableChannelHandler
         }
     }
 
-    /// Of all events one is held back.
+    /// Of all events one is held back, and passed on once: SwiftNIO's pipeline takes a second one for a bug.
     public func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        guard event is ChannelShouldQuiesceEvent, case .serving = state else {
-            return context.fireUserInboundEventTriggered(event)
-        }
+        guard event is ChannelShouldQuiesceEvent else { return context.fireUserInboundEventTriggered(event) }
+        guard case .serving = state else { return }
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         state = .lingering(
             context.eventLoop.scheduleTask(in: time) {
@@ -42,6 +49,41 @@ public final class LingerHandler: ChannelInboundHandler, RemovableChannelHandler
                 handler.quiesce(context)
             }
         )
+    }
+
+    /// In a stop: when everything is sent, or the client is gone.
+    public func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        if case .serving = state { return context.close(mode: mode, promise: promise) }
+        guard mode != .input, context.channel.isActive else { return context.close(mode: mode, promise: promise) }
+        context.flush()
+        closeWhenSent(context, mode, promise)
+    }
+
+    private func closeWhenSent(_ context: ChannelHandlerContext, _ mode: CloseMode, _ promise: EventLoopPromise<Void>?)
+    {
+        let options = context.channel.syncOptions
+        guard context.channel.isActive, let unsent = try? options?.getOption(.bufferedWritableBytes), unsent > 0 else {
+            return context.close(mode: mode, promise: promise)
+        }
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: Self.lookInterval) {
+            let (handler, context) = bound.value
+            handler.closeWhenSent(context, mode, promise)
+        }
+    }
+
+    /// What is left of a request's head when the connection closes is no error any more: nobody could be told, and SwiftNIO's
+    /// pipeline, asked to answer it, traps in debug builds.
+    public func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if case .quiescing = state, !context.channel.isActive { return }
+        context.fireErrorCaught(error)
+    }
+
+    /// A protocol that takes the connection over (an upgrade) hears of the stop at once.
+    public func handlerRemoved(context: ChannelHandlerContext) {
+        guard case .lingering(let end) = state else { return }
+        end.cancel()
+        quiesce(context)
     }
 
     /// The connection is closed.

@@ -41,6 +41,9 @@ final class HTTPHandler: ChannelInboundHandler {
                 let (handler, context) = bound.value
                 if context.channel.isActive { handler.write(.ok, "Hello world!", head, context) }
             }
+        case "/big":
+            let megabytes = Self.number("mb", in: target.count == 2 ? target[1] : "") ?? 1
+            write(.ok, String(repeating: "x", count: Int(min(megabytes, 64)) << 20), head, context)
         default: write(.notFound, "not found", head, context)
         }
     }
