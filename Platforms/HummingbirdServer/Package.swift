@@ -35,6 +35,7 @@ let package = Package(
             name: "hummingbird-server",
             dependencies: [
                 "PreforkHummingbird",
+                .product(name: "PreforkNIO", package: "prefork-nio"),
                 .product(name: "Prefork", package: "prefork"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),

@@ -8,7 +8,7 @@ import PreforkNIO
 import ServiceLifecycle
 
 extension Prefork.Child {
-    /// Runs an application on a listener of this child, with everything that it has but its address, until the child is to
+    /// Runs an application on the listeners of this child, with everything that it has but its address, until the child is to
     /// stop; then the application shuts down gracefully, in its own order: first the server, when the last request is
     /// answered, then its services.
     ///
@@ -16,19 +16,19 @@ extension Prefork.Child {
     /// public API; what cannot be had so is `server` (give `http` in its place) and `availableConnectionsDelegate`.
     /// - Parameters:
     ///   - application: its responder, logger, services, `beforeServerStarts` and `onServerRunning` are used.
-    ///   - index: of the listener, in the order of the addresses.
+    ///   - indices: of the listeners, in the order of the addresses. By default all: an application's services run once only.
     ///   - group: in place of the application's own. By default one event loop: the fleet has a child for each processor.
     ///   - http: makes the protocol from what answers a request. HTTP/1.1 by default; wrap it for TLS.
     public func serve<Application: ApplicationProtocol, HTTP: ServerChildChannel>(
         _ application: Application,
-        at index: Int = 0,
+        at indices: [Int]? = nil,
         on group: any EventLoopGroup = Prefork.Child.eventLoop,
         http: (@escaping HTTPChannelHandler.Responder) throws -> HTTP
     ) async throws {
         let responder = try await application.responder
         let server = InheritedServer(
             child: self,
-            index: index,
+            indices: indices ?? Array(addresses.indices),
             group: group,
             application: application,
             http: try http { request, writer, channel in
@@ -51,10 +51,10 @@ extension Prefork.Child {
     /// The same over HTTP/1.1.
     public func serve(
         _ application: some ApplicationProtocol,
-        at index: Int = 0,
+        at indices: [Int]? = nil,
         on group: any EventLoopGroup = Prefork.Child.eventLoop
     ) async throws {
-        try await serve(application, at: index, on: group) { responder in
+        try await serve(application, at: indices, on: group) { responder in
             HTTP1Channel(responder: responder, configuration: .init(additionalChannelHandlers: [LingerHandler()]))
         }
     }
@@ -99,7 +99,7 @@ private struct BrokenRequest: Error {
 /// Serves on an inherited listener as Hummingbird's own server does on its address.
 private struct InheritedServer<Application: ApplicationProtocol, HTTP: ServerChildChannel>: Service {
     let child: Prefork.Child
-    let index: Int
+    let indices: [Int]
     let group: any EventLoopGroup
     let application: Application
     let http: HTTP
@@ -108,27 +108,39 @@ private struct InheritedServer<Application: ApplicationProtocol, HTTP: ServerChi
         for prepare in application.processesRunBeforeServerStart { try await prepare() }
         let logger = application.logger
         let (connections, accepted) = AsyncStream<HTTP.Value>.makeStream()
-        let listener = try await child.listen(at: index, on: group) { [http] channel in
-            channel.setOption(.allowRemoteHalfClosure, value: true)
-                .flatMap { http.setup(channel: channel, logger: logger) }
-                .map { connection in
-                    guard case .terminated = accepted.yield(connection) else { return }
-                    // Cancelled meanwhile. Who has set up a connection must handle it, if only to close it.
-                    channel.close(promise: nil)
-                    Task { await http.handle(value: connection, logger: logger) }
-                }
+        var listeners: [InheritedListener] = []
+        for index in indices {
+            let listener = try await child.listen(at: index, on: group) { [http] channel in
+                channel.setOption(.allowRemoteHalfClosure, value: true)
+                    .flatMap { http.setup(channel: channel, logger: logger) }
+                    .map { connection in
+                        guard case .terminated = accepted.yield(connection) else { return }
+                        // Cancelled meanwhile. Who has set up a connection must handle it, if only to close it.
+                        channel.close(promise: nil)
+                        Task { await http.handle(value: connection, logger: logger) }
+                    }
+            }
+            listeners.append(listener)
         }
-        await application.onServerRunning(listener.channel)
+        if let first = listeners.first { await application.onServerRunning(first.channel) }
         child.ready()
-        await withDiscardingTaskGroup { tasks in
+        try await withThrowingDiscardingTaskGroup { [listeners] tasks in
             tasks.addTask {
-                try? await gracefulShutdown()  // Or cancellation; then this quiesces and is not waited for.
-                do {
-                    try await listener.quiesce()
-                } catch {
-                    logger.debug("not drained", metadata: ["error": "\(error)"])
+                defer { accepted.finish() }
+                try await withThrowingDiscardingTaskGroup { drains in
+                    for listener in listeners {
+                        drains.addTask {
+                            do {
+                                // Or cancellation; then this quiesces and is not waited for.
+                                try await listener.serve { try? await gracefulShutdown() }
+                            } catch let error as ListenerClosed {
+                                throw error
+                            } catch {
+                                logger.debug("not drained", metadata: ["error": "\(error)"])
+                            }
+                        }
+                    }
                 }
-                accepted.finish()
             }
             for await connection in connections {
                 tasks.addTask { await http.handle(value: connection, logger: logger) }

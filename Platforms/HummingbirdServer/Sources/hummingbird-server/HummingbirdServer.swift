@@ -11,14 +11,19 @@ import Hummingbird
 import Logging
 import Prefork
 import PreforkHummingbird
+import PreforkNIO
 
 @main struct HummingbirdServer {
     static func main() async {
         let options = Options.fromCommandLine()
         if options.isSingle { await serveAlone(options) }
-        await Prefork.main(options.address, configuration: options.configuration) { child in
+        await Prefork.main(options.addresses, configuration: options.configuration) { child in
             try await Task.sleep(for: options.delay)
-            try await child.serve(Application(router: makeRouter(slot: child.slot), logger: logger))
+            try await child.serve(
+                Application(
+                    router: makeRouter(slot: child.slot),
+                    eventLoopGroupProvider: .shared(Prefork.Child.eventLoop),
+                    logger: logger))
         }
     }
 
@@ -27,6 +32,11 @@ import PreforkHummingbird
         router.middlewares.add(SlotHeader(slot: slot))
         router.get("/") { _, _ in "Hello world!" }
         router.get("/pid") { _, _ in "\(getpid())" }
+        router.get("/big") { request, _ in
+            let megabytes = request.uri.queryParameters.get("mb", as: Int.self) ?? 1
+            guard (0...64).contains(megabytes) else { throw HTTPError(.badRequest) }
+            return String(repeating: "x", count: megabytes << 20)
+        }
         router.get("/slow") { request, _ in
             let milliseconds = request.uri.queryParameters.get("ms", as: Int.self) ?? 100
             guard (0...60_000).contains(milliseconds) else { throw HTTPError(.badRequest) }

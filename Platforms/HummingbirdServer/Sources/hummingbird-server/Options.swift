@@ -11,8 +11,8 @@ import Prefork
 struct Options {
     static let usage = """
         usage: hummingbird-server [--children N] [--listening automatic|shared|sharded]
-                                  [--delay-ready MILLISECONDS] [--single] [ADDRESS]
-        ADDRESS is HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH; default 127.0.0.1:8080.
+                                  [--delay-ready MILLISECONDS] [--single] [ADDRESS...]
+        ADDRESS is HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH; default 127.0.0.1:8080. All are served.
         --delay-ready lets a child wait before it serves, and --single does without Prefork: for tests and comparisons.
         """
 
@@ -20,14 +20,14 @@ struct Options {
         let text: String
     }
 
-    private(set) var address = Prefork.Address.tcp("127.0.0.1", port: 8080)
+    private(set) var addresses: [Prefork.Address] = []
     private(set) var configuration = Prefork.Configuration()
     private(set) var delay = Duration.zero
     private(set) var isSingle = false
 
     /// Host and port of an address like 127.0.0.1:8080.
     var hostAndPort: (String, Int)? {
-        let text = address.description
+        guard addresses.count == 1, let text = addresses.first?.description else { return nil }
         guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]) else { return nil }
         return (String(text[..<colon]), port)
     }
@@ -84,8 +84,9 @@ struct Options {
                 }
             default:
                 guard argument.first != "-" else { throw UsageError(text: "unknown option \"\(argument)\"") }
-                address = try Prefork.Address(argument)
+                addresses.append(try Prefork.Address(argument))
             }
         }
+        if addresses.isEmpty { addresses = [.tcp("127.0.0.1", port: 8080)] }
     }
 }

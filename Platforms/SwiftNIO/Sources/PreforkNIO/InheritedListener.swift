@@ -38,6 +38,13 @@ extension Prefork.Child {
     }
 }
 
+/// SwiftNIO has closed the listener by itself: accept(2) failed with an error that it does not expect to pass. The child that
+/// passes this on is replaced.
+public struct ListenerClosed: Error, CustomStringConvertible {
+    /// One line.
+    public var description: String { "the listener was closed before the stop; no more connections are accepted" }
+}
+
 /// A listener of the master's that SwiftNIO accepts on.
 public struct InheritedListener: Sendable {
     private let child: Prefork.Child
@@ -52,8 +59,28 @@ public struct InheritedListener: Sendable {
     }
 
     /// Serves until the child is to stop; then as ``quiesce()``.
+    /// - Throws: also ``ListenerClosed``: a child that accepts no more must not go on as if it did.
     public func serveUntilStop() async throws {
-        await child.stopRequested()
+        let child = child
+        try await serve { await child.stopRequested() }
+    }
+
+    /// The same, until something else asks for the end.
+    /// - Parameter end: returns when it is time to quiesce, or when its task is cancelled.
+    public func serve(until end: @escaping @Sendable () async -> Void) async throws {
+        let isOver = channel.eventLoop.makePromise(of: Bool.self)  // Whoever completes a promise first wins.
+        channel.closeFuture.whenComplete { _ in isOver.succeed(false) }
+        let waiting = Task {
+            await end()
+            isOver.succeed(true)
+        }
+        defer { waiting.cancel() }
+        let isAsked = try await withTaskCancellationHandler {
+            try await isOver.futureResult.get()
+        } onCancel: {
+            waiting.cancel()
+        }
+        guard isAsked else { throw ListenerClosed() }
         try await quiesce()
     }
 

@@ -11,12 +11,17 @@ import PreforkNIOSSL
     static func main() async {
         let options = Options.fromCommandLine()
         if options.isSingle { await serveAlone(options) }
-        await Prefork.main(options.address, configuration: options.configuration) { child in
+        await Prefork.main(options.addresses, configuration: options.configuration) { child in
             let tls = try child.tlsIdentity?.serverContext()
             try await Task.sleep(for: options.delay)
-            let listener = try await child.listen { connection in configure(connection, tls) }
-            child.ready()
-            try await listener.serveUntilStop()
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                for index in child.addresses.indices {
+                    let listener = try await child.listen(at: index) { connection in configure(connection, tls) }
+                    tasks.addTask { try await listener.serveUntilStop() }
+                }
+                child.ready()
+                for try await _ in tasks {}  // Not `waitForAll`: the first that fails ends the child.
+            }
         }
     }
 
