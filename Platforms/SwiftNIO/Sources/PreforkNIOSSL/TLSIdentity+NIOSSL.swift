@@ -15,13 +15,17 @@ extension Prefork.TLSIdentity {
         do {
             return try NIOSSLContext(configuration: configuration)
         } catch NIOSSLError.failedToLoadPrivateKey {
-            throw .invalidTLSIdentity("certificate chain and private key do not go together")
+            throw .invalidTLSIdentity(
+                "certificate chain and private key do not go together (the server's own certificate comes first)")
         } catch {
             throw .invalidTLSIdentity("the TLS configuration is refused: \(error)")
         }
     }
 
     /// The same for a library that makes its contexts itself. Whether chain and key go together it does not tell.
+    ///
+    /// A client that does not answer the end of TLS is waited for one second, not SwiftNIO's five: at a stop each idle connection
+    /// would take a whole `shutdownGracePeriod`.
     public func serverConfiguration() throws(PreforkError) -> TLSConfiguration {
         let chain: [NIOSSLCertificate]
         let key: NIOSSLPrivateKey
@@ -41,13 +45,17 @@ extension Prefork.TLSIdentity {
                 try NIOSSLPrivateKey(bytes: Array(keyText.utf8), format: .pem)
             }
         }
-        return TLSConfiguration.makeServerConfiguration(
+        var configuration = TLSConfiguration.makeServerConfiguration(
             certificateChain: chain.map { .certificate($0) }, privateKey: .privateKey(key))
+        configuration.shutdownTimeout = .seconds(1)
+        return configuration
     }
 
     private static func valid<Value>(_ what: String, _ body: () throws -> Value) throws(PreforkError) -> Value {
         do {
             return try body()
+        } catch NIOSSLError.failedToLoadPrivateKey {
+            throw .invalidTLSIdentity("\(what) is encrypted, malformed or of an unknown kind")
         } catch {
             throw .invalidTLSIdentity("\(what): \(error)")
         }
