@@ -54,9 +54,10 @@ public final class InheritedListener: AsyncSocketPool {
     /// Runs the server until the child is to leave and its connections are done.
     /// - Parameters:
     ///   - settle: how long connections that have been accepted before the stop may take to bring their request.
-    ///   - grace: how long requests may take then, before they are cancelled.
+    ///   - grace: how long requests may take then, before they are cancelled; nil: until `shutdownGracePeriod` is nearly over,
+    ///     when the task of `serve` is cancelled.
     public func run(
-        _ server: HTTPServer, settle: Duration = .milliseconds(100), grace: Duration = .seconds(4)
+        _ server: HTTPServer, settle: Duration = .milliseconds(100), grace: Duration? = nil
     ) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
@@ -72,7 +73,8 @@ public final class InheritedListener: AsyncSocketPool {
                 guard !Task.isCancelled else { return }
                 self.acceptNoMore()
                 try await Task.sleep(for: settle)
-                await server.stop(timeout: grace / .seconds(1))
+                // It wants a number; the cancellation of this task and of the server's comes long before.
+                await server.stop(timeout: grace.map { $0 / .seconds(1) } ?? 86_400)
             }
             // The server's end, by an error or by the stop; the other task ends with it.
             try await group.next()
