@@ -6,9 +6,17 @@ let package = Package(
     name: "ExampleSupport",
     platforms: [.macOS(.v15)],
     products: [.library(name: "ExampleSupport", targets: ["ExampleSupport"])],
-    dependencies: [.package(name: "prefork", path: "../..")],
+    dependencies: [
+        .package(name: "prefork", path: "../.."),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    ],
     targets: [
-        .target(name: "ExampleSupport", dependencies: [.product(name: "Prefork", package: "prefork")])
+        .target(
+            name: "ExampleSupport",
+            dependencies: [
+                .product(name: "Prefork", package: "prefork"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ])
     ],
     swiftLanguageModes: [.v6]
 )

@@ -10,6 +10,7 @@ let package = Package(
     ],
     dependencies: [
         .package(name: "prefork", path: "../.."),
+        .package(path: "../ExampleSupport"),
         .package(name: "prefork-nio", path: "../SwiftNIO"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -35,6 +36,7 @@ let package = Package(
             name: "hummingbird-server",
             dependencies: [
                 "PreforkHummingbird",
+                .product(name: "ExampleSupport", package: "ExampleSupport"),
                 .product(name: "PreforkNIO", package: "prefork-nio"),
                 .product(name: "Prefork", package: "prefork"),
                 .product(name: "Hummingbird", package: "hummingbird"),

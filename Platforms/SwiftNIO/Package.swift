@@ -11,6 +11,7 @@ let package = Package(
     ],
     dependencies: [
         .package(name: "prefork", path: "../.."),
+        .package(path: "../ExampleSupport"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
@@ -36,6 +37,7 @@ let package = Package(
             name: "nio-server",
             dependencies: [
                 "PreforkNIO", "PreforkNIOSSL",
+                .product(name: "ExampleSupport", package: "ExampleSupport"),
                 .product(name: "Prefork", package: "prefork"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),

@@ -1,79 +1,84 @@
+@_exported import ArgumentParser
 import Foundation
 import Prefork
 
-/// The command line that all examples have: `[--children N] [--listening automatic|shared|sharded] [--single]
-/// [--delay-ready MS] ADDRESS`, and options of an example's own.
-public struct ExampleOptions: Sendable {
-    /// What the example is about; some options have gone into it already.
-    public var configuration = Prefork.Configuration()
+/// The command line that all examples have.
+public struct ExampleOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("How many children; by default as Prefork counts.", valueName: "n"))
+    var children: Int?
+
+    @Option(help: "How the children share an address: automatic, shared or sharded.", transform: parseListening)
+    var listening = Prefork.Configuration.Listening.automatic
+
+    @Option(help: "Which processors a child may use: none or onePerChild.", transform: parseAffinity)
+    var affinity = Prefork.Configuration.Affinity.none
+
+    @Option(help: ArgumentHelp("Let a child wait before it serves, for tests.", valueName: "milliseconds"))
+    var delayReady = 0
+
     /// Serve without Prefork, in this one process, to compare with.
+    @Flag(name: .customLong("single"), help: "Serve without Prefork, to compare with.")
     public var isSingle = false
-    /// A child waits that long before it goes on, so that a test can connect before anybody is ready.
-    public var delayReady: Duration = .zero
+
     /// Where to listen.
-    public var address = Prefork.Address.tcp("127.0.0.1", port: 8080)
-    /// The values of the options of an example's own, by name.
-    public var extra: [String: String] = [:]
+    @Argument(help: "HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH.", transform: { try Prefork.Address($0) })
+    public var addresses: [Prefork.Address] = [.tcp("127.0.0.1", port: 8080)]
 
-    /// Those of this process; in a child, after the delay that they ask for. Where they make no sense: one line on standard
-    /// error, and status 64.
-    /// - Parameter extra: the names of further options that have a value, for example `--child-signals`.
-    public static func fromCommandLine(extra: [String] = []) -> ExampleOptions {
-        do {
-            let options = try ExampleOptions(Array(CommandLine.arguments.dropFirst()), extra: extra)
-            if case .child = Prefork.role, options.delayReady > .zero {
-                Thread.sleep(forTimeInterval: options.delayReady / .seconds(1))
-            }
-            return options
-        } catch {
-            leave(64, "\(error)")
+    /// For the command line's parser.
+    public init() {}
+
+    /// For the command line's parser.
+    public func validate() throws {
+        guard delayReady >= 0 else { throw ValidationError("--delay-ready is not negative") }
+        guard !isSingle || addresses.count == 1 && addresses[0].port != nil else {
+            throw ValidationError("--single serves one TCP address")
         }
     }
 
-    /// Parses the words of a command line.
-    public init(_ words: [String], extra names: [String] = []) throws {
-        var words = words[...]
-        var hasAddress = false
-        func value(of name: String) throws -> String {
-            guard let value = words.popFirst() else { throw Mistake("\(name) needs a value") }
-            return value
-        }
-        func number(of name: String) throws -> Int {
-            let text = try value(of: name)
-            guard let number = Int(text), number >= 0 else { throw Mistake("\(name) needs a number, not \(text)") }
-            return number
-        }
-        while let word = words.popFirst() {
-            switch word {
-            case "--children": configuration.children = try number(of: word)
-            case "--single": isSingle = true
-            case "--delay-ready": delayReady = .milliseconds(try number(of: word))
-            case "--listening":
-                switch try value(of: word) {
-                case "automatic": configuration.listening = .automatic
-                case "shared": configuration.listening = .shared
-                case "sharded": configuration.listening = .sharded
-                case let other: throw Mistake("--listening is automatic, shared or sharded, not \(other)")
-                }
-            case _ where names.contains(word): extra[word] = try value(of: word)
-            case _ where word.hasPrefix("-"): throw Mistake("there is no option \(word)")
-            default:
-                if hasAddress { throw Mistake("this example serves one address, not also \(word)") }
-                address = try Prefork.Address(word)
-                hasAddress = true
-            }
-        }
+    /// What the options say; the rest is an example's own.
+    public var configuration: Prefork.Configuration {
+        var configuration = Prefork.Configuration()
+        configuration.children = children
+        configuration.listening = listening
+        configuration.affinity = affinity
+        return configuration
     }
 
-    /// One line on standard error, and the end. An error that leaves `main` would be a trap with a backtrace.
-    public static func leave(_ status: Int32, _ text: String) -> Never {
-        FileHandle.standardError.write(Data("error: \(text)\n".utf8))
-        exit(status)
+    /// To be called by a child before it serves. Blocks for the time that `--delay-ready` asks for, so that a test can connect
+    /// before anybody is ready.
+    public func delay() { Thread.sleep(forTimeInterval: Double(delayReady) / 1000) }
+
+    /// The address of an example that serves one only; where there are several that is told, and the process ends.
+    public var onlyAddress: Prefork.Address {
+        guard let address = addresses.first, addresses.count == 1 else {
+            Self.exit(withError: ValidationError("this example serves one address"))
+        }
+        return address
     }
+}
 
-    private struct Mistake: Error, CustomStringConvertible {
-        let description: String
+/// One line on standard error, and the end. An error that leaves `main` would be a trap with a backtrace.
+public func leave(_ status: Int32, _ text: String) -> Never {
+    say("error: \(text)")
+    exit(status)
+}
 
-        init(_ description: String) { self.description = description }
+/// A line on standard error.
+public func say(_ text: String) { FileHandle.standardError.write(Data("\(text)\n".utf8)) }
+
+private func parseListening(_ text: String) throws -> Prefork.Configuration.Listening {
+    switch text {
+    case "automatic": .automatic
+    case "shared": .shared
+    case "sharded": .sharded
+    default: throw ValidationError("none of automatic, shared and sharded")
+    }
+}
+
+private func parseAffinity(_ text: String) throws -> Prefork.Configuration.Affinity {
+    switch text {
+    case "none": .none
+    case "onePerChild": .onePerChild
+    default: throw ValidationError("neither none nor onePerChild")
     }
 }

@@ -10,14 +10,14 @@ public struct SingleServer: Sendable {
 
     /// Listens on an IPv4 address, and says so on standard error as Prefork does. An error ends the process.
     public init(_ address: Prefork.Address) {
-        guard let colon = address.description.lastIndex(of: ":"),
-            let port = UInt16(address.description[address.description.index(after: colon)...])
-        else { ExampleOptions.leave(64, "--single needs an IPv4 address and a port") }
+        guard let host = address.host, let port = address.port.flatMap({ UInt16(exactly: $0) }) else {
+            leave(64, "--single needs an IPv4 address and a port")
+        }
         var name = sockaddr_in()
         name.sin_family = sa_family_t(AF_INET)
         name.sin_port = port.bigEndian
-        guard inet_pton(AF_INET, String(address.description[..<colon]), &name.sin_addr) == 1 else {
-            ExampleOptions.leave(64, "--single needs an IPv4 address and a port")
+        guard inet_pton(AF_INET, host, &name.sin_addr) == 1 else {
+            leave(64, "--single needs an IPv4 address and a port")
         }
         listener = socket(AF_INET, SOCK_STREAM_NUMBER, 0)
         var on: Int32 = 1
@@ -32,13 +32,12 @@ public struct SingleServer: Sendable {
         }
         var ends: [Int32] = [-1, -1]
         guard isListening, pipe(&ends) == 0 else {
-            ExampleOptions.leave(64, "\(address): \(String(cString: strerror(errno)))")
+            leave(64, "\(address): \(String(cString: strerror(errno)))")
         }
         stopDescriptor = ends[0]
         wake = ends[1]
         signal(SIGTERM) { _ in close(wake) }
-        let line = "listening on \(address.description[..<colon]):\(UInt16(bigEndian: name.sin_port))\n"
-        FileHandle.standardError.write(Data(line.utf8))
+        say("listening on \(host):\(UInt16(bigEndian: name.sin_port))")
     }
 }
 

@@ -7,9 +7,10 @@ import PreforkFlyingFox
 
 @main struct FlyingFoxServer {
     static func main() async {
-        let options = ExampleOptions.fromCommandLine()
-        if options.isSingle { return await serveAlone(options.address) }
-        await Prefork.main(options.address, configuration: options.configuration) { child in
+        let options = ExampleOptions.parseOrExit()
+        if options.isSingle { return await serveAlone(options.onlyAddress) }
+        await Prefork.main(options.onlyAddress, configuration: options.configuration) { child in
+            options.delay()
             let listener = try InheritedListener(child)
             let server = HTTPServer(address: listener.placeholder, pool: listener, logger: .disabled)
             await addRoutes(to: server)
@@ -38,20 +39,21 @@ import PreforkFlyingFox
     /// FlyingFox without Prefork, to compare with.
     static func serveAlone(_ address: Prefork.Address) async {
         do {
-            let parts = address.description.split(separator: ":")
-            guard parts.count == 2, let port = UInt16(parts[1]) else { throw SocketError.unsupportedAddress }
+            guard let host = address.host, let port = address.port.flatMap({ UInt16(exactly: $0) }) else {
+                throw SocketError.unsupportedAddress
+            }
             let server = HTTPServer(
-                address: try sockaddr_in.inet(ip4: String(parts[0]), port: port), pool: NoDelayPool(), logger: .disabled
+                address: try sockaddr_in.inet(ip4: host, port: port), pool: NoDelayPool(), logger: .disabled
             )
             await addRoutes(to: server)
             async let running: Void = server.run()
             try await server.waitUntilListening()
             if case .ip4(let host, let port) = await server.listeningAddress {
-                FileHandle.standardError.write(Data("listening on \(host):\(port)\n".utf8))
+                say("listening on \(host):\(port)")
             }
             try await running
         } catch {
-            ExampleOptions.leave(70, "\(error)")
+            leave(70, "\(error)")
         }
     }
 }

@@ -1,11 +1,6 @@
 // A Hummingbird application, with router and middleware, in several processes.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import ExampleSupport  // the command line
+import Foundation
 import HTTPTypes
 import Hummingbird
 import Logging
@@ -15,10 +10,12 @@ import PreforkNIO
 
 @main struct HummingbirdServer {
     static func main() async {
-        let options = Options.fromCommandLine()
-        if options.isSingle { await serveAlone(options) }
-        await Prefork.main(options.addresses, configuration: options.configuration) { child in
-            try await Task.sleep(for: options.delay)
+        let options = ExampleOptions.parseOrExit()
+        if options.isSingle { await serveAlone(options.onlyAddress) }
+        var configuration = options.configuration
+        configuration.readiness = .explicit  // A child is ready when Hummingbird serves.
+        await Prefork.main(options.addresses, configuration: configuration) { child in
+            options.delay()
             try await child.serve(
                 Application(
                     router: makeRouter(slot: child.slot),
@@ -53,19 +50,19 @@ import PreforkNIO
     }
 
     /// Without Prefork: one process, as Hummingbird starts it.
-    static func serveAlone(_ options: Options) async -> Never {
-        guard let (host, port) = options.hostAndPort else { Options.fail("--single needs HOST:PORT", status: 64) }
+    static func serveAlone(_ address: Prefork.Address) async -> Never {
+        let (host, port) = (address.host ?? "", address.port ?? 0)
         let application = Application(
             router: makeRouter(slot: 0),
             configuration: ApplicationConfiguration(address: .hostname(host, port: port), backlog: 4096),
-            onServerRunning: { Options.say("listening on \(host):\($0.localAddress?.port ?? port)") },
+            onServerRunning: { say("listening on \(host):\($0.localAddress?.port ?? port)") },
             logger: logger
         )
         do {
             try await application.runService()
-            Options.leave()
+            exit(0)
         } catch {
-            Options.fail("\(error)", status: 70)
+            leave(70, "\(error)")
         }
     }
 }

@@ -5,12 +5,13 @@ import Prefork
 @main struct PlainServer {
     static func main() {
         signal(SIGPIPE, SIG_IGN)
-        let options = ExampleOptions.fromCommandLine()
+        let options = ExampleOptions.parseOrExit()
         if options.isSingle {
-            let single = SingleServer(options.address)
+            let single = SingleServer(options.onlyAddress)
             return serve(single.listener, until: single.stopDescriptor)
         }
-        Prefork.main(options.address, configuration: options.configuration) { child in
+        Prefork.main(options.onlyAddress, configuration: options.configuration) { child in
+            options.delay()
             serve(try child.takeListener(), until: child.stopDescriptor)
         }
     }

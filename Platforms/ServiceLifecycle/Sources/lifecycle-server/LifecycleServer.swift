@@ -6,33 +6,43 @@ import PreforkLifecycle
 import ServiceLifecycle
 import UnixSignals
 
+struct LifecycleOptions: ParsableArguments {
+    @OptionGroup var common: ExampleOptions
+
+    @Flag(
+        name: .customLong("group-handles-signals"),
+        help: "In a child its service group handles SIGTERM by itself, not Prefork.")
+    var groupHandlesSignals = false
+}
+
 @main struct LifecycleServer {
     static func main() async {
         signal(SIGPIPE, SIG_IGN)
-        var options = ExampleOptions.fromCommandLine(extra: ["--child-signals"])
-        // Who handles SIGTERM in a child: Prefork, which then shuts the child's group down, or that group by itself.
-        let own = options.extra["--child-signals"] == "unhandled"
-        if own { options.configuration.childSignals = .unhandled }
+        let options = LifecycleOptions.parseOrExit()
+        let own = options.groupHandlesSignals
+        var configuration = options.common.configuration
+        if own { configuration.childSignals = .unhandled }
         let isMaster = if case .master = Prefork.role { true } else { false }
         // Ctrl-C reaches all processes; what it means is for the master to say.
         if own, !isMaster { signal(SIGINT, SIG_IGN) }
         let logger = Logger(label: "lifecycle-server")
 
-        let fleet = PreforkService(options.address, configuration: options.configuration) { child in
+        let fleet = PreforkService(options.common.onlyAddress, configuration: configuration) { child in
+            options.common.delay()
             let server = AcceptLoop(listener: try child.takeListener())
             let signals: [UnixSignal] = own ? [.sigterm] : []
             try await child.run(ServiceGroup(services: [server], gracefulShutdownSignals: signals, logger: logger))
         }
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: [options.isSingle ? alone(options.address) : fleet.configuration],
+                services: [options.common.isSingle ? alone(options.common.onlyAddress) : fleet.configuration],
                 // A child has its own group above; this one is around it, too, because a child runs the same `main`.
                 gracefulShutdownSignals: isMaster ? [.sigterm, .sigint] : [],
                 logger: logger))
         do {
             try await group.run()
         } catch {
-            ExampleOptions.leave((error as? PreforkError)?.exitStatus ?? 70, "\(error)")
+            leave((error as? PreforkError)?.exitStatus ?? 70, "\(error)")
         }
     }
     static func alone(_ address: Prefork.Address) -> ServiceGroupConfiguration.ServiceConfiguration {

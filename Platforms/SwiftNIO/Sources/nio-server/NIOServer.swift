@@ -1,4 +1,5 @@
 // An HTTP/1.1 and HTTPS server on SwiftNIO in several processes.
+import ExampleSupport  // the command line
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -9,11 +10,13 @@ import PreforkNIOSSL
 
 @main struct NIOServer {
     static func main() async {
-        let options = Options.fromCommandLine()
-        if options.isSingle { await serveAlone(options) }
-        await Prefork.main(options.addresses, configuration: options.configuration) { child in
+        let options = Options.parseOrExit()
+        let configuration: Prefork.Configuration
+        do { configuration = try options.configuration() } catch { leave(78, "\(error)") }
+        if options.common.isSingle { await serveAlone(options.common.onlyAddress, configuration.tlsIdentity) }
+        await Prefork.main(options.common.addresses, configuration: configuration) { child in
             let tls = try child.tlsIdentity?.serverContext()
-            try await Task.sleep(for: options.delay)
+            options.common.delay()
             try await withThrowingTaskGroup(of: Void.self) { tasks in
                 for index in child.addresses.indices {
                     let listener = try await child.listen(at: index) { connection in configure(connection, tls) }
@@ -37,21 +40,21 @@ import PreforkNIOSSL
     }
 
     /// Without Prefork: one process, with as many event loops as SwiftNIO takes.
-    static func serveAlone(_ options: Options) async -> Never {
+    static func serveAlone(_ address: Prefork.Address, _ identity: Prefork.TLSIdentity?) async -> Never {
         do {
-            guard let (host, port) = options.hostAndPort else { Options.fail("--single needs HOST:PORT", status: 64) }
-            let tls = try options.configuration.tlsIdentity?.serverContext()
+            let (host, port) = (address.host ?? "", address.port ?? 0)
+            let tls = try identity?.serverContext()
             let server = try await ServerBootstrap(group: MultiThreadedEventLoopGroup.singleton)
                 .serverChannelOption(.backlog, value: 4096)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .childChannelInitializer { connection in configure(connection, tls) }
                 .bind(host: host, port: port)
                 .get()
-            Options.say("listening on \(host):\(server.localAddress?.port ?? port)")
+            say("listening on \(host):\(server.localAddress?.port ?? port)")
             try await server.closeFuture.get()
-            Options.fail("the listener was closed", status: 70)
+            leave(70, "the listener was closed")
         } catch {
-            Options.fail("\(error)", status: (error as? PreforkError)?.exitStatus ?? 70)
+            leave((error as? PreforkError)?.exitStatus ?? 70, "\(error)")
         }
     }
 }
