@@ -170,8 +170,9 @@ extension Prefork {
         public var recoverLimitPerSlot: Int?
         /// A child that was ready for that long sets its slot's delays back to the first. Default 10 s.
         public var healthyAfter: Duration = .seconds(10)
-        /// A child that leaves with one of these statuses ends the fleet: another try would end the same way. Default 78,
-        /// EX_CONFIG of sysexits.h.
+        /// A child that leaves with one of these statuses ends the fleet: another try would end the same way. It is an exit like
+        /// others while another child has been ready for ``healthyAfter``: a replacement that meets half of a renewed
+        /// certificate must not end those that serve. Default 78, EX_CONFIG of sysexits.h.
         public var finalStatuses: [Int32] = [78]
 
         /// When a child is ready. Default: when `serve` is about to be called.

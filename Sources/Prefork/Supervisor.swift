@@ -185,7 +185,7 @@ struct Supervisor {
         slots[index].lastExit = exit
         if isStopping { return .expected }
         remember(exit, now)
-        if let error = refusal(index, exit) {
+        if let error = refusal(index, exit, now) {
             stop(.failure("\(error)"), error, now, &actions)
             return .givingUp
         }
@@ -196,8 +196,11 @@ struct Supervisor {
         return .recovering(after: delay)
     }
 
-    private func refusal(_ index: Int, _ exit: Prefork.ChildExit) -> PreforkError? {
-        if case .status(let status) = exit.reason, rules.finalStatuses.contains(status) { return .childRefused(exit) }
+    private func refusal(_ index: Int, _ exit: Prefork.ChildExit, _ now: Instant) -> PreforkError? {
+        // A replacement that does not like what it finds, such as half of a renewed certificate, must not end those that serve.
+        if case .status(let status) = exit.reason, rules.finalStatuses.contains(status), !isAnyHealthy(now) {
+            return .childRefused(exit)
+        }
         switch rules.recovery {
         case .never: return .childExited(exit)
         case .upTo(let exits) where (rules.window == nil ? exitCount : exitTimes.count) > exits:
@@ -206,6 +209,13 @@ struct Supervisor {
         }
         if let limit = rules.limitPerSlot, slots[index].recoveries >= limit { return .overRecovery(lastExits) }
         return nil
+    }
+
+    private func isAnyHealthy(_ now: Instant) -> Bool {
+        slots.contains { slot in
+            guard case .ready(let life) = slot.state, let readyAt = life.readyAt else { return false }
+            return now - readyAt >= rules.healthyAfter
+        }
     }
 
     private mutating func remember(_ exit: Prefork.ChildExit, _ now: Instant) {

@@ -272,7 +272,12 @@ struct Referee {
     }
 
     func refusal(_ slot: Int, _ reason: Prefork.ChildExit.Reason) -> Failure? {
-        if case .status(let status) = reason, limits.finalStatuses.contains(status) { return .childRefused }
+        if case .status(let status) = reason, limits.finalStatuses.contains(status) {
+            let healthy = slots.filter {
+                $0.pid != 0 && !$0.isTold && $0.readyAt.map { batch.now - $0 >= limits.healthyAfter } == true
+            }
+            if healthy.isEmpty { return .childRefused }
+        }
         switch limits.recovery {
         case .never: return .childExited
         case .upTo(let most):

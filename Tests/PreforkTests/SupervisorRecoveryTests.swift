@@ -215,6 +215,19 @@ extension SupervisorTests {
             #expect(actions.last == .finish)
         }
 
+        @Test("A final status is an exit like others while another child has been ready for a while")
+        func finalBesideHealthy() {
+            var bench = Bench.ready { $0.healthyAfter = .seconds(10) }
+            bench.feed(.exited(pid: 100, .exited(1)), after: .seconds(9))
+            bench.replace(slot: 0, by: 200)
+            let actions = bench.feed(.exited(pid: 200, .exited(78)), after: .seconds(2))
+            #expect(actions.consequence == .recovering(after: .milliseconds(100)))
+            // The last of the old ones has gone; those that are new are nobody's proof.
+            bench.replace(slot: 0, by: 201)
+            bench.feed(.exited(pid: 101, .exited(1)))
+            #expect(bench.feed(.exited(pid: 201, .exited(78))).consequence == .givingUp)
+        }
+
         @Test("Status 78 is an exit like others where it is not final")
         func notFinal() {
             var bench = Bench.ready { $0.finalStatuses = [] }

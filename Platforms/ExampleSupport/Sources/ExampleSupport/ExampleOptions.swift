@@ -44,9 +44,11 @@ public struct ExampleOptions: ParsableArguments {
         return configuration
     }
 
-    /// To be called by a child before it serves. Blocks for the time that `--delay-ready` asks for, so that a test can connect
-    /// before anybody is ready.
-    public func delay() { Thread.sleep(forTimeInterval: Double(delayReady) / 1000) }
+    /// To be called before `Prefork.main`. In a child it blocks for the time that `--delay-ready` asks for, so that a test can
+    /// connect before anybody is ready.
+    public func delayChild() {
+        if case .child = Prefork.role { Thread.sleep(forTimeInterval: Double(delayReady) / 1000) }
+    }
 
     /// The address of an example that serves one only; where there are several that is told, and the process ends.
     public var onlyAddress: Prefork.Address {

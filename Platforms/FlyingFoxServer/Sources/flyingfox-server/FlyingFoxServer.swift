@@ -9,8 +9,8 @@ import PreforkFlyingFox
     static func main() async {
         let options = ExampleOptions.parseOrExit()
         if options.isSingle { return await serveAlone(options.onlyAddress) }
+        options.delayChild()
         await Prefork.main(options.onlyAddress, configuration: options.configuration) { child in
-            options.delay()
             let listener = try InheritedListener(child)
             let server = HTTPServer(address: listener.placeholder, pool: listener, logger: .disabled)
             await addRoutes(to: server)

@@ -14,8 +14,8 @@ import PreforkNIO
         if options.isSingle { await serveAlone(options.onlyAddress) }
         var configuration = options.configuration
         configuration.readiness = .explicit  // A child is ready when Hummingbird serves.
+        options.delayChild()
         await Prefork.main(options.addresses, configuration: configuration) { child in
-            options.delay()
             try await child.serve(
                 Application(
                     router: makeRouter(slot: child.slot),

@@ -10,8 +10,8 @@ import Prefork
             let single = SingleServer(options.onlyAddress)
             return serve(single.listener, until: single.stopDescriptor)
         }
+        options.delayChild()
         Prefork.main(options.onlyAddress, configuration: options.configuration) { child in
-            options.delay()
             serve(try child.takeListener(), until: child.stopDescriptor)
         }
     }

@@ -27,8 +27,8 @@ struct LifecycleOptions: ParsableArguments {
         if own, !isMaster { signal(SIGINT, SIG_IGN) }
         let logger = Logger(label: "lifecycle-server")
 
+        options.common.delayChild()
         let fleet = PreforkService(options.common.onlyAddress, configuration: configuration) { child in
-            options.common.delay()
             let server = AcceptLoop(listener: try child.takeListener())
             let signals: [UnixSignal] = own ? [.sigterm] : []
             try await child.run(ServiceGroup(services: [server], gracefulShutdownSignals: signals, logger: logger))

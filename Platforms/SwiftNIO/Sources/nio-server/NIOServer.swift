@@ -14,9 +14,9 @@ import PreforkNIOSSL
         let configuration: Prefork.Configuration
         do { configuration = try options.configuration() } catch { leave(78, "\(error)") }
         if options.common.isSingle { await serveAlone(options.common.onlyAddress, configuration.tlsIdentity) }
+        options.common.delayChild()
         await Prefork.main(options.common.addresses, configuration: configuration) { child in
             let tls = try child.tlsIdentity?.serverContext()
-            options.common.delay()
             try await withThrowingTaskGroup(of: Void.self) { tasks in
                 for index in child.addresses.indices {
                     let listener = try await child.listen(at: index) { connection in configure(connection, tls) }
