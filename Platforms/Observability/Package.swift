@@ -7,9 +7,11 @@ let package = Package(
     products: [
         .library(name: "PreforkLogging", targets: ["PreforkLogging"]),
         .library(name: "PreforkMetrics", targets: ["PreforkMetrics"]),
+        .executable(name: "observability-server", targets: ["observability-server"]),
     ],
     dependencies: [
         .package(name: "prefork", path: "../.."),
+        .package(path: "../ExampleSupport"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
     ],
@@ -23,6 +25,12 @@ let package = Package(
             name: "PreforkMetrics",
             dependencies: [
                 .product(name: "Prefork", package: "prefork"), .product(name: "Metrics", package: "swift-metrics"),
+            ]),
+        .executableTarget(
+            name: "observability-server",
+            dependencies: [
+                "PreforkLogging", "PreforkMetrics",
+                .product(name: "ExampleSupport", package: "ExampleSupport"),
             ]),
         .testTarget(
             name: "ObservabilityTests",

@@ -25,10 +25,11 @@ public struct LogObserver: Sendable {
     }
 
     /// What swift-log advises to libraries: `debug` for what goes well, `info` for what goes wrong and is dealt with, `warning`
-    /// only for what comes once. That a fleet gives up is a warning; the error itself is what `run` throws.
+    /// only for what comes once. That a fleet gives up is a warning; the error itself is what `run` throws. The status that
+    /// somebody has asked for by a signal is `notice`: he wants to see it.
     @Sendable public static func defaultLevel(of event: Prefork.Event) -> Logger.Level {
         switch event {
-        case .mechanisms, .listening, .spawned, .ready, .stopped, .reapedOrphans, .status: .debug
+        case .mechanisms, .listening, .spawned, .ready, .stopped, .reapedOrphans: .debug
         case .exited(_, .expected), .spawnFailed(_, .expected): .debug
         case .stopping(.signal, _), .stopping(.request, _): .debug
         case .procIsMissing, .bindRetry, .sharing, .queueFilling, .notReady, .suspended: .info
@@ -36,6 +37,7 @@ public struct LogObserver: Sendable {
         case .exited(_, .recovering), .spawnFailed(_, .recovering): .info
         case .moreChildrenThanProcessors, .steeringRefused, .notAdopted, .stopping(.failure, _): .warning
         case .exited(_, .givingUp), .spawnFailed(_, .givingUp): .warning
+        case .status: .notice
         }
     }
 }

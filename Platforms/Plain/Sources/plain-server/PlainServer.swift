@@ -15,24 +15,4 @@ import Prefork
             serve(try child.takeListener(), until: child.stopDescriptor)
         }
     }
-
-    /// Accepts until `stop` is readable, with a thread for each connection, and returns when the last one is done.
-    static func serve(_ listener: Int32, until stop: Int32) {
-        let readable = Int16(POLLIN)
-        let connections = DispatchGroup()
-        var wanted = [listener, stop].map { pollfd(fd: $0, events: readable, revents: 0) }
-        while wanted[1].revents == 0 {
-            poll(&wanted, 2, -1)
-            let connection = accept(listener, nil, nil)
-            guard connection >= 0 else { continue }  // another child was quicker
-            connections.enter()
-            Thread.detachNewThread {
-                answerRequests(on: connection, until: stop)
-                close(connection)
-                connections.leave()
-            }
-        }
-        close(listener)
-        connections.wait()
-    }
 }

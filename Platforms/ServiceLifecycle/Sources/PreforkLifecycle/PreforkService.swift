@@ -17,6 +17,16 @@ public struct PreforkService: Service {
         configuration: Prefork.Configuration = Prefork.Configuration(),
         serve: @escaping @Sendable (Prefork.Child) async throws -> Void
     ) {
+        self.init(addresses, adopting: adopting, configuration: configuration, serve: serve)
+    }
+
+    /// The same with a list of addresses.
+    public init(
+        _ addresses: [Prefork.Address],
+        adopting: Prefork.Adoption = .none,
+        configuration: Prefork.Configuration = Prefork.Configuration(),
+        serve: @escaping @Sendable (Prefork.Child) async throws -> Void
+    ) {
         var configuration = configuration
         configuration.signals = .unhandled
         fleet = Prefork(addresses, adopting: adopting, configuration: configuration)

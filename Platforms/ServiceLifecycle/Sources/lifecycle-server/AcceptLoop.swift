@@ -1,4 +1,4 @@
-import ExampleSupport  // what is said on one connection
+import ExampleSupport  // the loop itself
 import Foundation
 import ServiceLifecycle
 
@@ -15,7 +15,7 @@ struct AcceptLoop: Service {
             await withGracefulShutdownHandler {
                 await withCheckedContinuation { continuation in
                     Thread.detachNewThread {
-                        serve(until: stop)
+                        serve(listener, until: stop)
                         continuation.resume()
                     }
                 }
@@ -27,24 +27,5 @@ struct AcceptLoop: Service {
         }
         close(stop)
         close(wake)
-    }
-
-    private func serve(until stop: Int32) {
-        let readable = Int16(POLLIN)
-        let connections = DispatchGroup()
-        var wanted = [listener, stop].map { pollfd(fd: $0, events: readable, revents: 0) }
-        while wanted[1].revents == 0 {
-            poll(&wanted, 2, -1)
-            let connection = accept(listener, nil, nil)
-            guard connection >= 0 else { continue }  // another child was quicker
-            connections.enter()
-            Thread.detachNewThread {
-                answerRequests(on: connection, until: stop)
-                close(connection)
-                connections.leave()
-            }
-        }
-        close(listener)
-        connections.wait()
     }
 }
