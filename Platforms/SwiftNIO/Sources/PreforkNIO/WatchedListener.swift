@@ -44,7 +44,12 @@ enum WatchedListener {
         watch.submit { _ in
             wait(for: listener, orErrorOf: writer) {
                 let accepting = server.eventLoop.submit { accept(listener, group, server, initializer) }
-                return (try? accepting.wait()) ?? false
+                switch (try? accepting.wait()) ?? .isClosed {
+                case .isOpen: return true
+                // The connection stays in the queue, and poll would say so at once, again and again.
+                case .isExhausted: return poll(nil, 0, 10) >= 0 || errno == EINTR
+                case .isClosed: return false
+                }
             }
             close(listener)
             close(writer)
@@ -63,21 +68,32 @@ enum WatchedListener {
         }
     }
 
+    private enum Outcome {
+        case isOpen
+        /// There are no descriptors, or there is no memory, for now.
+        case isExhausted
+        case isClosed
+    }
+
     /// On the event loop of `server`.
-    /// - Returns: whether it is still open.
     private static func accept(
         _ listener: CInt,
         _ group: any EventLoopGroup,
         _ server: any Channel,
         _ initializer: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
-    ) -> Bool {
+    ) -> Outcome {
         for _ in 0..<batch where server.isActive {
             let connection = acceptConnection(listener)
             guard connection >= 0 else {
-                let isExhausted = [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(errno)
-                // The connection stays in the queue; poll would say so at once, again and again.
-                if isExhausted { poll(nil, 0, 10) }
-                break
+                switch errno {
+                case EMFILE, ENFILE, ENOBUFS, ENOMEM: return .isExhausted
+                // It does not listen any more: somebody has called shutdown(2). `serveUntilStop` tells of it.
+                case EINVAL, EBADF, ENOTSOCK:
+                    server.close(promise: nil)
+                    return .isClosed
+                // Another child was quicker, or the client has gone (accept(2)).
+                default: return .isOpen
+                }
             }
             _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
             ClientBootstrap(group: group)
@@ -88,7 +104,7 @@ enum WatchedListener {
                 .withConnectedSocket(connection)
                 .whenFailure { error in server.pipeline.fireErrorCaught(error) }
         }
-        return server.isActive
+        return server.isActive ? .isOpen : .isClosed
     }
 }
 
