@@ -122,17 +122,23 @@ extension Prefork {
             }
         }
 
+        // Not to be inlined: Swift 6.3.1's optimizer crashes at a program that is tested as a release build and asks for host and
+        // port one after the other.
+
         /// The port of a TCP address; nil for a Unix-domain one.
+        @inline(never)
         public var port: Int? {
             if case .tcp(_, let port) = endpoint { port } else { nil }
         }
 
         /// The host of a TCP address; nil for a Unix-domain one.
+        @inline(never)
         public var host: String? {
             if case .tcp(let host, _) = endpoint { host } else { nil }
         }
 
         /// The path of a Unix-domain address; nil for a TCP one.
+        @inline(never)
         public var path: String? {
             if case .unix(let path) = endpoint { path } else { nil }
         }

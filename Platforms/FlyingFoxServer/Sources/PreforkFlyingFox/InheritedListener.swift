@@ -9,10 +9,9 @@ import Synchronization
 /// FlyingFox binds a socket of its own and then waits on it in its pool. This is that pool: at the first wait it puts the
 /// child's listener in the place of that socket, by dup2(2); all later waits go to FlyingFox's own pool.
 ///
-///     let listener = try InheritedListener(child)
-///     let server = HTTPServer(address: listener.placeholder, pool: listener)
-///     await server.appendRoute("/") { _ in HTTPResponse(statusCode: .ok) }
-///     try await listener.run(server)
+///     var routes = RoutedHTTPHandler()
+///     routes.appendRoute("/") { _ in HTTPResponse(statusCode: .ok) }
+///     try await InheritedListener(child).run(routes)
 public final class InheritedListener: AsyncSocketPool {
     private struct State {
         /// Where it is still the child's.
@@ -51,7 +50,28 @@ public final class InheritedListener: AsyncSocketPool {
         if let inherited = state.withLock({ $0.inherited }) { close(inherited) }
     }
 
-    /// Runs the server until the child is to leave and its connections are done.
+    /// Makes a server for these routes and runs it until the child is to leave and its connections are done. At a stop an
+    /// answer says `Connection: close`, so that a client that asks on and on is not cut.
+    /// - Parameters:
+    ///   - handler: what answers, for example a `RoutedHTTPHandler`.
+    ///   - timeout: of a request, in seconds, as `HTTPServer` takes it.
+    ///   - logger: FlyingFox's.
+    ///   - settle: as below.
+    ///   - grace: as below.
+    public func run(
+        _ handler: some HTTPHandler,
+        timeout: TimeInterval = 15,
+        logger: any Logging = HTTPServer.defaultLogger(),
+        settle: Duration = .milliseconds(100),
+        grace: Duration? = nil
+    ) async throws {
+        let closing = ClosingHandler(base: handler, child: child)
+        let server = HTTPServer(address: placeholder, timeout: timeout, pool: self, logger: logger, handler: closing)
+        try await run(server, settle: settle, grace: grace)
+    }
+
+    /// Runs a server of your own, made with ``placeholder`` as its address and this as its pool, until the child is to leave and
+    /// its connections are done. Its answers do not tell at a stop that the connection ends.
     /// - Parameters:
     ///   - settle: how long connections that have been accepted before the stop may take to bring their request.
     ///   - grace: how long requests may take then, before they are cancelled; nil: until `shutdownGracePeriod` is nearly over,
@@ -136,6 +156,19 @@ public final class InheritedListener: AsyncSocketPool {
         } catch is CancellationError where state.withLock({ $0.isClosing }) {
             throw SocketError.disconnected
         }
+    }
+}
+
+/// Tells the client at a stop that the connection ends.
+private struct ClosingHandler<Base: HTTPHandler>: HTTPHandler {
+    let base: Base
+    let child: Prefork.Child
+
+    func handleRequest(_ request: HTTPRequest) async throws -> HTTPResponse {
+        var response = try await base.handleRequest(request)
+        // An upgrade has a header of its own there.
+        if child.isStopping, response.headers[.connection] == nil { response.headers[.connection] = "close" }
+        return response
     }
 }
 

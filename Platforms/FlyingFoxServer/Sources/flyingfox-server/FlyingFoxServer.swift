@@ -11,25 +11,24 @@ import PreforkFlyingFox
         if options.isSingle { return await serveAlone(options.onlyAddress) }
         options.delayChild()
         await Prefork.main(options.onlyAddress, configuration: options.configuration) { child in
-            let listener = try InheritedListener(child)
-            let server = HTTPServer(address: listener.placeholder, pool: listener, logger: .disabled)
-            await addRoutes(to: server)
-            try await listener.run(server)
+            try await InheritedListener(child).run(makeRoutes(), logger: .disabled)
         }
     }
 
-    static func addRoutes(to server: HTTPServer) async {
-        await server.appendRoute("/") { _ in text("hello\n") }
-        await server.appendRoute("/pid") { _ in text("\(getpid())\n") }
-        await server.appendRoute("/big") { request in
+    static func makeRoutes() -> RoutedHTTPHandler {
+        var routes = RoutedHTTPHandler()
+        routes.appendRoute("/") { _ in text("hello\n") }
+        routes.appendRoute("/pid") { _ in text("\(getpid())\n") }
+        routes.appendRoute("/big") { request in
             let megabytes = request.query.first { $0.name == "mb" }.flatMap { Int($0.value) } ?? 1
             return text(String(repeating: "x", count: min(max(megabytes, 0), 64) << 20))
         }
-        await server.appendRoute("/slow") { request in
+        routes.appendRoute("/slow") { request in
             let pause = request.query.first { $0.name == "ms" }.flatMap { Int($0.value) } ?? 100
             try await Task.sleep(for: .milliseconds(pause))
             return text("slow \(pause)\n")
         }
+        return routes
     }
 
     static func text(_ body: String) -> HTTPResponse {
@@ -43,9 +42,8 @@ import PreforkFlyingFox
                 throw SocketError.unsupportedAddress
             }
             let server = HTTPServer(
-                address: try sockaddr_in.inet(ip4: host, port: port), pool: NoDelayPool(), logger: .disabled
-            )
-            await addRoutes(to: server)
+                address: try sockaddr_in.inet(ip4: host, port: port), pool: NoDelayPool(), logger: .disabled,
+                handler: makeRoutes())
             async let running: Void = server.run()
             try await server.waitUntilListening()
             if case .ip4(let host, let port) = await server.listeningAddress {
