@@ -145,6 +145,34 @@ import Testing
         #expect(ProcessStat(Array(line.utf8)) == nil)
     }
 
+    private func stat(_ state: String, parent: Int32, threads: Int) throws -> ProcessStat {
+        let line = "17 (a) \(state) \(parent) 17 17 0 -1 4227084 86 0 0 0 0 0 0 0 20 0 \(threads) 0 4711 0 0\n"
+        return try #require(ProcessStat(Array(line.utf8)))
+    }
+
+    @Test func aZombieOfOurs() throws {
+        #expect(try stat("Z", parent: 1, threads: 1).zombie(of: 1) == OrphanReaper.Zombie(pid: 17, started: 4711))
+    }
+
+    /// By a number that was given anew, or from a list of all processes.
+    @Test func aZombieOfAnothers() throws {
+        #expect(try stat("Z", parent: 2, threads: 1).zombie(of: 1) == nil)
+        #expect(try stat("Z", parent: 1, threads: 1).zombie(of: 2) == nil)
+    }
+
+    @Test(arguments: ["R", "S", "D", "T", "t", "I", "X"]) func whatIsNoZombie(state: String) throws {
+        let stat = try stat(state, parent: 1, threads: 1)
+        #expect(stat.zombie(of: 1) == nil && !stat.hasLostFirstThread)
+    }
+
+    /// Its first thread has ended, the others go on: waiting for it would wait.
+    @Test func aProcessWithoutItsFirstThreadLives() throws {
+        let stat = try stat("Z", parent: 1, threads: 2)
+        #expect(stat.zombie(of: 1) == nil && stat.hasLostFirstThread)
+        #expect(try !self.stat("Z", parent: 1, threads: 1).hasLostFirstThread)
+        #expect(try !self.stat("S", parent: 1, threads: 2).hasLostFirstThread)
+    }
+
     #if os(Linux)
         @Test func ofThisProcess() throws {
             let stat = try #require(ProcessStat(try System.readFile("/proc/self/stat")))

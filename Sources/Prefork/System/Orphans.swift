@@ -35,6 +35,11 @@ struct ProcessStat: Equatable {
         isZombie = fields[0] == "Z" && !hasOthers
         hasLostFirstThread = fields[0] == "Z" && hasOthers
     }
+
+    /// What can be waited for by the process with that number; nil where it lives, or is another's child.
+    func zombie(of process: Int32) -> OrphanReaper.Zombie? {
+        isZombie && parent == process ? OrphanReaper.Zombie(pid: pid, started: started) : nil
+    }
 }
 
 enum Orphans {
@@ -52,10 +57,10 @@ enum Orphans {
             let children = try stat.hasLostFirstThread ? allIDs() : childIDs()
             for pid in Set(children + seen) where !known.contains(pid) {
                 // One that is gone meanwhile, or that has become somebody else's, does not count.
-                guard let bytes = try? System.readFile("/proc/\(pid)/stat"), let stat = ProcessStat(bytes),
-                    stat.isZombie, stat.parent == own
+                guard let bytes = try? System.readFile("/proc/\(pid)/stat"),
+                    let zombie = ProcessStat(bytes)?.zombie(of: own)
                 else { continue }
-                found.insert(OrphanReaper.Zombie(pid: pid, started: stat.started))
+                found.insert(zombie)
             }
             return found
         }
