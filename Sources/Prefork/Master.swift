@@ -327,12 +327,10 @@ final class Master {
         }
     }
 
-    /// Whether nobody but the kernel's out-of-memory killer is known to have killed it.
     private func isOutOfMemory(_ child: RunningChild, _ status: WaitStatus) -> Bool {
-        guard case .signaled(Signal.kill.number, _) = status, !child.isKilled, let mark = child.outOfMemory,
-            let count = outOfMemory?.current(System.text)
-        else { return false }
-        return blame.isLikely(count: count, since: mark)
+        blame.isLikely(status, isKilled: child.isKilled, since: child.outOfMemory) {
+            outOfMemory?.current(System.text)
+        }
     }
 
     // MARK: Actions

@@ -123,6 +123,38 @@ private let legacy = """
     }
 }
 
+@Suite struct OutOfMemoryVerdictTests {
+    private let killed = WaitStatus.signaled(9, coreDumped: false)
+
+    @Test func onlySIGKILL() {
+        var blame = OutOfMemoryBlame()
+        let mark = blame.mark(count: 0)
+        for status in [WaitStatus.signaled(15, coreDumped: false), .exited(9), .exited(137), .lost] {
+            let verdict = blame.isLikely(status, isKilled: false, since: mark) { 1 }
+            #expect(!verdict, "\(status)")
+        }
+        let verdict = blame.isLikely(killed, isKilled: false, since: mark) { 1 }
+        #expect(verdict, "the strike was still there to be blamed")
+    }
+
+    /// A deaf one, while a helper was struck; the strike is left for whose it is.
+    @Test func whomTheMasterHasKilledIsNotBlamed() {
+        var blame = OutOfMemoryBlame()
+        let mark = blame.mark(count: 0)
+        var verdicts = [blame.isLikely(killed, isKilled: true, since: mark) { 1 }]
+        verdicts.append(blame.isLikely(killed, isKilled: false, since: mark) { 1 })
+        #expect(verdicts == [false, true])
+    }
+
+    @Test func nobodyCounts() {
+        var blame = OutOfMemoryBlame()
+        let mark = blame.mark(count: 0)
+        var verdicts = [blame.isLikely(killed, isKilled: false, since: mark) { nil }]
+        verdicts.append(blame.isLikely(killed, isKilled: false, since: nil) { 1 })
+        #expect(verdicts == [false, false])
+    }
+}
+
 @Suite struct OutOfMemoryExitTests {
     @Test func supervisorPassesItOn() {
         var supervisor = Supervisor(Supervisor.Rules(children: 1, recovery: .unlimited))

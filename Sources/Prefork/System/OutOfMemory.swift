@@ -41,6 +41,18 @@ struct OutOfMemoryBlame {
 
     func mark(count: Int) -> Mark { Mark(count: count, blamed: blamed) }
 
+    /// Whether nobody but the out-of-memory killer is known to have killed a child.
+    /// - Parameters:
+    ///   - isKilled: the master has sent SIGKILL.
+    ///   - mark: nil where nobody counted at its start.
+    ///   - count: how often it has struck by now; nil where nobody counts. Asked for only where it matters.
+    mutating func isLikely(_ status: WaitStatus, isKilled: Bool, since mark: Mark?, count: () -> Int?) -> Bool {
+        guard case .signaled(Signal.kill.number, _) = status, !isKilled, let mark, let count = count() else {
+            return false
+        }
+        return isLikely(count: count, since: mark)
+    }
+
     /// Whether a strike since `mark` is left that no other death accounts for.
     mutating func isLikely(count: Int, since mark: Mark) -> Bool {
         guard count - mark.count > blamed - mark.blamed else { return false }
