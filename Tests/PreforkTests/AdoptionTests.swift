@@ -88,6 +88,29 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
         #expect(fcntl(raw, F_GETFL) == found)
     }
 
+    /// The second finds what the first has made of it.
+    @Test("are as found where one was handed over twice", arguments: [true, false])
+    func twice(isBlocking: Bool) throws {
+        let owned = try ownListener()
+        let raw = owned.raw
+        if !isBlocking { try System.setNonBlocking(raw) }
+        let found = fcntl(raw, F_GETFL)
+        let other = Descriptor(dup(raw))
+        var listeners = Listeners()
+        let plan = Listeners.Plan(
+            bound: [],
+            adopted: [.init(descriptor: raw, name: "a"), .init(descriptor: other.raw, name: "b")],
+            slots: 1,
+            isSharded: false
+        )
+        let isBound = try listeners.bind(plan, .init(children: 1), observe: { _ in }, isStopRequested: { _ in true })
+        #expect(isBound && listeners.addresses.map(\.name) == ["a", "b"])
+        #expect(fcntl(raw, F_GETFL) & O_NONBLOCK != 0)
+        listeners.close()
+        #expect(fcntl(raw, F_GETFL) == found && fcntl(other.raw, F_GETFL) == found)
+        #expect(Listener.fault(of: raw) == nil)
+    }
+
     @Test("are refused where they are no listeners, with the reason")
     func faults() throws {
         let (end, other) = try Channel.makePair().split()
