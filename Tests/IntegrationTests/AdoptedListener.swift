@@ -7,6 +7,21 @@
     #endif
     @testable import Prefork
 
+    /// A test's own, which no other process inherits but by a number that it is given.
+    final class OwnUnixListener {
+        let raw: CInt
+
+        init(path: String) throws {
+            let listener = try PlatformListener.makeSocket(family: AF_UNIX)
+            let name = PlatformListener.unixAddress(path)
+            try SocketName(name.storage, length: name.length).bind(listener.raw, context: path)
+            raw = fcntl(listener.raw, F_DUPFD_CLOEXEC, 3)
+            guard listen(raw, 33) == 0 else { throw Failure(description: "listen: errno \(errno)") }
+        }
+
+        deinit { close(raw) }
+    }
+
     /// Made in the master only: a child has inherited what came of it.
     final class AdoptedListener: Sendable {
         private let descriptor = Protected<CInt>(-1)

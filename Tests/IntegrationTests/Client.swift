@@ -109,6 +109,15 @@
             return poll(&request, 1, milliseconds) == 1
         }
 
+        /// Whose the listener was when it was last told to listen, at the time of the connection (SO_PEERCRED, unix(7)).
+        var peerUser: uid_t? {
+            // struct ucred, which Swift's Glibc hides: pid, uid, gid.
+            var credentials: (UInt32, UInt32, UInt32) = (0, 0, 0)
+            var length = socklen_t(MemoryLayout.size(ofValue: credentials))
+            guard getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0 else { return nil }
+            return credentials.1
+        }
+
         /// Waits for the other side to close; false at the timeout.
         func waitForEnd() -> Bool {
             var byte: UInt8 = 0

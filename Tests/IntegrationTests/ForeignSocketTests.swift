@@ -128,6 +128,50 @@
                 try subject.require(subject.errors.contains(reason), "it says \(reason)")
             }
 
+            /// Once for the fleet, not once more in its children; it takes nothing for a listener that it was not told of.
+            @Test(arguments: [1, 3]) func whatNobodyAskedForIsTold(count: Int) throws {
+                let handing = "LISTEN_PID=$$ LISTEN_FDS=\(count) exec \"$0\" \"$@\" 3</dev/null"
+                let subject = try Subject.hello(["--children", "2"], under: ["/bin/sh", "-c", handing])
+                let children = try subject.waitForReady(2)
+                kill(children[0], SIGKILL)
+                try subject.eventually("a replacement") { subject.readyPIDs.count == 3 }
+                try subject.require(
+                    get("/", port: try subject.port()) == .answer(status: 200, body: "Hello world!", closes: true),
+                    "it serves")
+                let text = count == 1 ? "a socket was handed over" : "\(count) sockets were handed over"
+                let lines = subject.errors.split(separator: "\n").filter { $0.contains("handed over") }
+                try subject.require(lines.count == 1 && lines[0].contains("prefork[\(subject.pid)]: \(text) "), text)
+                subject.signal(SIGTERM)
+                try subject.require(subject.wait() == 0, "status 0")
+            }
+
+            /// listen(2) would make the fleet's user the peer of every client, for good.
+            @Test(.enabled(if: Namespace.asOrdinaryUser != nil, "this user has no privileges to give up"))
+            func aUnixSocketsClientsSeeItsOwner() throws {
+                let directory = try makeDirectory()
+                defer { removeTree(directory) }
+                let path = "\(directory)/socket"
+                let owned = try OwnUnixListener(path: path)
+                try #require(Connection.open(path: path)?.peerUser == getuid(), "before")
+                let program = product("hello-prefork")
+                let programs = try PublicPrograms([program])
+                let handing = ["/bin/sh", "-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" \"$@\""]
+                let command =
+                    (Namespace.asOrdinaryUser ?? []) + handing + [programs[program], "--inherited", "--children", "2"]
+                let subject = try Subject(command[0], command, third: owned.raw)
+                let children = try subject.waitForReady(2)
+                let uids = statusField("Uid", of: "/proc/\(children[0])/status").split(separator: "\t")
+                try subject.require(uids.allSatisfy { $0 == "65534" }, "another user: \(uids)")
+                let during = try #require(Connection.open(path: path))
+                try subject.require(during.send("/") && body(during.receive()) == "Hello world!", "an answer")
+                let seen = during.peerUser
+                try subject.require(seen == getuid(), "its owner while they serve, not \(seen ?? 0)")
+                subject.signal(SIGTERM)
+                try subject.require(subject.wait() == 0, "status 0")
+                let after = Connection.open(path: path)?.peerUser
+                try subject.require(after == getuid(), "and afterwards, not \(after ?? 0)")
+            }
+
             /// The numbers may be anything's.
             @Test func whatIsNoListenerIsRefused() throws {
                 let path = product("hello-prefork")

@@ -62,13 +62,15 @@
         ///   - arguments: the whole argv.
         ///   - blocked: signals that it inherits as blocked.
         ///   - closed: standard descriptors that it is started without.
+        ///   - third: what it inherits as descriptor 3.
         init(
             _ executable: String,
             _ arguments: [String],
             environment: [String: String] = [:],
             blocked: [CInt] = [],
             closed: [CInt] = [],
-            standardError: CInt? = nil
+            standardError: CInt? = nil,
+            third: CInt? = nil
         ) throws {
             directory = try makeDirectory()
             var actions = posix_spawn_file_actions_t()
@@ -81,6 +83,7 @@
             } else {
                 posix_spawn_file_actions_addopen(&actions, 2, "\(directory)/err", O_WRONLY | O_CREAT | O_APPEND, 0o600)
             }
+            if let third { posix_spawn_file_actions_adddup2(&actions, third, 3) }
             for number in closed { posix_spawn_file_actions_addclose(&actions, number) }
             var attributes = posix_spawnattr_t()
             posix_spawnattr_init(&attributes)
