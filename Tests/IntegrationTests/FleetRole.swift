@@ -23,6 +23,7 @@
             configuration.readyWithin = ready
         }
         if let retry = settings.number("bindRetry") { configuration.bindRetry = .init(attempts: retry) }
+        if let interval = settings.milliseconds("bindInterval") { configuration.bindRetry.interval = interval }
         if settings.has("unhandled") { configuration.signals = .unhandled }
         if settings.has("childUnhandled") { configuration.childSignals = .unhandled }
         if settings.has("cancelOnDrain") { configuration.onDrain = .cancel }
@@ -99,13 +100,18 @@
         let spawned = hook("onChildSpawn", settings)
         let ready = hook("onMasterReady", settings)
         let recovered = hook("onChildRecover", settings)
+        let awaited = Counter()
         configuration.onChildSpawn = { pid in
             try spawned("\(pid)")
+            // `awaitEnds=N`: of the first N children it waits for the end, and takes nothing away.
+            if let count = settings.number("awaitEnds"), awaited.next() <= count { waitForZombie(pid) }
             if let time = settings.number("slowSpawn") { poll(nil, 0, CInt(time)) }
         }
         configuration.onMasterReady = { pids in
             try ready(pids.map { "\($0)" }.joined(separator: " "))
             if settings.has("slowReady") { poll(nil, 0, 3300) }  // Longer than the test's grace period.
+            // `holdReady=PATH`: until the test has made that file.
+            if let path = settings["holdReady"] { try eventually(path) { access(path, F_OK) == 0 } }
         }
         configuration.onChildRecover = { try recovered("\($0) \($1)") }
         configuration.observe = { event in
@@ -141,6 +147,8 @@
             let outcome: Result<Void, any Error>
             if settings.has("async") {
                 outcome = await asyncRun(fleet, settings)
+            } else if settings.has("firstThread") {  // As a program's main has it; the test library uses others.
+                outcome = await MainActor.run { Result { try fleet.run { try serve($0, settings) } } }
             } else {
                 outcome = Result { try fleet.run { try serve($0, settings) } }
             }
@@ -292,6 +300,14 @@
             system("sleep 0.05 &")
             tell("forked")
             answerWithPID(try child.takeListener(), child)
+        case "forksTwiceWhenAsked":  // By a connection, which is closed when it is done.
+            let listener = try child.takeListener()
+            var request = pollfd(fd: listener, events: Int16(POLLIN), revents: 0)
+            poll(&request, 1, -1)
+            let connection = accept(listener, nil, nil)
+            system("sleep 0.05 &")
+            close(connection)
+            answerWithPID(listener, child)
         case "crash": fatalError("on purpose")
         case "oneCrashesInChaos":
             if child.slot == 0 { leave(1) }
@@ -319,6 +335,12 @@
         case let text where text.hasPrefix("exit:"): leave(CInt(text.dropFirst(5)) ?? 0)
         case let text: tell("unknown mode \(text)")
         }
+    }
+
+    /// Whoever wants its status still gets it.
+    func waitForZombie(_ pid: pid_t) {
+        var information = siginfo_t()
+        while waitid(P_PID, id_t(pid), &information, CInt(WEXITED | WNOWAIT)) == -1, errno == EINTR {}
     }
 
     private func waitForStop(_ child: Prefork.Child) {

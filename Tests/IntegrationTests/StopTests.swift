@@ -79,6 +79,29 @@
                 }
             }
 
+            /// The master sees both at once, after a hook: the child accepts, and is told to leave as one that does.
+            @Test func aChildThatBecameReadyBeforeTheStopIsReady() throws {
+                let directory = try makeDirectory()
+                defer { removeTree(directory) }
+                let subject = try Subject.role("fleet", "children=1;holdReady=\(directory)/go")
+                try subject.eventually("the hook") { !subject.told("onMasterReady").isEmpty }
+                // Who answers has said before that it is ready.
+                try subject.require(body(get("/", port: try subject.port())) != nil, "an answer")
+                subject.signal(SIGTERM)
+                try subject.eventually("a thread that handles it") {
+                    statusField("ShdPnd", of: "/proc/\(subject.pid)/status").allSatisfy { $0 == "0" }
+                }
+                try subject.require(!subject.errors.contains(" ready after "), "nobody has heard it")
+                try subject.require(close(open("\(directory)/go", O_CREAT | O_WRONLY, 0o600)) == 0, "a file")
+                try subject.waitForTold("returned")
+                let lines = subject.errors.split(separator: "\n")
+                let ready = lines.firstIndex { $0.contains(" ready after ") }
+                let stop = lines.firstIndex { $0.contains(": stopping: ") }
+                try subject.require(stop != nil, "it stops")
+                try subject.require((ready ?? .max) < (stop ?? 0), "it became ready, then it was told to leave")
+                try subject.wait()
+            }
+
             @Test func stubbornChildrenAreKilledAfterTheGracePeriod() throws {
                 let subject = try Subject.role("fleet", "children=3;grace=400;serve=stubborn")
                 try subject.eventually("three that ignore TERM") { subject.told("stubborn").count == 3 }
