@@ -19,8 +19,14 @@
             return nil
         }()
 
+        /// The same, but /proc stays the outer one's.
+        static let withoutOwnProc = command.map { $0.filter { $0 != "--mount-proc" } }
+
         static let reason: Comment =
             "no PID namespace can be made here (unshare(1), neither as root nor by a user namespace)"
+
+        static let tracer = ["/usr/bin/strace", "-f", "-qq"]
+        static let canBeTraced = command.map { runs(tracer + ["-o", "/dev/null"] + $0 + ["/bin/true"]) } ?? false
 
         /// Gives up every privilege; nil where this user has none to give up.
         static let asOrdinaryUser: [String]? = {

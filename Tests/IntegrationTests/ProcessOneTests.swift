@@ -185,6 +185,34 @@
             }
         }
 
+        /// strace(1) delays what the resolver reads, from outside of the namespace.
+        @Suite(.enabled(if: Namespace.canBeTraced, "strace(1) cannot trace a PID namespace here, or there is none"))
+        struct SlowResolver {
+            /// A container's stop must not be lost because a name server is slow: for process 1 the default is to ignore it.
+            @Test func processOneHearsAStopBeforeItKnowsItsAddress() throws {
+                let directory = try makeDirectory()
+                defer { removeTree(directory) }
+                let trace = "\(directory)/trace"
+                // Far longer than the test: it ends with the tracer.
+                let delay = ["-P", "/etc/hosts", "-e", "trace=openat", "-e", "inject=openat:delay_enter=600000000"]
+                let subject = try Subject.hello(
+                    ["--children", "1"], address: "localhost:0",
+                    under: Namespace.tracer + ["-o", trace] + delay + (Namespace.command ?? []))
+                try subject.eventually("the resolver at work") {
+                    readText(trace)?.contains("openat(AT_FDCWD, \"/etc/hosts\"") == true
+                }
+                let master = try subject.descendant(2)
+                try subject.require(subject.outerPID(of: 1) == master, "it is process 1")
+                let caught = UInt64(statusField("SigCgt", of: "/proc/\(master)/status"), radix: 16) ?? 0
+                try subject.require(caught & (1 << (UInt64(SIGTERM) - 1)) != 0, "TERM is handled already")
+                kill(master, SIGTERM)
+                subject.signal(SIGKILL)
+                try subject.waitForError("stopping: signal 15 (TERM)")
+                try subject.waitUntilAlone()
+                try subject.require(subject.errors.contains(": stopped\n"), "an orderly stop")
+            }
+        }
+
         /// A kernel without pidfd, and seccomp profiles that deny it.
         @Suite(
             .enabled(

@@ -12,6 +12,7 @@
     let specialRoles: [String: Role] = [
         "signalState": { _ in signalStateRole() },
         "foreignProcess": { await foreignProcessRole($0) },
+        "lateWaiter": { await lateWaiterRole($0) },
         "secondRun": { _ in secondRunRole() },
         "stopBeforeRun": { _ in stopBeforeRunRole() },
         "grandchild": { grandchildRole($0) },
@@ -85,6 +86,74 @@
         if !settings.has("orphans") { fleet.stop() }
         _ = await task.result
         tell("returned")
+    }
+
+    private let reapedOrphans = Atomic<Int>(0)
+
+    /// Another thread of the master's than its first waits for a process long after an orphan would have been reaped.
+    private func lateWaiterRole(_ settings: Settings) async {
+        var configuration = Prefork.Configuration(children: 1)
+        configuration.orphanReapDelay = settings.milliseconds("reapDelay")
+        configuration.observe = { event in
+            Prefork.logToStandardError(event)
+            if case .reapedOrphans(let pids) = event { reapedOrphans.wrappingAdd(pids.count, ordering: .relaxed) }
+        }
+        let fleet = Prefork(.tcp("127.0.0.1", port: 0), configuration: configuration)
+        guard case .master = Prefork.role else {
+            try? await fleet.run { child in await child.stopRequested() }
+            leave(0)
+        }
+        let task = Task { try await fleet.run { _ in } }
+        while !fleet.status.slots.contains(where: { if case .ready = $0.state { true } else { false } }) {
+            try? await Task.sleep(for: .milliseconds(2))
+        }
+        // It stays until it has waited: what a thread that ends leaves behind is the first thread's.
+        do {
+            let thread = try Thread {
+                tell(
+                    readLinkText("/proc/thread-self") == "\(getpid())/task/\(getpid())"
+                        ? "in the first thread" : "in another thread")
+                if settings.has("foundation") { waitLateByFoundation() } else { waitLate() }
+            }
+            thread.join()
+        } catch { tell("no thread \(error)") }
+        fleet.stop()
+        _ = await task.result
+        tell("returned")
+    }
+
+    /// A process that ended before an orphan did: whoever takes it for one takes it first.
+    private func waitLate() {
+        guard let late = startShell("exit 3") else { return tell("not started") }
+        waitForZombie(late)
+        guard let shell = startShell("sleep 0.05 &") else { return tell("not started") }
+        waitpid(shell, nil, 0)
+        do {
+            try eventually("an orphan's end") { reapedOrphans.load(ordering: .relaxed) > 0 }
+        } catch { tell("\(error)") }
+        var status: CInt = 0
+        tell(waitpid(late, &status, WNOHANG) == late ? "status \((status >> 8) & 0xff)" : "status lost")
+    }
+
+    /// Foundation waits for a process once nobody has the socket any more that it and what it has started inherit.
+    private func waitLateByFoundation() {
+        let process = Foundation.Process()
+        process.executableURL = URL(fileURLWithPath: "/bin/sh")
+        process.arguments = ["-c", "sleep 1 & exit 3"]
+        do { try process.run() } catch { tell("not started \(error)") }
+        process.waitUntilExit()
+        tell("status \(process.terminationStatus)")
+        do {
+            try eventually("an orphan's end") { reapedOrphans.load(ordering: .relaxed) > 0 }
+        } catch { tell("\(error)") }
+    }
+
+    private func startShell(_ command: String) -> pid_t? {
+        let words = ["sh", "-c", command]
+        let arguments = words.map { strdup($0) } + [nil]
+        defer { for argument in arguments { free(argument) } }
+        var pid: pid_t = 0
+        return posix_spawn(&pid, "/bin/sh", nil, nil, arguments, environ) == 0 ? pid : nil
     }
 
     private func secondRunRole() {
