@@ -147,8 +147,6 @@
             let outcome: Result<Void, any Error>
             if settings.has("async") {
                 outcome = await asyncRun(fleet, settings)
-            } else if settings.has("firstThread") {  // As a program's main has it; the test library uses others.
-                outcome = await MainActor.run { Result { try fleet.run { try serve($0, settings) } } }
             } else {
                 outcome = Result { try fleet.run { try serve($0, settings) } }
             }
@@ -205,6 +203,18 @@
                     return try request.start()
                 }
             }()
+        case "endingThread":
+            // What a thread leaves behind the kernel moves to the first thread's list, where orphans are, too. There a
+            // program's main has its children from the beginning; the test library runs nothing in that thread.
+            { request in
+                let started = Protected<Result<Int32, any Error>?>(nil)
+                try inThreadOfItsOwn { started.withLock { $0 = Result { try request.start() } } }
+                guard let pid = try started.withLock({ $0 })?.get() else { throw Deliberate("not started") }
+                try eventually("\(pid) in the first thread's list") {
+                    readText("/proc/self/task/\(getpid())/children")?.split(separator: " ").contains("\(pid)") == true
+                }
+                return pid
+            }
         case "wrapper":
             // A wrapper that replaces itself by the child.
             { request in
@@ -335,6 +345,12 @@
         case let text where text.hasPrefix("exit:"): leave(CInt(text.dropFirst(5)) ?? 0)
         case let text: tell("unknown mode \(text)")
         }
+    }
+
+    /// Returns when `body` has; Foundation has a Thread, too.
+    func inThreadOfItsOwn(_ body: @escaping @Sendable () -> Void) throws {
+        let thread = try Thread(body)
+        thread.join()
     }
 
     /// Whoever wants its status still gets it.

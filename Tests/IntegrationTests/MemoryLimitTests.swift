@@ -21,10 +21,10 @@
                     let path = "\(directory)/prefork-test-\(getpid())"
                     guard mkdir(path, 0o755) == 0 else { continue }
                     let file = group.isUnified ? "memory.max" : "memory.limit_in_bytes"
-                    if Self.write(limit, to: "\(path)/\(file)"), access("\(path)/cgroup.procs", W_OK) == 0 {
+                    if Self.put(limit, to: "\(path)/\(file)"), access("\(path)/cgroup.procs", W_OK) == 0 {
                         // Where there is swap, and where it is counted.
-                        _ = Self.write("0", to: "\(path)/memory.swap.max")
-                        _ = Self.write(limit, to: "\(path)/memory.memsw.limit_in_bytes")
+                        _ = Self.put("0", to: "\(path)/memory.swap.max")
+                        _ = Self.put(limit, to: "\(path)/memory.memsw.limit_in_bytes")
                         self.path = path
                         return
                     }
@@ -47,11 +47,11 @@
 
         deinit { rmdir(path) }
 
-        private static func write(_ text: String, to path: String) -> Bool {
+        private static func put(_ text: String, to path: String) -> Bool {
             let file = open(path, O_WRONLY | O_CLOEXEC)
             guard file >= 0 else { return false }
             defer { close(file) }
-            return Glibc.write(file, text, text.utf8.count) == text.utf8.count
+            return write(file, text, text.utf8.count) == text.utf8.count
         }
 
         static let canBeMade = MemoryGroup(megabytes: 64).map { Namespace.runs($0.command + ["/bin/true"]) } ?? false

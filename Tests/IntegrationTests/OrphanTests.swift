@@ -56,6 +56,8 @@
                 let connection = try #require(Connection.open(port: try subject.port()))
                 try subject.require(connection.waitForEnd(), "it was asked")
                 try subject.eventually("a zombie") { !zombies(of: master).isEmpty }
+                // Longer than between two looks.
+                poll(nil, 0, 600)
                 // Two turns of the master's: in one of them it has seen the signal.
                 for count in 1...2 {
                     kill(master, SIGUSR1)
@@ -71,12 +73,11 @@
                 try subject.require(subject.wait() == 0, "status 0")
             }
 
-            /// While the slots are filled nobody looks for children that have ended, but for orphans. The first thread has
-            /// both in its list.
+            /// While the slots are filled nobody looks for children that have ended, but for orphans.
             @Test(arguments: ["", ";mechanisms=portable"])
             func theFleetsOwnAreNone(settings: String) throws {
                 let subject = try Subject.role(
-                    "fleet", "firstThread;children=3;awaitEnds=3;first=exit:3;interval=0;reapDelay=0\(settings)",
+                    "fleet", "children=3;spawn=endingThread;awaitEnds=3;first=exit:3;interval=0;reapDelay=0\(settings)",
                     under: namespace)
                 try subject.eventually("three exits") { subject.told("exited").count == 3 }
                 let exits = subject.told("exited")

@@ -109,13 +109,12 @@
         }
         // It stays until it has waited: what a thread that ends leaves behind is the first thread's.
         do {
-            let thread = try Thread {
+            try inThreadOfItsOwn {
                 tell(
                     readLinkText("/proc/thread-self") == "\(getpid())/task/\(getpid())"
                         ? "in the first thread" : "in another thread")
                 if settings.has("foundation") { waitLateByFoundation() } else { waitLate() }
             }
-            thread.join()
         } catch { tell("no thread \(error)") }
         fleet.stop()
         _ = await task.result
