@@ -25,6 +25,8 @@ public final class LingerHandler: ChannelDuplexHandler, RemovableChannelHandler 
 
     private let time: TimeAmount
     private var state = State.serving
+    /// In a stop somebody has asked for the close, which may wait for the rest of an answer.
+    private var isClosing = false
 
     /// - Parameter time: for idle connections.
     public init(_ time: TimeAmount = .milliseconds(500)) { self.time = time }
@@ -55,6 +57,7 @@ public final class LingerHandler: ChannelDuplexHandler, RemovableChannelHandler 
     public func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
         if case .serving = state { return context.close(mode: mode, promise: promise) }
         guard mode != .input, context.channel.isActive else { return context.close(mode: mode, promise: promise) }
+        isClosing = true
         context.flush()
         closeWhenSent(context, mode, promise)
     }
@@ -72,10 +75,10 @@ public final class LingerHandler: ChannelDuplexHandler, RemovableChannelHandler 
         }
     }
 
-    /// What is left of a request's head when the connection closes is no error any more: nobody could be told, and SwiftNIO's
-    /// pipeline, asked to answer it, traps in debug builds.
+    /// What is left of a request's head when the connection closes is no error any more, nor is what comes while the rest of
+    /// the last answer is sent: nobody could be told, and SwiftNIO's pipeline, asked to answer it, traps in debug builds.
     public func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if case .quiescing = state, !context.channel.isActive { return }
+        if case .quiescing = state, isClosing || !context.channel.isActive { return }
         context.fireErrorCaught(error)
     }
 
