@@ -256,12 +256,12 @@ final class Master {
         }
         // Those that came together are one request, as of the moment when they came: what took the time since then (a hook,
         // an observer) must not make two of one.
+        let stop = received.first { $0 == .terminate || $0 == .interrupt }
+        let isRequested = control.takeStopRequest()
         // A child that has said that it is ready before the stop is one that accepts.
-        if let stop = received.first(where: { $0 == .terminate || $0 == .interrupt }) {
-            for pid in children.map(\.pid) { hear(pid) }
-            feed(.stop(.signal(stop.number)), System.now(), arrived: arrival)
-        }
-        if control.takeStopRequest() { feed(.stop(.request), System.now()) }
+        if stop != nil || isRequested { for pid in children.map(\.pid) { hear(pid) } }
+        if let stop { feed(.stop(.signal(stop.number)), System.now(), arrived: arrival) }
+        if isRequested { feed(.stop(.request), System.now()) }
         let childHasEnded = received.contains(.child)
         if childHasEnded { orphans?.childHasEnded(at: System.now()) }
         return childHasEnded && mechanisms.exitNotice == .signalAndPolling

@@ -112,6 +112,7 @@
             if settings.has("slowReady") { poll(nil, 0, 3300) }  // Longer than the test's grace period.
             // `holdReady=PATH`: until the test has made that file.
             if let path = settings["holdReady"] { try eventually(path) { access(path, F_OK) == 0 } }
+            if settings.has("stopAfterHold") { currentFleet.withLock { $0 }?.stop() }
         }
         configuration.onChildRecover = { try recovered("\($0) \($1)") }
         configuration.observe = { event in

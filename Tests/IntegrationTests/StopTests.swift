@@ -80,16 +80,20 @@
             }
 
             /// The master sees both at once, after a hook: the child accepts, and is told to leave as one that does.
-            @Test func aChildThatBecameReadyBeforeTheStopIsReady() throws {
+            @Test(arguments: [true, false])
+            func aChildThatBecameReadyBeforeTheStopIsReady(bySignal: Bool) throws {
                 let directory = try makeDirectory()
                 defer { removeTree(directory) }
-                let subject = try Subject.role("fleet", "children=1;holdReady=\(directory)/go")
+                let how = bySignal ? "" : ";stopAfterHold"
+                let subject = try Subject.role("fleet", "children=1;holdReady=\(directory)/go\(how)")
                 try subject.eventually("the hook") { !subject.told("onMasterReady").isEmpty }
                 // Who answers has said before that it is ready.
                 try subject.require(body(get("/", port: try subject.port())) != nil, "an answer")
-                subject.signal(SIGTERM)
-                try subject.eventually("a thread that handles it") {
-                    statusField("ShdPnd", of: "/proc/\(subject.pid)/status").allSatisfy { $0 == "0" }
+                if bySignal {
+                    subject.signal(SIGTERM)
+                    try subject.eventually("a thread that handles it") {
+                        statusField("ShdPnd", of: "/proc/\(subject.pid)/status").allSatisfy { $0 == "0" }
+                    }
                 }
                 try subject.require(!subject.errors.contains(" ready after "), "nobody has heard it")
                 try subject.require(close(open("\(directory)/go", O_CREAT | O_WRONLY, 0o600)) == 0, "a file")
