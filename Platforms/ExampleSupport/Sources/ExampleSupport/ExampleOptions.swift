@@ -3,7 +3,12 @@ import Foundation
 import Prefork
 
 /// The command line that all examples have.
-public struct ExampleOptions: ParsableArguments {
+public struct ExampleOptions: ParsableCommand {
+    /// Usage is told under the program's own name.
+    public static var configuration: CommandConfiguration {
+        CommandConfiguration(commandName: CommandLine.arguments.first?.split(separator: "/").last.map { String($0) })
+    }
+
     @Option(help: ArgumentHelp("How many children; by default as Prefork counts.", valueName: "n"))
     var children: Int?
 

@@ -51,7 +51,8 @@ public final class InheritedListener: AsyncSocketPool {
     }
 
     /// Makes a server for these routes and runs it until the child is to leave and its connections are done. At a stop an
-    /// answer says `Connection: close`, so that a client that asks on and on is not cut.
+    /// answer says `Connection: close`, unless it is that to a request that takes longer than `timeout`, so that a client that
+    /// asks on and on is not cut.
     /// - Parameters:
     ///   - handler: what answers, for example a `RoutedHTTPHandler`.
     ///   - timeout: of a request, in seconds, as `HTTPServer` takes it.
@@ -165,7 +166,13 @@ private struct ClosingHandler<Base: HTTPHandler>: HTTPHandler {
     let child: Prefork.Child
 
     func handleRequest(_ request: HTTPRequest) async throws -> HTTPResponse {
-        var response = try await base.handleRequest(request)
+        var response: HTTPResponse
+        do {
+            response = try await base.handleRequest(request)
+        } catch  where child.isStopping {
+            // As the server itself would answer, but without a word about the connection.
+            response = HTTPResponse(statusCode: error is HTTPUnhandledError ? .notFound : .internalServerError)
+        }
         // An upgrade has a header of its own there.
         if child.isStopping, response.headers[.connection] == nil { response.headers[.connection] = "close" }
         return response

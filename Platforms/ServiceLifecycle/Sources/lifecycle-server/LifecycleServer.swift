@@ -6,7 +6,9 @@ import PreforkLifecycle
 import ServiceLifecycle
 import UnixSignals
 
-struct LifecycleOptions: ParsableArguments {
+struct LifecycleOptions: ParsableCommand {
+    static var configuration: CommandConfiguration { ExampleOptions.configuration }
+
     @OptionGroup var common: ExampleOptions
 
     @Flag(

@@ -27,6 +27,7 @@ public final class LingerHandler: ChannelDuplexHandler, RemovableChannelHandler 
     private var state = State.serving
     /// In a stop somebody has asked for the close, which may wait for the rest of an answer.
     private var isClosing = false
+    private var isRemoved = false
 
     /// - Parameter time: for idle connections.
     public init(_ time: TimeAmount = .milliseconds(500)) { self.time = time }
@@ -66,7 +67,9 @@ public final class LingerHandler: ChannelDuplexHandler, RemovableChannelHandler 
     {
         let options = context.channel.syncOptions
         guard context.channel.isActive, let unsent = try? options?.getOption(.bufferedWritableBytes), unsent > 0 else {
-            return context.close(mode: mode, promise: promise)
+            // A context that was removed meanwhile leads nowhere.
+            return isRemoved
+                ? context.channel.close(mode: mode, promise: promise) : context.close(mode: mode, promise: promise)
         }
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         context.eventLoop.scheduleTask(in: Self.lookInterval) {
@@ -84,6 +87,7 @@ public final class LingerHandler: ChannelDuplexHandler, RemovableChannelHandler 
 
     /// A protocol that takes the connection over (an upgrade) hears of the stop at once.
     public func handlerRemoved(context: ChannelHandlerContext) {
+        isRemoved = true
         guard case .lingering(let end) = state else { return }
         end.cancel()
         quiesce(context)

@@ -3,7 +3,9 @@ import Foundation
 import Prefork
 
 /// The command line.
-struct Options: ParsableArguments {
+struct Options: ParsableCommand {
+    static var configuration: CommandConfiguration { ExampleOptions.configuration }
+
     @OptionGroup var common: ExampleOptions
 
     @Option(name: .customLong("tls-chain"), help: ArgumentHelp("HTTPS: the certificate chain.", valueName: "file"))
@@ -19,7 +21,7 @@ struct Options: ParsableArguments {
 
     func validate() throws {
         guard (chain == nil) == (key == nil), !isEmbedded || chain != nil else {
-            throw ValidationError("--tls-chain and --tls-key belong together")
+            throw ValidationError("--tls-chain and --tls-key belong together, and --tls-embedded to them")
         }
     }
 
