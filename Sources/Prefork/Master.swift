@@ -13,7 +13,7 @@ final class Master {
     /// Only where each child is to have a processor of its own.
     private var affinity: Affinity?
     /// Only where orphans come to us.
-    private var orphans: OrphanReaper?
+    private var orphans: OrphanWatch?
     private let outOfMemory = OutOfMemoryCount(System.text)
     private var blame = OutOfMemoryBlame()
     /// What a hook threw first: `run` throws it as it is.
@@ -139,12 +139,7 @@ final class Master {
         _ mechanisms: Prefork.Mechanisms
     ) -> [Signal] {
         (configuration.signals == .handled ? [.terminate, .interrupt, .user1] : [])
-            + (mechanisms.exitNotice == .signalAndPolling || reapsOrphans(configuration) ? [.child] : [])
-    }
-
-    /// The kernel gives orphans to process 1 of their namespace (pid_namespaces(7)).
-    private static func reapsOrphans(_ configuration: Prefork.Configuration) -> Bool {
-        System.processID == 1 && configuration.orphanReapDelay != nil
+            + (mechanisms.exitNotice == .signalAndPolling || OrphanWatch.isNeeded(configuration) ? [.child] : [])
     }
 
     private init(
@@ -166,7 +161,7 @@ final class Master {
         let name = configuration.executable.map { CString($0) } ?? own.first ?? executable
         arguments = [name] + (configuration.arguments?.map { CString($0) } ?? Array(own.dropFirst()))
         supervisor = Supervisor(Supervisor.Rules(configuration, children: children))
-        if Self.reapsOrphans(configuration) { orphans = configuration.orphanReapDelay.map { OrphanReaper(delay: $0) } }
+        orphans = OrphanWatch(configuration)
     }
 
     // MARK: The loop
@@ -299,32 +294,8 @@ final class Master {
         }
     }
 
-    /// Between the look and the wait nobody else can have become the zombie of that number, unless another thread of this
-    /// process waits for it and starts and loses as many processes as there are numbers, in microseconds. Our own children
-    /// are left out, and are in `children` before this thread comes here.
     private func reapOrphans(_ now: Instant) {
-        guard let next = orphans?.next, next <= now else { return }
-        do throws(SystemError) {
-            let zombies = try Orphans.zombies(except: Set(children.map(\.pid)), seen: orphans?.pids ?? [])
-            let due = orphans?.look(zombies, at: now) ?? []
-            // Somebody else may have been quicker.
-            let reaped = due.map(\.pid).filter { pid in
-                switch ExitWatch.reap(pid) {
-                case .exited, .signaled: true
-                case .lost, nil: false
-                }
-            }
-            if !reaped.isEmpty { observe(.reapedOrphans(reaped)) }
-        } catch {
-            if error.isShortage {
-                orphans?.couldNotLook(at: now)
-                return
-            }
-            // Without /proc nobody can be told apart from what other libraries wait for.
-            orphans = nil
-            let context = "\(error.context): orphans are not reaped"
-            observe(.trouble(SystemError(call: error.call, code: error.code, context: context)))
-        }
+        if let event = orphans?.reap(except: Set(children.map(\.pid)), at: now) { observe(event) }
     }
 
     private func isOutOfMemory(_ child: RunningChild, _ status: WaitStatus) -> Bool {
@@ -442,16 +413,9 @@ final class Master {
     /// Another program, or other arguments, need not come by the runs that are behind us.
     private var repeatsThisProgram: Bool { configuration.executable == nil && configuration.arguments == nil }
 
-    /// A child has the processors of the thread that starts it. Nobody else's work runs in this thread, so nothing else is held
-    /// on that processor meanwhile. A processor that is gone by now is no reason not to serve.
     private func startWithAffinity(_ request: Prefork.SpawnRequest) throws -> Int32 {
         guard let affinity else { return try start(request) }
-        func attempt(_ body: () throws(SystemError) -> Void) {
-            do throws(SystemError) { try body() } catch { observe(.trouble(error)) }
-        }
-        attempt { () throws(SystemError) in try affinity.take(slot: request.slot) }
-        defer { attempt { () throws(SystemError) in try affinity.giveBack() } }
-        return try start(request)
+        return try affinity.lend(slot: request.slot, report: { observe(.trouble($0)) }) { try start(request) }
     }
 
     private func start(_ request: Prefork.SpawnRequest) throws -> Int32 {

@@ -1,8 +1,8 @@
 /// Which processes that process 1 has not started itself it reaps, and when it looks for them. A value: what is there comes
 /// in, what to reap comes out.
 ///
-/// The kernel gives orphans to process 1 and does not tell them from what another library in this process has started. So
-/// nothing is taken that somebody may be about to wait for: only what has been a zombie for a while.
+/// The kernel gives orphans to the first thread of process 1 and does not tell them from what that thread has started itself,
+/// or one that has ended. So nothing is taken that somebody may be about to wait for: only what has been a zombie for a while.
 struct OrphanReaper {
     /// A child of this process that has ended and that nobody has waited for yet. The start time tells two processes apart
     /// that have the same number, one after the other.
@@ -22,6 +22,8 @@ struct OrphanReaper {
     private let delay: Duration
     private var seen: [Zombie: Instant] = [:]
     private var lastLook: Instant = .distantPast
+    /// SIGCHLD has come since.
+    private var hasNews = false
     /// When to look next. At first at once: orphans may have come before anybody handled their signal.
     private(set) var next: Instant = .distantPast
 
@@ -33,10 +35,7 @@ struct OrphanReaper {
         hasNews = true
     }
 
-    private var hasNews = false
-
-    /// Those that have been seen: a list of children that changes while it is read may leave one out, and its time would
-    /// begin anew.
+    /// Those that have been seen, to be looked at also where a list leaves them out: their time would begin anew.
     var pids: [Int32] { seen.keys.map(\.pid) }
 
     /// It could not be looked at, for want of descriptors or memory.

@@ -24,9 +24,9 @@ import Testing
             let affinity = try Affinity()
             let thread = try Thread {
                 let last = before.numbers.count - 1
-                try? affinity.take(slot: last)
-                #expect((try? HiddenSymbols.affinity())?.numbers == [before.numbers[last]])
-                try? affinity.giveBack()
+                affinity.lend(slot: last, report: { Issue.record($0) }) {
+                    #expect((try? HiddenSymbols.affinity())?.numbers == [before.numbers[last]])
+                }
                 #expect((try? HiddenSymbols.affinity()) == before)
             }
             thread.join()

@@ -180,3 +180,33 @@ import Testing
         }
     #endif
 }
+
+#if os(Linux)
+    #if canImport(Musl)
+        import Musl
+    #else
+        import Glibc
+    #endif
+
+    @Suite struct OrphansTests {
+        /// What this thread has started is in no list that is read; what was seen once is looked at whether a list has it or not.
+        @Test func whoWasSeenIsLookedAtAgain() throws {
+            let ownStat = try System.readFile("/proc/thread-self/stat")
+            let isFirst = ProcessStat(ownStat)?.pid == getpid()
+            try #require(!isFirst, "the test library runs nothing in the first thread")
+            var pid: pid_t = 0
+            let arguments: [UnsafeMutablePointer<CChar>?] = [strdup("true"), nil]
+            defer { free(arguments[0]) }
+            try #require(posix_spawn(&pid, "/bin/true", nil, nil, arguments, nil) == 0)
+            defer { waitpid(pid, nil, 0) }
+            var information = siginfo_t()
+            while waitid(P_PID, id_t(pid), &information, CInt(WEXITED | WNOWAIT)) == -1, errno == EINTR {}
+            func sees(_ known: Set<Int32>, _ seen: [Int32]) throws -> Bool {
+                try Orphans.zombies(except: known, seen: seen).contains { $0.pid == pid }
+            }
+            #expect(try !sees([], []))
+            #expect(try sees([], [pid]))
+            #expect(try !sees([pid], [pid]))
+        }
+    }
+#endif

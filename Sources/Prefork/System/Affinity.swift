@@ -34,20 +34,30 @@ struct Affinity: Sendable {
         /// - Throws: the error of a system that does not tell.
         init() throws(SystemError) { self.init(try HiddenSymbols.affinity()) }
 
-        /// This thread takes on the slot's processor; no other thread is touched.
-        func take(slot: Int) throws(SystemError) { try HiddenSymbols.setAffinity(processors(of: slot)) }
-
-        /// This thread gets back what it had.
-        func giveBack() throws(SystemError) { try HiddenSymbols.setAffinity(whole) }
+        private static func run(on processors: ProcessorSet) throws(SystemError) {
+            try HiddenSymbols.setAffinity(processors)
+        }
     #else
         init() throws(SystemError) { throw SystemError(call: "sched_setaffinity", code: ENOSYS) }
-        func take(slot: Int) throws(SystemError) {}
-        func giveBack() throws(SystemError) {}
+
+        private static func run(on processors: ProcessorSet) throws(SystemError) {}
     #endif
 
     init(_ whole: ProcessorSet) {
         self.whole = whole
         numbers = whole.numbers
+    }
+
+    /// Calls `body` while this thread has the slot's processor, which a child that it starts then has; no other thread is touched.
+    /// Nobody else's work runs in the master's thread, so nothing else is held on that processor meanwhile.
+    /// - Parameter report: told of a processor that is gone by now, which is no reason not to serve.
+    func lend<Result>(slot: Int, report: (SystemError) -> Void, _ body: () throws -> Result) rethrows -> Result {
+        func attempt(_ processors: ProcessorSet) {
+            do throws(SystemError) { try Self.run(on: processors) } catch { report(error) }
+        }
+        attempt(processors(of: slot))
+        defer { attempt(whole) }
+        return try body()
     }
 
     func processors(of slot: Int) -> ProcessorSet {
