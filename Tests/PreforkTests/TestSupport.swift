@@ -29,21 +29,8 @@ func withTemporaryDirectory(_ body: (String) throws -> Void) throws {
 }
 
 private func removeDirectory(_ path: String) {
-    for name in entries(of: path) { unlink("\(path)/\(name)") }
+    for name in (try? System.entries(of: path)) ?? [] { unlink("\(path)/\(name)") }
     rmdir(path)
-}
-
-private func entries(of path: String) -> [String] {
-    guard let directory = opendir(path) else { return [] }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-        let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-            String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-        }
-        if name != ".", name != ".." { names.append(name) }
-    }
-    return names
 }
 
 func writeFile(_ path: String, _ text: String) throws {

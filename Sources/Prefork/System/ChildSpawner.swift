@@ -68,17 +68,9 @@ enum ChildSpawner {
     /// minutes.
     static func openDescriptors(from lowest: CInt) -> [CInt] {
         for path in ["/proc/self/fd", "/dev/fd"] {
-            guard let directory = opendir(path) else { continue }
-            defer { closedir(directory) }
-            let own = dirfd(directory)
-            var numbers: [CInt] = []
-            while let entry = readdir(directory) {
-                let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
-                    String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-                }
-                if let number = CInt(name), number >= lowest, number != own { numbers.append(number) }
-            }
-            return numbers
+            guard let names = try? System.entries(of: path) else { continue }
+            // The directory's own number is closed again.
+            return names.compactMap { CInt($0) }.filter { $0 >= lowest && System.isOpen($0) }
         }
         var limit = rlimit()
         _ = getrlimit(SystemConstant.openFiles, &limit)

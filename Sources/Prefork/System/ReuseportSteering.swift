@@ -74,7 +74,7 @@ struct SteeringProgram: Equatable {
     private static let headerIPv4: Int32 = 20
     private static let headerIPv6: Int32 = 40
     /// Of two instructions each; the rest of a program is a few dozen. The kernel charges a program to the socket's
-    /// net.core.optmem_max, 20,480 bytes before Linux 6.9, and takes no more than 847 of these steps then.
+    /// net.core.optmem_max: with 20,480 bytes, as it was long the default, it took no more than 847 of these steps.
     private static let mostSteps = 800
 
     private mutating func add(_ code: Code, _ operand: UInt32 = 0, whenTrue: UInt8 = 0, whenFalse: UInt8 = 0) {
@@ -85,17 +85,15 @@ struct SteeringProgram: Equatable {
     private mutating func finish(with index: Int) { add(.returnConstant, UInt32(truncatingIfNeeded: index)) }
 
     private mutating func spread(over rotation: [Int], _ count: Int) {
-        add(.loadWord, Self.random)
-        add(.modulo, UInt32(truncatingIfNeeded: rotation.count))
         let isMember = rotation.reduce(into: [Bool](repeating: false, count: count)) { $0[$1] = true }
         let missing = (0..<count).filter { !isMember[$0] }
         // The kernel limits a program's length (also by BPF_MAXINSNS, 4096): the shorter of two ways. Of a thousand that are
         // ready beside as many that are not, the first get all.
         guard min(missing.count, rotation.count) <= Self.mostSteps else {
-            instructions.removeLast(2)
-            spread(over: Array(rotation.prefix(Self.mostSteps)), count)
-            return
+            return spread(over: Array(rotation.prefix(Self.mostSteps)), count)
         }
+        add(.loadWord, Self.random)
+        add(.modulo, UInt32(truncatingIfNeeded: rotation.count))
         if missing.count <= rotation.count {
             // The k-th member lies behind as many gaps as there are below it; in ascending order each is counted once.
             for gap in missing {
