@@ -59,6 +59,16 @@ extension Prefork {
             public static let never = BindRetry(attempts: 0)
         }
 
+        /// Which processors a child may use.
+        public enum Affinity: Sendable, Hashable {
+            /// All that the master may use.
+            case none
+            /// One for each slot, in turn, out of those that the master may use (sched_setaffinity(2), Linux). libdispatch and
+            /// Swift's concurrency then have one thread for work in each child: what GOMAXPROCS=1 is to Go. Under a CPU quota of
+            /// less than all processors it keeps children off processors that are idle. Where it cannot be had an event says so.
+            case onePerChild
+        }
+
         /// How the children share an address.
         public enum Listening: Sendable, Hashable {
             /// Sharded where the kernel spreads connections over several sockets (Linux), else shared, and an event says why.
@@ -185,18 +195,9 @@ extension Prefork {
         public var shutdownGracePeriod: Duration = .seconds(5)
         /// Before the children are asked to leave, nobody is let in any more, and they accept for at most that long what has
         /// come in; then the grace period begins. zero: they are asked at once, and a connection that nobody has accepted by then
-        /// is reset. Default 1 s; it takes some 10 ms unless the children are behind, and at most
-        /// half a second for handshakes that are under way.
+        /// is reset. Default 1 s; it takes some 10 ms unless the children are behind, and at most half a second for handshakes
+        /// that are under way.
         public var queueDrainPeriod: Duration = .seconds(1)
-        /// Which processors a child may use.
-        public enum Affinity: Sendable, Hashable {
-            /// All that the master may use.
-            case none
-            /// One for each slot, in turn, out of those that the master may use (sched_setaffinity(2), Linux). libdispatch and
-            /// Swift's concurrency then have one thread for work in each child: what GOMAXPROCS=1 is to Go. Under a CPU quota of
-            /// less than all processors it keeps children off processors that are idle. Where it cannot be had an event says so.
-            case onePerChild
-        }
 
         /// What a drain does to an async `serve`.
         public var onDrain = DrainPolicy.waitForServe
