@@ -11,7 +11,7 @@ extension Prefork {
         try control.claim()
         defer { control.release() }
         guard let handshake = try Self.handshake() else { return try await runMaster(atEnd) }
-        guard let serving = try Serving.begin(handshake, configuration, isLast: isLast) else { return }
+        guard let serving = try ChildRun.begin(handshake, configuration, isLast: isLast) else { return }
         let child = serving.child
         let task = Task { try await serve(child) }
         child.setCancel { task.cancel() }
@@ -29,7 +29,7 @@ extension Prefork {
     }
 
     private func runMaster(_ atEnd: @escaping AtEnd) async throws {
-        let outcome = Protected<Result<Void, any Error>>(.success(()))
+        let outcome = LockedValueBox<Result<Void, any Error>>(.success(()))
         let token = RunToken()
         do {
             try await withTaskCancellationHandler {
@@ -93,7 +93,7 @@ extension Prefork {
 
 /// Carries a thread over a suspension point, which a noncopyable value cannot cross in a closure.
 private final class ThreadBox: Sendable {
-    private let thread = Protected<Thread?>(nil)
+    private let thread = LockedValueBox<Thread?>(nil)
 
     /// The lock is held while the thread starts: `join` finds it, however early `body` resumes the caller.
     func start(_ body: @escaping @Sendable () -> Void) throws(SystemError) {

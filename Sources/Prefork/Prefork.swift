@@ -10,7 +10,7 @@ public struct Prefork: Sendable {
     public let adopting: Adoption
     /// How it is run.
     public let configuration: Configuration
-    let control = Control()
+    let control = FleetHandle()
 
     /// A fleet, not started yet. Nothing is checked or opened before `run`.
     public init(
@@ -59,7 +59,7 @@ public struct Prefork: Sendable {
             }
             return
         }
-        guard let serving = try Serving.begin(handshake, configuration, isLast: isLast) else { return }
+        guard let serving = try ChildRun.begin(handshake, configuration, isLast: isLast) else { return }
         let result = Result { try serve(serving.child) }
         serving.waitForCallbacks()
         atEnd(result)

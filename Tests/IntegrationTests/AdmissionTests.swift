@@ -14,7 +14,7 @@
             /// A connection that is under way; nobody waits for it.
             private func attempt(_ port: Int) throws -> Descriptor {
                 let client = try PlatformListener.makeSocket(family: AF_INET)
-                var name = SocketName.loopback(family: AF_INET)
+                var name = SocketAddress.loopback(family: AF_INET)
                 name.port = UInt16(port)
                 try name.connect(client.raw)
                 return client

@@ -14,7 +14,7 @@
         init(path: String) throws {
             let listener = try PlatformListener.makeSocket(family: AF_UNIX)
             let name = PlatformListener.unixAddress(path)
-            try SocketName(name.storage, length: name.length).bind(listener.raw, context: path)
+            try SocketAddress(name.storage, length: name.length).bind(listener.raw, context: path)
             raw = fcntl(listener.raw, F_DUPFD_CLOEXEC, 3)
             guard listen(raw, 33) == 0 else { throw Failure(description: "listen: errno \(errno)") }
         }
@@ -24,13 +24,13 @@
 
     /// Made in the master only: a child has inherited what came of it.
     final class AdoptedListener: Sendable {
-        private let descriptor = Protected<CInt>(-1)
+        private let descriptor = LockedValueBox<CInt>(-1)
 
         private func make() throws -> CInt {
             let raw = socket(AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
-            try SocketName.loopback(family: AF_INET).bind(raw, context: "the role's own")
+            try SocketAddress.loopback(family: AF_INET).bind(raw, context: "the role's own")
             guard listen(raw, 33) == 0 else { throw Deliberate("listen: errno \(errno)") }
-            tell("adopting \(try SocketName(of: raw).port)")
+            tell("adopting \(try SocketAddress(of: raw).port)")
             descriptor.withLock { $0 = raw }
             return raw
         }

@@ -25,15 +25,15 @@
         }
 
         private let map: ChaosMap
-        private let name: SocketName
-        private let results = Protected<[Result]>([])
+        private let name: SocketAddress
+        private let results = LockedValueBox<[Result]>([])
         private let isOver = Atomic<Bool>(false)
         // Written by `start`, read by `stop`, both in the test's thread.
         private nonisolated(unsafe) var threads: [pthread_t] = []
 
         init(port: Int, map: ChaosMap) {
             self.map = map
-            var name = SocketName.loopback(family: AF_INET)
+            var name = SocketAddress.loopback(family: AF_INET)
             name.port = UInt16(port)
             self.name = name
         }
@@ -92,7 +92,7 @@
             var limit = timeval(tv_sec: 30, tv_usec: 0)
             setsockopt(raw, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
             do { try name.connect(raw) } catch { return .refused }
-            guard let port = try? SocketName(of: raw).port else { return .refused }
+            guard let port = try? SocketAddress(of: raw).port else { return .refused }
             // Before the number is free for the next connection.
             defer { map[port: port] = 0 }
             guard send(raw, text, 1, CInt(MSG_NOSIGNAL)) == 1 else { return .failed(by: map[port: port]) }

@@ -82,7 +82,7 @@
         }
     }
 
-    private let currentFleet = Protected<Prefork?>(nil)
+    private let currentFleet = LockedValueBox<Prefork?>(nil)
 
     /// `fail=HOOK:N`: the N-th call of that hook throws, from 1.
     private func hook(_ name: String, _ settings: Settings) -> @Sendable (String) throws -> Void {
@@ -208,7 +208,7 @@
             // What a thread leaves behind the kernel moves to the first thread's list, where orphans are, too. There a
             // program's main has its children from the beginning; the test library runs nothing in that thread.
             { request in
-                let started = Protected<Result<Int32, any Error>?>(nil)
+                let started = LockedValueBox<Result<Int32, any Error>?>(nil)
                 try inThreadOfItsOwn { started.withLock { $0 = Result { try request.start() } } }
                 guard let pid = try started.withLock({ $0 })?.get() else { throw Deliberate("not started") }
                 try eventually("\(pid) in the first thread's list") {
@@ -243,7 +243,7 @@
 
     // MARK: - What children do
 
-    private let hasServed = Protected(false)
+    private let hasServed = LockedValueBox(false)
 
     private func report(_ child: Prefork.Child) {
         hasServed.withLock { $0 = true }
@@ -388,7 +388,7 @@
 
     /// Counts from 1.
     final class Counter: Sendable {
-        private let count = Protected(0)
+        private let count = LockedValueBox(0)
         func next() -> Int {
             count.withLock { count in
                 count += 1
@@ -402,7 +402,7 @@
     }
 
     final class FirstValue: Sendable {
-        private let stored = Protected<Int32?>(nil)
+        private let stored = LockedValueBox<Int32?>(nil)
         func value(_ make: () throws -> Int32) throws -> Int32 {
             try stored.withLock { stored in
                 if let stored { return stored }

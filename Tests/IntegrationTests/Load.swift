@@ -22,7 +22,7 @@
         private let refusals = Atomic<Int>(0)
         private let cuts = Atomic<Int>(0)
         private let timeouts = Atomic<Int>(0)
-        private let cutters = Protected<[pid_t]>([])
+        private let cutters = LockedValueBox<[pid_t]>([])
         private let isOver = Atomic<Bool>(false)
         // Written by the initialiser, read by `stop`, both in the test's thread.
         private nonisolated(unsafe) var threads: [pthread_t] = []

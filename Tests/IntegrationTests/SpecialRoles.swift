@@ -240,7 +240,7 @@
         }
     }
 
-    private let reentered = Protected<Prefork?>(nil)
+    private let reentered = LockedValueBox<Prefork?>(nil)
 
     /// Hooks and the observer look at the fleet that calls them, and one of them stops it.
     private func reentrantRole() {

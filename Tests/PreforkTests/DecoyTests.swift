@@ -74,7 +74,7 @@
             let rotation = Array(listener.sockets.indices)
             let stranger = try PlatformListener.makeSocket(family: AF_INET)
             try PlatformListener.setReuseport(stranger.raw)
-            try SocketName(of: listener.sockets[0].raw).bind(stranger.raw, context: "the same")
+            try SocketAddress(of: listener.sockets[0].raw).bind(stranger.raw, context: "the same")
             let raw = stranger.raw
             try #require(listen(raw, 512) == 0)
             let start = System.now()
@@ -97,7 +97,7 @@
                 for socket in listener.sockets { try PlatformListener.setDeferAccept(socket.raw, seconds: 30) }
             }
             let client = try Client(to: listener.sockets[0].raw)
-            try eventually("a handshake") { HalfOpen.exists(at: try SocketName(of: listener.sockets[0].raw)) }
+            try eventually("a handshake") { HalfOpen.exists(at: try SocketAddress(of: listener.sockets[0].raw)) }
             #expect(listener.decoy?.isAwaited == (seconds == nil))
             #expect(client.error == 0)
         }
@@ -134,7 +134,7 @@
         func closing(shards: Int) throws {
             for _ in 0..<20 {
                 let listener = try openForStop(.tcp("127.0.0.1", port: 0), shards: shards)
-                let name = try SocketName(of: listener.sockets[0].raw)
+                let name = try SocketAddress(of: listener.sockets[0].raw)
                 try closeAdmission(of: listener, Array(0..<shards))
                 listener.closeWhenTold()
                 let storm = Storm(against: name)
@@ -152,10 +152,10 @@
 
     /// Connects again and again, and counts who is let in.
     private final class Storm: Sendable {
-        private let state = Protected((attempts: 0, letIn: 0, refused: 0, isOver: false))
-        private let name: SocketName
+        private let state = LockedValueBox((attempts: 0, letIn: 0, refused: 0, isOver: false))
+        private let name: SocketAddress
 
-        init(against name: SocketName) { self.name = name }
+        init(against name: SocketAddress) { self.name = name }
 
         /// Until `stop`.
         func run() {

@@ -91,7 +91,7 @@ private let legacy = """
 
 @Suite struct OutOfMemoryBlameTests {
     @Test func aStrikeSinceTheStartIsBlamed() {
-        var blame = OutOfMemoryBlame()
+        var blame = OutOfMemoryAttribution()
         let mark = blame.mark(count: 7)
         let verdicts = [7, 8].map { blame.isLikely(count: $0, since: mark) }
         #expect(verdicts == [false, true])
@@ -99,7 +99,7 @@ private let legacy = """
 
     /// Both were struck before the first was reaped, and its replacement was started before the second was.
     @Test func twoAtOnce() {
-        var blame = OutOfMemoryBlame()
+        var blame = OutOfMemoryAttribution()
         let (first, second) = (blame.mark(count: 0), blame.mark(count: 0))
         var verdicts = [blame.isLikely(count: 2, since: first)]
         let replacement = blame.mark(count: 2)
@@ -108,7 +108,7 @@ private let legacy = """
     }
 
     @Test func oneStrikeAccountsForOneDeath() {
-        var blame = OutOfMemoryBlame()
+        var blame = OutOfMemoryAttribution()
         let (struck, killedByHand) = (blame.mark(count: 0), blame.mark(count: 0))
         let verdicts = [struck, killedByHand].map { blame.isLikely(count: 1, since: $0) }
         #expect(verdicts == [true, false])
@@ -116,7 +116,7 @@ private let legacy = """
 
     /// A count that shrinks is another group's: the process was moved.
     @Test func countThatShrinks() {
-        var blame = OutOfMemoryBlame()
+        var blame = OutOfMemoryAttribution()
         let mark = blame.mark(count: 5)
         let verdict = blame.isLikely(count: 1, since: mark)
         #expect(!verdict)
@@ -127,7 +127,7 @@ private let legacy = """
     private let killed = WaitStatus.signaled(9, coreDumped: false)
 
     @Test func onlySIGKILL() {
-        var blame = OutOfMemoryBlame()
+        var blame = OutOfMemoryAttribution()
         let mark = blame.mark(count: 0)
         for status in [WaitStatus.signaled(15, coreDumped: false), .exited(9), .exited(137), .lost] {
             let verdict = blame.isLikely(status, isKilled: false, since: mark) { 1 }
@@ -139,7 +139,7 @@ private let legacy = """
 
     /// A deaf one, while a helper was struck; the strike is left for whose it is.
     @Test func whomTheMasterHasKilledIsNotBlamed() {
-        var blame = OutOfMemoryBlame()
+        var blame = OutOfMemoryAttribution()
         let mark = blame.mark(count: 0)
         var verdicts = [blame.isLikely(killed, isKilled: true, since: mark) { 1 }]
         verdicts.append(blame.isLikely(killed, isKilled: false, since: mark) { 1 })
@@ -147,7 +147,7 @@ private let legacy = """
     }
 
     @Test func nobodyCounts() {
-        var blame = OutOfMemoryBlame()
+        var blame = OutOfMemoryAttribution()
         let mark = blame.mark(count: 0)
         var verdicts = [blame.isLikely(killed, isKilled: false, since: mark) { nil }]
         verdicts.append(blame.isLikely(killed, isKilled: false, since: nil) { 1 })

@@ -32,7 +32,7 @@
             #expect(Set(sockets.compactMap { System.identity(of: $0) }).count == 3)
             for raw in sockets {
                 #expect(Listener.fault(of: raw, unix: false) == nil)
-                let port = Int(try SocketName(of: raw).port)
+                let port = Int(try SocketAddress(of: raw).port)
                 #expect(port == listener.address.port)
                 #expect(fcntl(raw, F_GETFL) & O_NONBLOCK != 0)
                 #expect(fcntl(raw, F_GETFD) & FD_CLOEXEC != 0)
@@ -55,10 +55,10 @@
             let other = try PlatformListener.makeSocket(family: AF_INET)
             if hasFlag { try PlatformListener.setReuseport(other.raw) }
             try SocketOption.set(other.raw, SOL_SOCKET, SO_REUSEADDR, 1, "SO_REUSEADDR")
-            try SocketName.loopback(family: AF_INET).bind(other.raw, context: "test")
+            try SocketAddress.loopback(family: AF_INET).bind(other.raw, context: "test")
             let raw = other.raw
             try #require(listen(raw, 1) == 0)
-            let port = Int(try SocketName(of: raw).port)
+            let port = Int(try SocketAddress(of: raw).port)
             let error = failure { () throws(SystemError) in
                 try openListeners(.tcp("127.0.0.1", port: port), shards: shards)
             }
@@ -84,7 +84,7 @@
             let listener = try openListeners(shards: shards) { $0.closesAdmission = true }
             let stranger = try PlatformListener.makeSocket(family: AF_INET)
             try PlatformListener.setReuseport(stranger.raw)
-            try SocketName(of: listener.sockets[0].raw).bind(stranger.raw, context: "the same")
+            try SocketAddress(of: listener.sockets[0].raw).bind(stranger.raw, context: "the same")
             let raw = stranger.raw
             try #require(listen(raw, 512) == 0)
             let clients = try (0..<200).map { _ in try Client(to: raw) }

@@ -110,7 +110,7 @@ private final class Campaign: Sendable {
         var result: Result
     }
 
-    private let state: Protected<State>
+    private let state: LockedValueBox<State>
     private let from: UInt64
     private let fewest: Int
     private let deadline: Instant?
@@ -122,7 +122,7 @@ private final class Campaign: Sendable {
         self.from = from
         self.fewest = fewest
         self.deadline = deadline
-        state = Protected(State(result: Result(from: from)))
+        state = LockedValueBox(State(result: Result(from: from)))
     }
 
     var result: Result { state.withLock { $0.result } }

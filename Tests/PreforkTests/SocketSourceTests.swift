@@ -12,7 +12,7 @@ import Testing
 /// A blocking socket that listens on a port of the kernel's choice.
 private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
     let owned = Descriptor(socket(AF_INET, SystemConstant.stream, 0))
-    try SocketName.loopback(family: AF_INET).bind(owned.raw, context: "test")
+    try SocketAddress.loopback(family: AF_INET).bind(owned.raw, context: "test")
     try #require(listen(owned.raw, backlog) == 0)
     return OpenSocket(owned)
 }
@@ -28,7 +28,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
         let listener = try AdoptedSocket.listener(raw, name: "web", lowest: 200)
         #expect(listener.sharing == .adopted)
         #expect(listener.address.name == "web")
-        let port = try SocketName(of: raw).port
+        let port = try SocketAddress(of: raw).port
         #expect(listener.address.port == Int(port))
         let copy = try #require(listener.raw)
         #expect(copy >= 200 && fcntl(copy, F_GETFD) & FD_CLOEXEC != 0)
@@ -59,7 +59,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
                 let owned = try PlatformListener.makeSocket(family: AF_UNIX)
                 let raw = owned.raw
                 let name = PlatformListener.unixAddress("\(directory)/own")
-                try SocketName(name.storage, length: name.length).bind(raw, context: "test")
+                try SocketAddress(name.storage, length: name.length).bind(raw, context: "test")
                 try #require(listen(raw, 100) == 0)
                 let listener = try AdoptedSocket.listener(raw, name: nil, lowest: 200)
                 try #require(listen(raw, 5) == 0)
@@ -96,8 +96,8 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
         if !isBlocking { try System.setNonBlocking(raw) }
         let found = fcntl(raw, F_GETFL)
         let other = Descriptor(dup(raw))
-        var listeners = Listeners()
-        let plan = Listeners.Plan(
+        var listeners = ListenerSet()
+        let plan = ListenerSet.Plan(
             bound: [],
             adopted: [.init(descriptor: raw, name: "a"), .init(descriptor: other.raw, name: "b")],
             slots: 1,
@@ -139,7 +139,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
                 let owned = Descriptor(socket(AF_UNIX, SystemConstant.stream, 0))
                 let packed = PlatformListener.unixAddress(path)
                 let length = socklen_t(2 + path.utf8.count)
-                try SocketName(packed.storage, length: length).bind(owned.raw, context: "test")
+                try SocketAddress(packed.storage, length: length).bind(owned.raw, context: "test")
                 try #require(listen(owned.raw, 1) == 0)
                 let listener = try AdoptedSocket.listener(owned.raw, name: nil, lowest: 100)
                 #expect(listener.address == .unix(expected))
@@ -224,7 +224,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
 
     @Test("are told of once, when they pass their share, and again when they have been at half of it")
     func alarms() {
-        var alarms = QueueAlarms(.init(share: 0.5))
+        var alarms = QueueMonitor(.init(share: 0.5))
         func events(_ listeners: Prefork.Status.Listener...) -> [String] { alarms.check(listeners).map(\.description) }
         #expect(events(listener(.sharded, [49, 0])) == [])
         #expect(
@@ -244,7 +244,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
     }
 
     @Test("are looked at in intervals") func intervals() throws {
-        var alarms = QueueAlarms(.init(interval: .seconds(2)))
+        var alarms = QueueMonitor(.init(interval: .seconds(2)))
         let start = Instant(nanoseconds: 1_000_000_000)
         _ = alarms.check([], at: start)
         #expect(alarms.next == start + .seconds(2))

@@ -12,12 +12,12 @@ import Testing
 
 /// A connection of ours, non-blocking.
 final class Client {
-    private let name: SocketName
+    private let name: SocketAddress
     private let descriptor: Descriptor
     var raw: CInt { descriptor.raw }
 
     init(to listener: CInt) throws {
-        name = try #require(try SocketName(of: listener).reachable.first)
+        name = try #require(try SocketAddress(of: listener).reachable.first)
         descriptor = try PlatformListener.makeSocket(family: name.family)
         try name.connect(descriptor.raw)
     }

@@ -104,7 +104,7 @@ private struct Machine {
         func isAccepted(rotation: [Int], count: Int) throws {
             let socket = try PlatformListener.makeSocket(family: 2)
             try PlatformListener.setReuseport(socket.raw)
-            try SocketName.loopback(family: 2).bind(socket.raw, context: "test")
+            try SocketAddress.loopback(family: 2).bind(socket.raw, context: "test")
             try PlatformListener.attach(.spread(over: rotation, of: count), to: socket.raw)
             try PlatformListener.attach(.all(to: count), to: socket.raw)
             try PlatformListener.attach(

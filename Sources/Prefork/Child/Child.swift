@@ -35,7 +35,7 @@ extension Prefork {
         /// What ``Configuration/tlsIdentity`` says.
         public let tlsIdentity: TLSIdentity?
 
-        private let state: Protected<State>
+        private let state: LockedValueBox<State>
         private let stopReader: Descriptor
         private let stopWriter: Descriptor
 
@@ -45,13 +45,13 @@ extension Prefork {
             masterPID = handshake.masterID
             addresses = handshake.addresses
             self.tlsIdentity = tlsIdentity
-            state = Protected(State(listeners: handshake.listeners, control: handshake.controlDescriptor))
+            state = LockedValueBox(State(listeners: handshake.listeners, control: handshake.controlDescriptor))
             let ends = try Channel.makePair().split()
             stopReader = Descriptor(ends.first)
             stopWriter = Descriptor(ends.second)
         }
 
-        // MARK: Serving
+        // MARK: ChildRun
 
         /// The only listener, or the first: a bound, listening, non-blocking descriptor, close-on-exec; the caller owns it and
         /// closes it. Never call shutdown(2) on it: that would stop the other children and the master, too.

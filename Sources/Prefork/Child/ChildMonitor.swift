@@ -1,7 +1,7 @@
 import Synchronization
 
 /// A child's one thread of Prefork's: it waits for SIGTERM and for the master's death, and sets the drain off.
-final class ChildWatch: Sendable {
+final class ChildMonitor: Sendable {
     /// The serve task is cancelled that long before the grace period ends, or a tenth of it where that is shorter.
     private static let cancelMargin: Duration = .milliseconds(500)
     /// A child that was told to leave by somebody else than its master has nobody who kills it: it leaves by itself.
@@ -31,7 +31,7 @@ final class ChildWatch: Sendable {
     /// signal that all other threads block stays pending until the watch's thread has begun.
     /// - Throws: ``PreforkError/masterIsGone(pid:)`` where it is too late already.
     static func begin(_ child: Prefork.Child, _ configuration: Prefork.Configuration) throws(PreforkError) -> Running {
-        let watch = try ours { () throws(SystemError) in try ChildWatch(child, configuration) }
+        let watch = try ours { () throws(SystemError) in try ChildMonitor(child, configuration) }
         // After the watch is armed: a master that died before is seen here, one that dies later by the watch.
         if watch.parent.masterIsGone { throw .masterIsGone(pid: child.masterPID) }
         let thread = try ours { () throws(SystemError) in try Thread { watch.run() } }
@@ -40,7 +40,7 @@ final class ChildWatch: Sendable {
 
     /// The running thread, to be ended by the one who began it.
     struct Running: ~Copyable {
-        fileprivate let watch: ChildWatch
+        fileprivate let watch: ChildMonitor
         fileprivate let thread: Thread
 
         /// Ends the thread; the signal handlers are put back with the end of the watch.
@@ -61,7 +61,7 @@ final class ChildWatch: Sendable {
         var cancelAt: Instant?
         var leaveAt: Instant?
         while !isOver.load(ordering: .sequentiallyConsistent) {
-            var watched = Watched(wake: signals.descriptor.raw)
+            var watched = PollSet(wake: signals.descriptor.raw)
             var deadline = cancelAt.map { min($0, leaveAt ?? $0) } ?? leaveAt
             if masterLives {
                 let control = configuration.watchesControlChannel ? child.controlDescriptor : -1
@@ -103,7 +103,7 @@ final class ChildWatch: Sendable {
 
     /// The watch on the process tells at once or by polling; the hang-up of the control channel is the second sign, for a
     /// system that has neither.
-    private func isGone(_ watched: Watched) -> Bool {
+    private func isGone(_ watched: PollSet) -> Bool {
         if !watched.pids(with: .exit).isEmpty || parent.masterIsGone { return true }
         guard !watched.pids(with: .control).isEmpty else { return false }
         return Channel.receive(from: child.controlDescriptor) == .hungUp

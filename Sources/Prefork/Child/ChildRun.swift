@@ -1,9 +1,9 @@
 /// A child from the start of its watch to the return of `serve`.
-struct Serving: ~Copyable {
+struct ChildRun: ~Copyable {
     let child: Prefork.Child
-    private let watch: ChildWatch.Running
+    private let watch: ChildMonitor.Running
 
-    private init(_ child: Prefork.Child, _ watch: consuming ChildWatch.Running) {
+    private init(_ child: Prefork.Child, _ watch: consuming ChildMonitor.Running) {
         self.child = child
         self.watch = watch
     }
@@ -13,7 +13,7 @@ struct Serving: ~Copyable {
     /// - Returns: nil where this run is one that the master has behind it, and that has returned there.
     static func begin(
         _ handshake: Handshake, _ configuration: Prefork.Configuration, isLast: Bool
-    ) throws(PreforkError) -> Serving? {
+    ) throws(PreforkError) -> ChildRun? {
         if !isLast, case .over(let error) = try EarlierRuns.next(handshake) {
             if let error { throw error }
             return nil
@@ -22,9 +22,9 @@ struct Serving: ~Copyable {
             try Prefork.Child(handshake, tlsIdentity: configuration.tlsIdentity)
         }
         do throws(PreforkError) {
-            let watch = try ChildWatch.begin(child, configuration)
+            let watch = try ChildMonitor.begin(child, configuration)
             if configuration.readiness == .implicit { child.ready() }
-            return Serving(child, watch)
+            return ChildRun(child, watch)
         } catch {
             child.end()
             throw error
@@ -37,7 +37,7 @@ struct Serving: ~Copyable {
         guard let gate = try? Channel.makePair() else { return }
         let wake = gate.second.raw
         child.whenCallbacksHaveEnded { Channel.send(0, to: wake) }
-        var watched = Watched(wake: gate.first.raw)
+        var watched = PollSet(wake: gate.first.raw)
         while !watched.isWoken {
             if (try? System.poll(&watched.requests, until: nil)) == nil { System.pause(milliseconds: 10) }
         }

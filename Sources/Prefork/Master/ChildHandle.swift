@@ -1,5 +1,5 @@
 /// A started child that is not reaped yet, and the descriptors that it is watched by.
-final class RunningChild {
+final class ChildHandle {
     let pid: Int32
     let slot: Int
     /// nil where exits come by SIGCHLD.
@@ -7,7 +7,7 @@ final class RunningChild {
     /// nil once the child has closed its end.
     var control: Descriptor?
     /// How often the out-of-memory killer had struck before its start; nil where nobody counts.
-    let outOfMemory: OutOfMemoryBlame.Mark?
+    let outOfMemory: OutOfMemoryAttribution.Mark?
     /// The master has sent SIGKILL.
     var isKilled = false
 
@@ -16,7 +16,7 @@ final class RunningChild {
         slot: Int,
         exit: consuming Descriptor?,
         control: consuming Descriptor,
-        outOfMemory: OutOfMemoryBlame.Mark?
+        outOfMemory: OutOfMemoryAttribution.Mark?
     ) {
         self.pid = pid
         self.slot = slot

@@ -16,7 +16,7 @@ extension Prefork {
 enum EventLog {
     struct State: Sendable { var limiter = LineLimiter() }
 
-    static let shared = Protected(State())
+    static let shared = LockedValueBox(State())
 
     /// `text` may have several lines; each is written by itself, so that each stays whole in a shared pipe.
     static func write(_ text: String) {

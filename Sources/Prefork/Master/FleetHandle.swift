@@ -1,7 +1,7 @@
 import Synchronization
 
 /// What other threads may do to a master: stop it and look at it. One for each `Prefork` value.
-final class Control: Sendable {
+final class FleetHandle: Sendable {
     private enum Phase {
         case fresh
         case running(wake: CInt)
@@ -20,7 +20,7 @@ final class Control: Sendable {
         var listeners: [ListenerView] = []
     }
 
-    private let state = Protected(State())
+    private let state = LockedValueBox(State())
     /// One running master in a process: signal handlers belong to the process, and so does the answer to "who am I".
     private static let claimed = Atomic<Bool>(false)
 

@@ -1,21 +1,21 @@
 /// The loop that feeds the `Supervisor` and carries out its actions. Lives in one thread from `run` to its end.
 final class Master {
     private let configuration: Prefork.Configuration
-    private let control: Control
+    private let control: FleetHandle
     private let mechanisms: Prefork.Mechanisms
     private let observe: @Sendable (Prefork.Event) -> Void
     private let executable: CString
     private let arguments: [CString]
 
     private var supervisor: Supervisor
-    private var listeners = Listeners()
-    private var children: [RunningChild] = []
+    private var listeners = ListenerSet()
+    private var children: [ChildHandle] = []
     /// Only where each child is to have a processor of its own.
     private var affinity: Affinity?
     /// Only where orphans come to us.
     private var orphans: OrphanWatch?
     private let outOfMemory = OutOfMemoryCount(System.text)
-    private var blame = OutOfMemoryBlame()
+    private var blame = OutOfMemoryAttribution()
     /// What a hook threw first: `run` throws it as it is.
     private var hookError: (any Error)?
 
@@ -66,7 +66,7 @@ final class Master {
                 throw PreforkError.invalidConfiguration("addresses", reason: "there is none to listen on")
             }
             let isSharded = try master.isSharded(resolved, children: count.count)
-            let plan = Listeners.Plan(bound: resolved, adopted: adopted, slots: count.count, isSharded: isSharded)
+            let plan = ListenerSet.Plan(bound: resolved, adopted: adopted, slots: count.count, isSharded: isSharded)
             try master.run(plan, signals)
         }
         atEnd(result)
@@ -79,9 +79,9 @@ final class Master {
         try result.get()
     }
 
-    private func run(_ plan: Listeners.Plan, _ signals: borrowing SignalHandling) throws {
+    private func run(_ plan: ListenerSet.Plan, _ signals: borrowing SignalHandling) throws {
         // On the side until it is done: a signal that comes meanwhile looks at ours.
-        var bound = Listeners()
+        var bound = ListenerSet()
         defer {
             control.publish(listeners: [])
             bound.close()
@@ -146,7 +146,7 @@ final class Master {
         _ configuration: Prefork.Configuration,
         _ children: Int,
         _ mechanisms: Prefork.Mechanisms,
-        _ control: Control
+        _ control: FleetHandle
     ) throws(SystemError) {
         self.configuration = configuration
         self.control = control
@@ -169,7 +169,7 @@ final class Master {
     /// One turn: wait; signals and requests; what children say; their ends, once all slots have had their first try; time.
     private func superviseUntilEmpty(_ signals: borrowing SignalHandling) {
         while supervisor.phase != .finished {
-            var watched = Watched(wake: signals.descriptor.raw)
+            var watched = PollSet(wake: signals.descriptor.raw)
             watch(&watched)
             let woken = wait(&watched)
             let childHasEnded = handleSignals(signals)
@@ -199,7 +199,7 @@ final class Master {
             let now = System.now()
             if now >= deadline { return false }
             reapOrphans(now)
-            var watched = Watched(wake: signals.descriptor.raw)
+            var watched = PollSet(wake: signals.descriptor.raw)
             let next = min(deadline, orphans?.next ?? deadline)
             if (try? System.poll(&watched.requests, until: next)) == nil { System.pause(milliseconds: 10) }
         }
@@ -211,7 +211,7 @@ final class Master {
         if case .filling = supervisor.phase { false } else { true }
     }
 
-    private func watch(_ watched: inout Watched) {
+    private func watch(_ watched: inout PollSet) {
         // An end that is not looked at would not let poll(2) wait.
         let exits = isSupervising
         for child in children {
@@ -220,7 +220,7 @@ final class Master {
     }
 
     /// - Returns: false where poll(2) failed and nothing is known.
-    private func wait(_ watched: inout Watched) -> Bool {
+    private func wait(_ watched: inout PollSet) -> Bool {
         var deadline = [
             supervisor.nextDeadline, listeners.nextClosingStep, listeners.nextQueueCheck, orphans?.next,
         ].compactMap { $0 }.min()
@@ -262,9 +262,9 @@ final class Master {
         return childHasEnded && mechanisms.exitNotice == .signalAndPolling
     }
 
-    private func child(_ pid: Int32) -> RunningChild? { children.first { $0.pid == pid } }
+    private func child(_ pid: Int32) -> ChildHandle? { children.first { $0.pid == pid } }
 
-    private func hearChildren(_ watched: Watched) {
+    private func hearChildren(_ watched: PollSet) {
         for pid in watched.pids(with: .control) { hear(pid) }
     }
 
@@ -283,7 +283,7 @@ final class Master {
         }
     }
 
-    private func reapChildren(_ watched: Watched, all: Bool) {
+    private func reapChildren(_ watched: PollSet, all: Bool) {
         for pid in all ? children.map(\.pid) : watched.pids(with: .exit) {
             // Its last words first: a child that became ready and left at once had been ready.
             hear(pid)
@@ -298,7 +298,7 @@ final class Master {
         if let event = orphans?.reap(except: Set(children.map(\.pid)), at: now) { observe(event) }
     }
 
-    private func isOutOfMemory(_ child: RunningChild, _ status: WaitStatus) -> Bool {
+    private func isOutOfMemory(_ child: ChildHandle, _ status: WaitStatus) -> Bool {
         blame.isLikely(status, isKilled: child.isKilled, since: child.outOfMemory) {
             outOfMemory?.current(System.text)
         }
@@ -390,7 +390,7 @@ final class Master {
             // Nobody reaps it before `reapChildren` does, so the number is still this child's, living or not. Without a
             // watch of its own (no free descriptor) it is looked at every second.
             let exit = (try? ExitWatch.open(pid, mechanism: mechanisms.exitNotice)) ?? nil
-            children.append(RunningChild(pid, slot: slot, exit: exit, control: masterEnd, outOfMemory: mark))
+            children.append(ChildHandle(pid, slot: slot, exit: exit, control: masterEnd, outOfMemory: mark))
             return .spawned(slot: slot, pid: pid)
         } catch let error as SystemError {
             return .spawnFailed(slot: slot, error)

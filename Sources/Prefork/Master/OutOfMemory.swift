@@ -29,7 +29,7 @@ struct OutOfMemoryCount: Equatable {
 }
 
 /// Shares out the strikes among the children that died by a SIGKILL which the master has not sent.
-struct OutOfMemoryBlame {
+struct OutOfMemoryAttribution {
     /// What a child is compared with: how things stood before it was started.
     struct Mark: Equatable {
         fileprivate let count: Int

@@ -4,8 +4,8 @@
 enum EarlierRuns {
     private static let returned: Character = "r"
     private static let threw: Character = "t"
-    private static let ended = Protected("")
-    private static let met = Protected(0)
+    private static let ended = LockedValueBox("")
+    private static let met = LockedValueBox(0)
 
     /// What a run is in a child.
     enum Turn {

@@ -18,7 +18,7 @@ struct AdoptedSocket {
         let copy = Descriptor(
             try System.call("fcntl", "F_DUPFD_CLOEXEC") { fcntl(descriptor, F_DUPFD_CLOEXEC, lowest) })
         let raw = copy.raw
-        let address = try SocketName(of: raw).address(network: nil, name: name)
+        let address = try SocketAddress(of: raw).address(network: nil, name: name)
         let flags = try System.call("fcntl", "F_GETFL") { fcntl(raw, F_GETFL) }
         let limit = Self.backlog(of: raw)
         try System.setNonBlocking(raw)

@@ -15,7 +15,7 @@
 /// The decoys of one address: one, or two where several sockets are closed beside them. Used by the master's thread only.
 final class Decoy {
     private let sockets: [OpenSocket]
-    private let address: SocketName
+    private let address: SocketAddress
     /// How many sockets were listening before: the first decoy has this number in the group.
     private let slots: Int
     /// Somebody may have deferred a handshake's end for as long as he likes: nobody waits for those.
@@ -24,7 +24,7 @@ final class Decoy {
     private var ports: [(port: UInt16, index: Int)] = []
     /// By which of our own addresses the queues are being filled, and until when; those that are left.
     private var fillingUntil: Instant = .distantPast
-    private var destinations: ArraySlice<SocketName> = []
+    private var destinations: ArraySlice<SocketAddress> = []
     /// All new connections are steered here.
     private(set) var isWorking = false
 
@@ -37,7 +37,7 @@ final class Decoy {
     /// - Parameters:
     ///   - sockets: bound with SO_REUSEPORT, not listening.
     ///   - address: the name that they are bound to.
-    init(_ sockets: [OpenSocket], address: SocketName, slots: Int, awaitsHandshakes: Bool = true) {
+    init(_ sockets: [OpenSocket], address: SocketAddress, slots: Int, awaitsHandshakes: Bool = true) {
         self.sockets = sockets
         self.address = address
         self.slots = slots
@@ -76,7 +76,7 @@ final class Decoy {
         throw failure
     }
 
-    private func fill(from destination: SocketName, _ rotation: [Int], beside listener: CInt) throws(SystemError) {
+    private func fill(from destination: SocketAddress, _ rotation: [Int], beside listener: CInt) throws(SystemError) {
         var source = destination
         source.port = 0
         clients = []
@@ -85,7 +85,7 @@ final class Decoy {
             for _ in 0..<Self.capacity {
                 let client = try PlatformListener.makeSocket(family: destination.family)
                 try source.bind(client.raw, context: "the decoy's client")
-                ports.append((try SocketName(of: client.raw).port, slots + index))
+                ports.append((try SocketAddress(of: client.raw).port, slots + index))
                 clients.append(OpenSocket(client))
             }
         }

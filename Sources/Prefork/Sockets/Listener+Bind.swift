@@ -11,7 +11,7 @@ extension Listener {
     /// An address whose host has been looked up.
     struct Resolved {
         let address: Prefork.Address
-        fileprivate let name: SocketName?
+        fileprivate let name: SocketAddress?
     }
 
     /// Looks the host up (getaddrinfo(3)): of a name that takes as long as the resolver likes.
@@ -39,7 +39,7 @@ extension Listener {
     ) throws(SystemError) -> Listener {
         let address = target.address
         let network = address.effectiveNetwork
-        var name = target.name ?? SocketName(any: AF_INET)
+        var name = target.name ?? SocketAddress(any: AF_INET)
         let first: Descriptor
         do {
             first = try makeTCP(family: name.family, network, options)
@@ -53,7 +53,7 @@ extension Listener {
         // Without SO_REUSEPORT: where somebody else listens, in whatever mode, this is EADDRINUSE. The flag comes on the same
         // bound socket, so that there is no gap in which somebody could come between.
         try name.bind(first.raw, context: address.description)
-        let bound = try SocketName(of: first.raw)
+        let bound = try SocketAddress(of: first.raw)
         let (decoy, fault) = try makeDecoy(for: first.raw, bound, network, options)
         var sockets = [OpenSocket(first)]
         try startListening(sockets[0].raw, options.backlog, address)
@@ -82,7 +82,7 @@ extension Listener {
     /// Bound now, because at the stop this process may have no right to the port any more.
     private static func makeDecoy(
         for first: CInt,
-        _ bound: SocketName,
+        _ bound: SocketAddress,
         _ network: Prefork.Address.Network,
         _ options: Options
     ) throws(SystemError) -> (Decoy?, fault: String?) {
@@ -144,7 +144,7 @@ extension Listener {
         _ host: String,
         _ network: Prefork.Address.Network,
         context: String
-    ) throws(SystemError) -> SocketName {
+    ) throws(SystemError) -> SocketAddress {
         var hints = addrinfo()
         hints.ai_socktype = SystemConstant.stream
         hints.ai_flags = AI_PASSIVE
@@ -177,7 +177,7 @@ extension Listener {
                 target.copyMemory(from: UnsafeRawBufferPointer(start: source, count: Int(chosen.pointee.ai_addrlen)))
             }
         }
-        return SocketName(storage, length: chosen.pointee.ai_addrlen)
+        return SocketAddress(storage, length: chosen.pointee.ai_addrlen)
     }
 
     // MARK: Unix-domain
@@ -197,7 +197,7 @@ extension Listener {
             try SocketFile.removeIfStale(path)
             let socket = try PlatformListener.makeSocket(family: AF_UNIX)
             let name = PlatformListener.unixAddress(path)
-            try SocketName(name.storage, length: name.length).bind(socket.raw, context: address.description)
+            try SocketAddress(name.storage, length: name.length).bind(socket.raw, context: address.description)
             let made = try System.identity(ofPath: path).identity
             do throws(SystemError) {
                 try startListening(socket.raw, options.backlog, address)

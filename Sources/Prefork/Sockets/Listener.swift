@@ -204,7 +204,7 @@ final class Listener {
     /// What is wrong with an inherited descriptor as a listener of that family; nil where it is one.
     static func fault(of descriptor: CInt, unix: Bool) -> String? {
         if let fault = fault(of: descriptor) { return fault }
-        let family = (try? SocketName(of: descriptor))?.family
+        let family = (try? SocketAddress(of: descriptor))?.family
         return (family == AF_UNIX) == unix
             ? nil : "descriptor \(descriptor) listens on an address of another family"
     }
@@ -215,7 +215,7 @@ final class Listener {
             return "descriptor \(descriptor) is no socket"
         }
         guard type == SystemConstant.stream else { return "descriptor \(descriptor) is no stream socket" }
-        guard let name = try? SocketName(of: descriptor) else { return "descriptor \(descriptor) has no address" }
+        guard let name = try? SocketAddress(of: descriptor) else { return "descriptor \(descriptor) has no address" }
         guard [AF_INET, AF_INET6, AF_UNIX].contains(name.family) else {
             return "descriptor \(descriptor) has an address of another family than TCP and Unix-domain sockets have"
         }

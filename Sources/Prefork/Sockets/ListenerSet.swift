@@ -1,8 +1,8 @@
 /// The listeners of a fleet: bound by the master before the first child, open until the stop.
-struct Listeners {
+struct ListenerSet {
     private var open: [Listener] = []
     private var closing: Closing?
-    private var alarm: QueueAlarms?
+    private var alarm: QueueMonitor?
     /// In the order in which they were asked for, then the adopted ones; ports are resolved.
     private(set) var addresses: [Prefork.Address] = []
 
@@ -52,7 +52,7 @@ struct Listeners {
         }
         open += adopted
         addresses = open.map(\.address)
-        alarm = configuration.queueAlarm.map { QueueAlarms($0) }
+        alarm = configuration.queueAlarm.map { QueueMonitor($0) }
         observe(.listening(addresses))
         return true
     }

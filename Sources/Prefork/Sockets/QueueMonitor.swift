@@ -1,6 +1,6 @@
 // How many connections wait: for those who ask, and for those who want to be told.
 
-/// A listener as other threads may see it. The numbers are valid while the listeners are open: `Control` looks at them under the
+/// A listener as other threads may see it. The numbers are valid while the listeners are open: `FleetHandle` looks at them under the
 /// lock under which the master takes them away before it closes them.
 struct ListenerView: Sendable {
     let address: Prefork.Address
@@ -24,7 +24,7 @@ struct ListenerView: Sendable {
 }
 
 /// Which queues have passed their share of the backlog.
-struct QueueAlarms {
+struct QueueMonitor {
     private let alarm: Prefork.Configuration.QueueAlarm
     private(set) var next: Instant = .distantPast
     /// Those that were told of, by listener and number: told again only after they have been at half of it.

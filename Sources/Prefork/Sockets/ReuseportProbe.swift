@@ -68,11 +68,11 @@ struct ReuseportProbe: Sendable {
     private static func observe(family: CInt) throws(SystemError) -> Observation {
         let first = try PlatformListener.makeSocket(family: family)
         let second = try PlatformListener.makeSocket(family: family)
-        let loopback = SocketName.loopback(family: family)
+        let loopback = SocketAddress.loopback(family: family)
         try loopback.bind(first.raw, context: "loopback")
         try PlatformListener.setReuseport(first.raw)
         try listen(first.raw)
-        let address = try SocketName(of: first.raw)
+        let address = try SocketAddress(of: first.raw)
         try PlatformListener.setReuseport(second.raw)
         try address.bind(second.raw, context: "the same address")
         try listen(second.raw)

@@ -14,7 +14,7 @@
 ///
 /// `@unchecked`, because the compiler cannot see what makes it true: `value` is private and touched in `withLock` alone, by
 /// the thread that holds the mutex; what goes in and out of `body` is `sending`, so no reference to it stays elsewhere.
-final class Protected<Value: ~Copyable>: @unchecked Sendable {
+final class LockedValueBox<Value: ~Copyable>: @unchecked Sendable {
     private var value: Value
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
 

@@ -8,7 +8,7 @@
 #endif
 
 /// One wake-up descriptor, then those of each child. Only open ones: poll(2) counts all against RLIMIT_NOFILE.
-struct Watched {
+struct PollSet {
     enum Kind { case exit, control }
 
     var requests: [pollfd]

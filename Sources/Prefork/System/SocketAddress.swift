@@ -8,7 +8,7 @@
 #endif
 
 /// The name of a socket: a `sockaddr` of any family and its length.
-struct SocketName: Sendable {
+struct SocketAddress: Sendable {
     private(set) var storage: sockaddr_storage
     let length: socklen_t
 
@@ -32,8 +32,8 @@ struct SocketName: Sendable {
     }
 
     /// 127.0.0.1 or ::1, port 0.
-    static func loopback(family: CInt) -> SocketName {
-        var name = SocketName(any: family)
+    static func loopback(family: CInt) -> SocketAddress {
+        var name = SocketAddress(any: family)
         name.setHost(loopbackBytes(family))
         return name
     }
@@ -77,7 +77,7 @@ struct SocketName: Sendable {
 
     /// The addresses by which this host itself reaches a socket of that name, the best first: of one that listens on any
     /// address the loopback's, of IPv4 too where the socket takes it.
-    var reachable: [SocketName] {
+    var reachable: [SocketAddress] {
         guard isAny else { return [self] }
         var name = self
         name.setHost(Self.loopbackBytes(family))

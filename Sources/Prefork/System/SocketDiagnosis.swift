@@ -71,13 +71,13 @@ enum HalfOpen {
         /// Whether some are under way to that address of this host (Linux 3.3). Those that the kernel answers by SYN cookies
         /// leave no trace.
         /// - Returns: false also where the system does not say: then there is nothing to wait for.
-        static func exists(at name: SocketName) -> Bool {
+        static func exists(at name: SocketAddress) -> Bool {
             // A socket of IPv6 may get those of IPv4, too.
             let families = name.family == AF_INET6 ? [AF_INET6, AF_INET] : [AF_INET]
             return families.contains { (try? exists(at: name, $0)) ?? false }
         }
 
-        private static func exists(at name: SocketName, _ family: CInt) throws(SystemError) -> Bool {
+        private static func exists(at name: SocketAddress, _ family: CInt) throws(SystemError) -> Bool {
             // The kernel compares the states and the local port; the address is compared here.
             var payload = [UInt8](repeating: 0, count: requestSize)
             payload.withUnsafeMutableBytes { target in
@@ -98,7 +98,7 @@ enum HalfOpen {
         }
     #else
         /// Not to be had.
-        static func exists(at name: SocketName) -> Bool { false }
+        static func exists(at name: SocketAddress) -> Bool { false }
     #endif
 }
 
