@@ -3,14 +3,15 @@ extension Prefork {
     /// cooperative pool; hooks and observer run there, and it has ended when this returns. A cancelled task begins an
     /// orderly stop.
     public func run(serve: @escaping @Sendable (Child) async throws -> Void) async throws {
-        try await run(isLast: false, atEnd: { _ in }, serve: serve)
+        try await run(isLast: false, beforeReturn: { _ in }, serve: serve)
     }
 
-    func run(isLast: Bool, atEnd: @escaping AtEnd, serve: @escaping @Sendable (Child) async throws -> Void) async throws
-    {
-        try control.claim()
-        defer { control.release() }
-        guard let handshake = try Self.handshake() else { return try await runMaster(atEnd) }
+    func run(
+        isLast: Bool, beforeReturn: @escaping BeforeReturn, serve: @escaping @Sendable (Child) async throws -> Void
+    ) async throws {
+        try handle.claim()
+        defer { handle.release() }
+        guard let handshake = try Self.handshake() else { return try await runMaster(beforeReturn) }
         guard let serving = try ChildRun.begin(handshake, configuration, isLast: isLast) else { return }
         let child = serving.child
         let task = Task { try await serve(child) }
@@ -23,24 +24,24 @@ extension Prefork {
         // What the drain asked for is no failure of the child's.
         if case .failure(is CancellationError) = result, child.isCancelled { result = .success(()) }
         await serving.waitForCallbacks()
-        atEnd(result)
+        beforeReturn(result)
         serving.end()
         try result.get()
     }
 
-    private func runMaster(_ atEnd: @escaping AtEnd) async throws {
+    private func runMaster(_ beforeReturn: @escaping BeforeReturn) async throws {
         let outcome = LockedValueBox<Result<Void, any Error>>(.success(()))
         let token = RunToken()
         do {
             try await withTaskCancellationHandler {
                 try await withThread {
                     let result = Result {
-                        try Master.run(self, token: token, atEnd: atEnd)
+                        try Master.run(self, token: token, beforeReturn: beforeReturn)
                     }
                     outcome.withLock { $0 = result }
                 }
             } onCancel: {
-                control.cancel(token)
+                handle.cancel(token)
             }
         } catch {
             outcome.withLock { $0 = .failure(error) }
@@ -67,7 +68,7 @@ extension Prefork {
     /// The same as the blocking form, for an async `serve`. To be called at the top of an async `main`.
     public static func main(
         _ addresses: Address...,
-        adopting: Adoption = .none,
+        adopting: SocketSource = .none,
         configuration: Configuration = Configuration(),
         serve: @escaping @Sendable (Child) async throws -> Void
     ) async -> Never {
@@ -77,16 +78,16 @@ extension Prefork {
     /// The same for an array of addresses.
     public static func main(
         _ addresses: [Address],
-        adopting: Adoption = .none,
+        adopting: SocketSource = .none,
         configuration: Configuration = Configuration(),
         serve: @escaping @Sendable (Child) async throws -> Void
     ) async -> Never {
         do {
             try await Prefork(addresses, adopting: adopting, configuration: configuration).run(
-                isLast: true, atEnd: { leave($0) }, serve: serve)
-            leave(.success(()))
+                isLast: true, beforeReturn: { finish($0) }, serve: serve)
+            finish(.success(()))
         } catch {
-            leave(.failure(error))
+            finish(.failure(error))
         }
     }
 }

@@ -7,15 +7,15 @@ public struct Prefork: Sendable {
     /// Where the fleet listens.
     public let addresses: [Address]
     /// On which sockets of somebody else's it serves, too.
-    public let adopting: Adoption
+    public let adopting: SocketSource
     /// How it is run.
     public let configuration: Configuration
-    let control = FleetHandle()
+    let handle = FleetHandle()
 
     /// A fleet, not started yet. Nothing is checked or opened before `run`.
     public init(
         _ addresses: [Address],
-        adopting: Adoption = .none,
+        adopting: SocketSource = .none,
         configuration: Configuration = Configuration()
     ) {
         self.addresses = addresses
@@ -26,7 +26,7 @@ public struct Prefork: Sendable {
     /// A fleet, not started yet. Nothing is checked or opened before `run`.
     public init(
         _ addresses: Address...,
-        adopting: Adoption = .none,
+        adopting: SocketSource = .none,
         configuration: Configuration = Configuration()
     ) {
         self.init(addresses, adopting: adopting, configuration: configuration)
@@ -44,35 +44,35 @@ public struct Prefork: Sendable {
     ///   `serve` threw.
     @_disfavoredOverload  // In an async function a closure that awaits nothing fits both forms.
     public func run(serve: (Child) throws -> Void) throws {
-        try run(isLast: false, atEnd: { _ in }, serve: serve)
+        try run(isLast: false, beforeReturn: { _ in }, serve: serve)
     }
 
     /// What happens when all is done but signals are still handled.
-    typealias AtEnd = @Sendable (Result<Void, any Error>) -> Void
+    typealias BeforeReturn = @Sendable (Result<Void, any Error>) -> Void
 
-    func run(isLast: Bool, atEnd: AtEnd, serve: (Child) throws -> Void) throws {
-        try control.claim()
-        defer { control.release() }
+    func run(isLast: Bool, beforeReturn: BeforeReturn, serve: (Child) throws -> Void) throws {
+        try handle.claim()
+        defer { handle.release() }
         guard let handshake = try Self.handshake() else {
             try EarlierRuns.recording {
-                try Master.run(self, token: RunToken(), atEnd: atEnd)
+                try Master.run(self, token: RunToken(), beforeReturn: beforeReturn)
             }
             return
         }
         guard let serving = try ChildRun.begin(handshake, configuration, isLast: isLast) else { return }
         let result = Result { try serve(serving.child) }
         serving.waitForCallbacks()
-        atEnd(result)
+        beforeReturn(result)
         serving.end()
         try result.get()
     }
 
     /// Begins an orderly stop of the running master, as SIGTERM does; more than once is harmless. Before `run` it makes that
     /// return at once; after its end, and in a child, it does nothing. From any thread, also from a hook; returns at once.
-    public func stop() { control.stop() }
+    public func stop() { handle.stop() }
 
     /// What the fleet looks like now; without slots before it runs and after its end. From any thread.
-    public var status: Status { control.status }
+    public var status: Status { handle.status }
 
     // MARK: For programs
 
@@ -83,7 +83,7 @@ public struct Prefork: Sendable {
     @_disfavoredOverload
     public static func main(
         _ addresses: Address...,
-        adopting: Adoption = .none,
+        adopting: SocketSource = .none,
         configuration: Configuration = Configuration(),
         serve: (Child) throws -> Void
     ) -> Never {
@@ -94,22 +94,22 @@ public struct Prefork: Sendable {
     @_disfavoredOverload
     public static func main(
         _ addresses: [Address],
-        adopting: Adoption = .none,
+        adopting: SocketSource = .none,
         configuration: Configuration = Configuration(),
         serve: (Child) throws -> Void
     ) -> Never {
         let fleet = Prefork(addresses, adopting: adopting, configuration: configuration)
-        leave(Result { try fleet.run(isLast: true, atEnd: { leave($0) }, serve: serve) })
+        finish(Result { try fleet.run(isLast: true, beforeReturn: { finish($0) }, serve: serve) })
     }
 
     /// Called while signals are still handled: a second SIGTERM, to the group or from an impatient supervisor, must not turn
     /// an orderly stop into a death by signal at the last moment.
-    static func leave(_ result: Result<Void, any Error>) -> Never {
-        guard case .failure(let error) = result else { System.leave(0) }
+    static func finish(_ result: Result<Void, any Error>) -> Never {
+        guard case .failure(let error) = result else { System.exit(0) }
         EventLog.write("error: \(error)")
         // The status says "do not try again" only where the error is ours: a PreforkError that `serve` passes on is one too.
-        if let error = error as? PreforkError { System.leave(error.exitStatus) }
-        if case .child = role { System.leave(1) }
-        System.leave(70)
+        if let error = error as? PreforkError { System.exit(error.exitStatus) }
+        if case .child = role { System.exit(1) }
+        System.exit(70)
     }
 }

@@ -6,7 +6,7 @@ import Prefork
         // Before anything of ours is opened: what the master has handed over.
         let descriptors = if case .child = Prefork.role { Posix.openDescriptors() } else { [CInt]() }
         let options = Options(parsing: Prefork.arguments.dropFirst())
-        let adopting = options.isInheriting ? Prefork.Adoption.inherited : .none
+        let adopting = options.isInheriting ? Prefork.SocketSource.systemd : .none
         Prefork.main(options.addresses, adopting: adopting, configuration: options.configuration) { child in
             let server = Server(child: child, descriptorsAtStart: descriptors)
             try server.run()

@@ -11,7 +11,7 @@ import Synchronization
 enum Posix {
     enum Received { case received, nothing, ended }
 
-    static var processID: CInt { getpid() }
+    static var pid: CInt { getpid() }
     static func close(_ descriptor: CInt) { closeDescriptor(descriptor) }
     static func leave(_ status: CInt) -> Never { exit(status) }
     /// CLOCK_MONOTONIC.

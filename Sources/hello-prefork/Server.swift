@@ -89,7 +89,7 @@ struct Routes: Sendable {
     func answer(_ request: Request) -> Answer {
         switch request.path {
         case "/": return .text("Hello world!")
-        case "/pid": return .text("\(Posix.processID)")
+        case "/pid": return .text("\(Posix.pid)")
         case "/slot": return .text("\(slot)")
         case "/slow":
             Posix.sleep(milliseconds: request.number("ms") ?? 100)

@@ -36,7 +36,7 @@
         }
 
         /// The same in each of several runs.
-        var adoption: Prefork.Adoption {
+        var adoption: Prefork.SocketSource {
             .descriptors(
                 [try self.descriptor.withLock { $0 } == -1 ? self.make() : self.descriptor.withLock { $0 }],
                 names: ["own"])

@@ -160,7 +160,7 @@
                 let map = try ChaosMap("\(directory)/map")
                 let subject = try Subject.role(
                     "fleet",
-                    "children=\(Self.slots);listening=sharded;unlimited;serve=\(serve);readyWithin=60000;map=\(directory)/map"
+                    "children=\(Self.slots);listening=sharded;unlimited;serve=\(serve);readinessTimeout=60000;map=\(directory)/map"
                 )
                 try subject.eventually("all serve") { (1..<Self.slots).allSatisfy { map[slot: $0] != 0 } }
                 let load = ChaosLoad(port: try subject.port(), map: map)

@@ -34,7 +34,7 @@
                 try subject.require(subject.wait() == 0, "status 0")
             }
 
-            /// Before the child's first instruction: exactly 0–2, the listeners, the control channel, though the master has
+            /// Before the child's first instruction: exactly 0–2, the listeners, the child channel, though the master has
             /// inherited others that are not close-on-exec.
             @Test(arguments: [1, 2])
             func exactDescriptors(listeners: Int) throws {
@@ -174,13 +174,13 @@
             /// Neither a half nor a forged nor a stale handshake makes a master, or a listener of whatever is open there.
             @Test func forgedHandshakes() throws {
                 let complete = [
-                    "PREFORK_SLOT": "0", "PREFORK_GENERATION": "0", "PREFORK_RUNS": "",
+                    "PREFORK_SLOT": "0", "PREFORK_LAUNCH": "0", "PREFORK_RUNS": "",
                     "PREFORK_MASTER_PID": "\(getpid())",
                     "PREFORK_LISTENERS": "1", "PREFORK_ADDRESSES": "127.0.0.1:8080", "PREFORK_NAMES": "=",
-                    "PREFORK_CONTROL": "4:1:1",
+                    "PREFORK_CHANNEL": "4:1:1",
                 ]
-                // Complete, our own child, but no control channel: forged.
-                try refused(complete, 64, "control channel")
+                // Complete, our own child, but no child channel: forged.
+                try refused(complete, 64, "child channel")
                 for name in complete.keys.sorted() {
                     var half = complete
                     half[name] = nil
@@ -195,7 +195,7 @@
                 defer { close(file) }
                 fstat(file, &status)
                 var wrongListener = complete
-                wrongListener["PREFORK_CONTROL"] = "4:\(status.st_dev):\(status.st_ino)"
+                wrongListener["PREFORK_CHANNEL"] = "4:\(status.st_dev):\(status.st_ino)"
                 let subject = try Subject(
                     "/bin/sh",
                     ["sh", "-c", "exec \"$0\" 3</dev/null 4</dev/null", product("hello-prefork")],
@@ -229,7 +229,7 @@
                 let first = try subject.waitForReady(1)[0]
                 try subject.eventually("the grandchild") { subject.errors.contains("variables 0") }
                 let sockets = subject.errors.split(separator: "\n").filter { $0.contains("-> socket:") }
-                try subject.require(sockets.isEmpty, "no listener, no control channel: \(sockets)")
+                try subject.require(sockets.isEmpty, "no listener, no child channel: \(sockets)")
                 try subject.require(subject.errors.contains("-> /dev/null"), "and the list is there")
                 kill(first, SIGKILL)
                 try subject.waitForError("child \(first) (slot 0) exited: signal 9 (KILL)")

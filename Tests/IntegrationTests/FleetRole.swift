@@ -18,9 +18,9 @@
         if let limit = settings.number("slotLimit") { configuration.recoverLimitPerSlot = limit }
         if let grace = settings.milliseconds("grace") { configuration.shutdownGracePeriod = grace }
         configureSockets(&configuration, settings)
-        if let ready = settings.milliseconds("readyWithin") {
+        if let ready = settings.milliseconds("readinessTimeout") {
             configuration.readiness = .explicit
-            configuration.readyWithin = ready
+            configuration.readinessTimeout = ready
         }
         if let retry = settings.number("bindRetry") { configuration.bindRetry = .init(attempts: retry) }
         if let interval = settings.milliseconds("bindInterval") { configuration.bindRetry.interval = interval }
@@ -31,7 +31,7 @@
             configuration.orphanReapDelay = Int(delay).map { .milliseconds($0) }  // "never" is no number.
         }
         if settings.has("affinity") { configuration.affinity = .onePerChild }
-        if settings.has("noControl") { configuration.watchesControlChannel = false }
+        if settings.has("noChannel") { configuration.watchesChannel = false }
         if let poll = settings.milliseconds("parentPoll") { configuration.parentPollInterval = poll }
         configuration.executable = settings["executable"]
         if let value = settings["extra"] { configuration.environment = ["EXTRA": value] }
@@ -250,7 +250,7 @@
         tell("processors \(child.slot) \(statusField("Cpus_allowed_list"))")
         let descriptors = listDirectory("/proc/self/fd").compactMap { CInt($0) }.sorted()
         let open = descriptors.filter { fcntl($0, F_GETFD) != -1 }
-        tell("child \(getpid()) slot \(child.slot) generation \(child.generation) master \(child.masterPID)")
+        tell("child \(getpid()) slot \(child.slot) launch \(child.launch) master \(child.masterPID)")
         let inodes = child.addresses.indices.compactMap { System.identity(of: 3 + CInt($0))?.inode }
         tell("inodes \(child.slot) \(inodes.map { "\($0)" }.joined(separator: " "))")
         tell("fds \(open.map { "\($0)" }.joined(separator: " "))")
@@ -260,7 +260,7 @@
         report(child)
         let mode = settings["serve"] ?? "http"
         // `first=MODE`: the first child of each slot does something else.
-        switch child.generation == 0 ? settings["first"] ?? mode : mode {
+        switch child.launch == 0 ? settings["first"] ?? mode : mode {
         case "http": answerWithPID(try child.takeListener(), child)
         case "defers":
             let listener = try child.takeListener()

@@ -58,9 +58,9 @@
             func everyWayOfNoticing(way: String) throws {
                 let settings =
                     switch way {
-                    case "pidfdOnly": "noControl"
+                    case "pidfdOnly": "noChannel"
                     case "polling": "mechanisms=polling"
-                    case "pollingOnly": "mechanisms=polling;noControl;parentPoll=50"
+                    case "pollingOnly": "mechanisms=polling;noChannel;parentPoll=50"
                     default: ""
                     }
                 let subject = try Subject.role("fleet", "children=2;\(settings)")

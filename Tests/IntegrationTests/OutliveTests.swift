@@ -116,7 +116,7 @@
             @Test func oneSlotCrashLoops() throws {
                 let subject = try Subject.role(
                     "fleet",
-                    "children=4;listening=sharded;interval=1;threshold=1000000;serve=oneCrashes;readyWithin=20000")
+                    "children=4;listening=sharded;interval=1;threshold=1000000;serve=oneCrashes;readinessTimeout=20000")
                 try subject.eventually("a crash loop") { subject.told("exited").count > 5 }
                 let port = try subject.port()
                 let before = subject.told("exited").count

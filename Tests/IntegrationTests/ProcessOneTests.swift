@@ -99,7 +99,7 @@
                 try childrenLeave(subject, 3, masterDepth: 2)
             }
 
-            @Test(arguments: ["", "mechanisms=polling", "mechanisms=polling;noControl;parentPoll=50"])
+            @Test(arguments: ["", "mechanisms=polling", "mechanisms=polling;noChannel;parentPoll=50"])
             func aMasterDiesTwoLevelsBelow(settings: String) throws {
                 let subject = try Subject.role(
                     "fleet", "children=2;\(settings)", under: namespace + Self.staying + Self.staying)

@@ -147,7 +147,7 @@
             }
 
             @Test func explicitReadiness() throws {
-                let subject = try Subject.role("fleet", "children=2;readyWithin=20000;serve=ready")
+                let subject = try Subject.role("fleet", "children=2;readinessTimeout=20000;serve=ready")
                 _ = try subject.waitForReady(2)
                 subject.signal(SIGTERM)
                 try subject.require(subject.wait() == 0, "status 0")
@@ -157,7 +157,7 @@
                 // The first ones never say that they are ready; they ignore TERM, too.
                 let subject = try Subject.role(
                     "fleet",
-                    "children=1;readyWithin=300;grace=300;first=stubborn;serve=ready"
+                    "children=1;readinessTimeout=300;grace=300;first=stubborn;serve=ready"
                 )
                 try subject.waitForError("not ready after 0.3 s; stopping it")
                 try subject.waitForError("has not left; killing it")

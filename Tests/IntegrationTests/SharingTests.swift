@@ -25,18 +25,18 @@
                 }
                 for pid in first { kill(pid, SIGKILL) }
                 try subject.eventually("replacements") { subject.told("inodes").count == 6 }
-                try subject.require(try inodes(subject, 3, generation: 1) == before, "the same sockets")
+                try subject.require(try inodes(subject, 3, launch: 1) == before, "the same sockets")
                 subject.signal(SIGTERM)
                 try subject.waitForTold("clean")
             }
 
-            /// The inodes of each slot's listeners, as its child of that generation has told them.
-            private func inodes(_ subject: Subject, _ slots: Int, generation: Int = 0) throws -> [[Substring]] {
-                try subject.eventually("inodes") { subject.told("inodes").count >= slots * (generation + 1) }
+            /// The inodes of each slot's listeners, as its child of that launch has told them.
+            private func inodes(_ subject: Subject, _ slots: Int, launch: Int = 0) throws -> [[Substring]] {
+                try subject.eventually("inodes") { subject.told("inodes").count >= slots * (launch + 1) }
                 return (0..<slots).map { slot in
                     let lines = subject.told("inodes").map { $0.split(separator: " ") }
                     let own = lines.filter { $0.first == "\(slot)" }
-                    return own.indices.contains(generation) ? Array(own[generation].dropFirst()) : []
+                    return own.indices.contains(launch) ? Array(own[launch].dropFirst()) : []
                 }
             }
 
@@ -179,7 +179,7 @@
             @Test(arguments: ["sharded", "shared"])
             func theBacklogIsPutBackWhenAChildIsReady(listening: String) throws {
                 let subject = try Subject.role(
-                    "fleet", "children=1;listening=\(listening);readyWithin=20000;serve=relisten")
+                    "fleet", "children=1;listening=\(listening);readinessTimeout=20000;serve=relisten")
                 try subject.waitForTold("relistened 128")
                 try subject.waitForTold("backlog is back")
                 subject.signal(SIGTERM)

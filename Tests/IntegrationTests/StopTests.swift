@@ -291,7 +291,7 @@
 
             /// A master that was itself stopped while its timers ran out judges nobody by them.
             @Test func suspendedMasterKillsNobody() throws {
-                let subject = try Subject.role("fleet", "children=2;readyWithin=1200;grace=400;serve=wait")
+                let subject = try Subject.role("fleet", "children=2;readinessTimeout=1200;grace=400;serve=wait")
                 try subject.eventually("two children") { subject.told("fds").count == 2 }
                 subject.signal(SIGSTOP)
                 try subject.eventually("stopped") { ProcessState(subject.pid)?.state == "T" }

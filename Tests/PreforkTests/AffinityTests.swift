@@ -24,7 +24,7 @@ import Testing
             let affinity = try Affinity()
             let thread = try Thread {
                 let last = before.numbers.count - 1
-                affinity.lend(slot: last, report: { Issue.record($0) }) {
+                affinity.withProcessor(ofSlot: last, report: { Issue.record($0) }) {
                     #expect((try? HiddenSymbols.affinity())?.numbers == [before.numbers[last]])
                 }
                 #expect((try? HiddenSymbols.affinity()) == before)

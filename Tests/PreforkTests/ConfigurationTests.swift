@@ -40,7 +40,7 @@ private let badValues: [BadValue] = [
     BadValue("environment", #""A\0" is no name of a variable"#) { $0.environment = ["A\0": "1"] },
     BadValue("environment", "the value of A contains a NUL") { $0.environment = ["A": "\0"] },
     BadValue("environment", "PREFORK_SLOT is set by Prefork") { $0.environment = ["PREFORK_SLOT": "1"] },
-    BadValue("environment", "PREFORK_CONTROL is set by Prefork") { $0.environment = ["PREFORK_CONTROL": "1"] },
+    BadValue("environment", "PREFORK_CHANNEL is set by Prefork") { $0.environment = ["PREFORK_CHANNEL": "1"] },
     BadValue("recoverThreshold", "-1 is negative") { $0.recoverThreshold = .perChild(-1) },
     BadValue("recoverThreshold", "-2 is negative") { $0.recoverThreshold = .exits(-2) },
     BadValue("recoverInterval", "without a recoverThreshold it must not be zero") {
@@ -61,10 +61,10 @@ private let badValues: [BadValue] = [
     BadValue("recoverInterval", "a delay is above the maximum") { $0.recoverInterval.next = .seconds(31) },
     BadValue("healthyAfter", "-0.5 s is negative") { $0.healthyAfter = .milliseconds(-500) },
     BadValue("shutdownGracePeriod", "-1.5 s is negative") { $0.shutdownGracePeriod = .milliseconds(-1500) },
-    BadValue("readyWithin", "0 s is not positive") { $0.readyWithin = .zero },
+    BadValue("readinessTimeout", "0 s is not positive") { $0.readinessTimeout = .zero },
     BadValue("parentPollInterval", "0 s is not positive") { $0.parentPollInterval = .zero },
-    BadValue("finalStatuses", "a status is not in 0...255") { $0.finalStatuses = [78, 256] },
-    BadValue("finalStatuses", "a status is not in 0...255") { $0.finalStatuses = [-1] },
+    BadValue("fatalExitStatuses", "a status is not in 0...255") { $0.fatalExitStatuses = [78, 256] },
+    BadValue("fatalExitStatuses", "a status is not in 0...255") { $0.fatalExitStatuses = [-1] },
 ]
 
 private let goodChanges: [@Sendable (inout Prefork.Configuration) -> Void] = [
@@ -96,8 +96,8 @@ private let goodChanges: [@Sendable (inout Prefork.Configuration) -> Void] = [
     { $0.healthyAfter = .zero },
     { $0.shutdownGracePeriod = .zero },
     { $0.shutdownGracePeriod = .seconds(Int64.max) },
-    { $0.finalStatuses = [] },
-    { $0.finalStatuses = [0, 255] },
+    { $0.fatalExitStatuses = [] },
+    { $0.fatalExitStatuses = [0, 255] },
 ]
 
 @Suite struct ConfigurationTests {
@@ -125,9 +125,9 @@ private let goodChanges: [@Sendable (inout Prefork.Configuration) -> Void] = [
         #expect(configuration.recoverInterval.maximum == .seconds(30))
         #expect(configuration.recoverLimitPerSlot == nil)
         #expect(configuration.healthyAfter == .seconds(10))
-        #expect(configuration.finalStatuses == [78])
+        #expect(configuration.fatalExitStatuses == [78])
         #expect(configuration.readiness == .implicit)
-        #expect(configuration.readyWithin == .seconds(60))
+        #expect(configuration.readinessTimeout == .seconds(60))
         #expect(configuration.shutdownGracePeriod == .seconds(5))
         #expect(configuration.signals == .handled)
         #expect(configuration.childSignals == .handled)
@@ -178,7 +178,7 @@ private let goodChanges: [@Sendable (inout Prefork.Configuration) -> Void] = [
 
     @Test func firstOfSeveralIsNamed() {
         var configuration = Prefork.Configuration()
-        configuration.readyWithin = .zero
+        configuration.readinessTimeout = .zero
         configuration.backlog = 0
         let error = failure { () throws(PreforkError) in try configuration.check() }
         #expect(error?.description.hasPrefix("invalid backlog: ") == true)

@@ -11,7 +11,7 @@
     private func closeAdmission(of listener: Listener, _ rotation: [Int]) throws {
         listener.beginClosingAdmission(rotation, at: System.now())
         try eventually("the decoy") { listener.isAdmissionClosed(rotation, at: System.now()) }
-        try #require(listener.decoy?.isWorking == true, "\(listener.admissionFault ?? "no reason")")
+        try #require(listener.decoy?.isActive == true, "\(listener.admissionFault ?? "no reason")")
     }
 
     private func openForStop(_ address: Prefork.Address, shards: Int?) throws(SystemError) -> Listener {
@@ -33,7 +33,7 @@
             #expect(sockets.map { acceptAll($0) }.reduce(0, +) == early.count)
             #expect(System.isAnyReadable(sockets) == false)
 
-            listener.closeWhenTold()
+            listener.closeAfterExitRequests()
             #expect(listener.sockets.isEmpty == (shards == nil))
             let stillLate = try Client(like: late[0])
             #expect(!stillLate.isEstablished && stillLate.error == 0)
@@ -64,7 +64,7 @@
             let counts = sockets.map { acceptAll($0) }
             #expect(counts[1] == 0 && counts[0] + counts[2] == 60)
             try eventually("the decoy") { listener.isAdmissionClosed([0, 2], at: System.now()) }
-            #expect(listener.decoy?.isWorking == true)
+            #expect(listener.decoy?.isActive == true)
         }
 
         /// A stranger's socket has the number that the decoy would have had.
@@ -98,7 +98,7 @@
             }
             let client = try Client(to: listener.sockets[0].raw)
             try eventually("a handshake") { HalfOpen.exists(at: try SocketAddress(of: listener.sockets[0].raw)) }
-            #expect(listener.decoy?.isAwaited == (seconds == nil))
+            #expect(listener.decoy?.hasPendingHandshakes == (seconds == nil))
             #expect(client.error == 0)
         }
 
@@ -113,7 +113,7 @@
             let clients = try (0..<60).map { _ in try Client(to: listener.sockets[0].raw) }
             try eventually("connections") { clients.allSatisfy(\.isEstablished) }
             #expect(listener.sockets.map { acceptAll($0.raw) }.reduce(0, +) == 60)
-            listener.closeWhenTold()
+            listener.closeAfterExitRequests()
             #expect(listener.sockets.isEmpty)
         }
 
@@ -136,7 +136,7 @@
                 let listener = try openForStop(.tcp("127.0.0.1", port: 0), shards: shards)
                 let name = try SocketAddress(of: listener.sockets[0].raw)
                 try closeAdmission(of: listener, Array(0..<shards))
-                listener.closeWhenTold()
+                listener.closeAfterExitRequests()
                 let storm = Storm(against: name)
                 let thread = try Thread { storm.run() }
                 defer { storm.stop() }

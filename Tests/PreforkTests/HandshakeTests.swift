@@ -4,11 +4,11 @@ import Testing
 
 private let sample = Handshake(
     slot: 2,
-    generation: 7,
+    launch: 7,
     earlierRuns: "rt",
-    masterID: 1234,
+    masterPID: 1234,
     addresses: [.tcp("127.0.0.1", port: 8080), .unix("/run/app.sock")],
-    control: FileIdentity(device: 12, inode: 3456)
+    channel: FileIdentity(device: 12, inode: 3456)
 )
 
 /// Not in the arguments of a test: the compiler of Swift 6.0.3 crashes at a closure there.
@@ -30,13 +30,13 @@ private func decoded(_ values: [String: String]) -> Handshake.Decoded { Handshak
         manyAddresses,
     ])
     func comesBackAsItWas(addresses: [Prefork.Address]) {
-        for (slot, generation, masterID) in [(0, 0, Int32(1)), (4095, Int.max, Int32.max), (3, 12, 4711)] {
+        for (slot, launch, masterPID) in [(0, 0, Int32(1)), (4095, Int.max, Int32.max), (3, 12, 4711)] {
             let handshake = Handshake(
                 slot: slot,
-                generation: generation,
-                masterID: masterID,
+                launch: launch,
+                masterPID: masterPID,
                 addresses: addresses,
-                control: FileIdentity(device: .max, inode: .max)
+                channel: FileIdentity(device: .max, inode: .max)
             )
             #expect(decoded(dictionary(handshake)) == .complete(handshake))
         }
@@ -45,9 +45,9 @@ private func decoded(_ values: [String: String]) -> Handshake.Decoded { Handshak
     @Test func variablesAreTheseAndNoOthers() {
         #expect(
             sample.variables.map { "\($0.name)=\($0.value)" } == [
-                "PREFORK_SLOT=2", "PREFORK_GENERATION=7", "PREFORK_RUNS=rt", "PREFORK_MASTER_PID=1234",
+                "PREFORK_SLOT=2", "PREFORK_LAUNCH=7", "PREFORK_RUNS=rt", "PREFORK_MASTER_PID=1234",
                 "PREFORK_LISTENERS=2",
-                "PREFORK_ADDRESSES=127.0.0.1:8080 unix:/run/app.sock", "PREFORK_NAMES== =", "PREFORK_CONTROL=5:12:3456",
+                "PREFORK_ADDRESSES=127.0.0.1:8080 unix:/run/app.sock", "PREFORK_NAMES== =", "PREFORK_CHANNEL=5:12:3456",
             ]
         )
         #expect(sample.variables.map(\.name) == Handshake.names)
@@ -56,17 +56,17 @@ private func decoded(_ values: [String: String]) -> Handshake.Decoded { Handshak
     @Test func valuesArePrintableASCII() {
         let handshake = Handshake(
             slot: 0,
-            generation: 0,
-            masterID: 1,
+            launch: 0,
+            masterPID: 1,
             addresses: [.unix("/a b\n\t%é\u{7f}")],
-            control: FileIdentity(device: 0, inode: 0)
+            channel: FileIdentity(device: 0, inode: 0)
         )
         #expect(dictionary(handshake)["PREFORK_ADDRESSES"] == "unix:/a%20b%0a%09%25%c3%a9%7f")
     }
 
     @Test func descriptorsFollowTheStandardOnes() {
         #expect(sample.listeners == 3..<5)
-        #expect(sample.controlDescriptor == 5)
+        #expect(sample.channelDescriptor == 5)
     }
 
     @Test("fasthttp TestIsChild: the environment's mark decides")
@@ -97,14 +97,14 @@ private func decoded(_ values: [String: String]) -> Handshake.Decoded { Handshak
     @Test(
         arguments: [
             ("PREFORK_SLOT", "is no slot", ["4096", "99999999999999999999"]),
-            ("PREFORK_GENERATION", "is no number", ["9223372036854775808"]),
+            ("PREFORK_LAUNCH", "is no number", ["9223372036854775808"]),
             ("PREFORK_MASTER_PID", "is no process id", ["0", "2147483648"]),
             (
                 "PREFORK_LISTENERS", "and PREFORK_ADDRESSES do not fit",
                 ["0", "1", "3", "32768", "99999999999999999999"]
             ),
             (
-                "PREFORK_CONTROL", "is no descriptor",
+                "PREFORK_CHANNEL", "is no descriptor",
                 [
                     "5", "5:12", "5:12:", "::", "5:12:3456:", "5:12:3456:7", "+5:12:3456", "-5:12:3456", "5:-12:3456",
                     "5:+12:3456", "5:12:-3456", "a:12:3456", "5:b:3456", "5:12:c", "2147483648:12:3456",
@@ -112,7 +112,7 @@ private func decoded(_ values: [String: String]) -> Handshake.Decoded { Handshak
                 ]
             ),
             (
-                "PREFORK_CONTROL", "is not behind the listeners",
+                "PREFORK_CHANNEL", "is not behind the listeners",
                 ["0:12:3456", "2:12:3456", "3:12:3456", "4:12:3456", "6:12:3456"]
             ),
         ]
@@ -150,7 +150,7 @@ private func decoded(_ values: [String: String]) -> Handshake.Decoded { Handshak
             .tcp("127.0.0.1", port: 80, name: "http"), .unix("/a", name: "with a space, = and é"), .tcp("", port: 1),
         ]
         let handshake = Handshake(
-            slot: 0, generation: 0, masterID: 1, addresses: addresses, control: FileIdentity(device: 0, inode: 0))
+            slot: 0, launch: 0, masterPID: 1, addresses: addresses, channel: FileIdentity(device: 0, inode: 0))
         #expect(decoded(dictionary(handshake)) == .complete(handshake))
         #expect(handshake.variables.allSatisfy { $0.value.utf8.allSatisfy { (32..<127).contains($0) } })
     }
@@ -160,7 +160,7 @@ private func decoded(_ values: [String: String]) -> Handshake.Decoded { Handshak
         values["PREFORK_LISTENERS"] = "1"
         values["PREFORK_ADDRESSES"] = "127.0.0.1:8080"
         values["PREFORK_NAMES"] = "="
-        #expect(decoded(values) == .broken("PREFORK_CONTROL is not behind the listeners"))
+        #expect(decoded(values) == .broken("PREFORK_CHANNEL is not behind the listeners"))
     }
 }
 

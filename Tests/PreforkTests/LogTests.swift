@@ -160,7 +160,7 @@ private let noMemory = Prefork.SystemError(
         (.ready(slot: 1, pid: 1240, after: .milliseconds(31)), "child 1240 (slot 1) ready after 0.031 s"),
         (
             .notReady(slot: 1, pid: 1240, after: .seconds(60)),
-            "child 1240 (slot 1) not ready after 60 s; stopping it (readyWithin)"
+            "child 1240 (slot 1) not ready after 60 s; stopping it (readinessTimeout)"
         ),
         (
             .exited(exit(.signal(9, coreDumped: false)), .recovering(after: .milliseconds(100))),
@@ -194,7 +194,7 @@ private let noMemory = Prefork.SystemError(
         (.stopping(.failure("a hook failed"), grace: .zero), "stopping: a hook failed; children have 0 s"),
         (.killing(slot: 1, pid: 1240), "child 1240 (slot 1) has not left; killing it"),
         (.stopped, "stopped"),
-        (.trouble(noMemory), "posix_spawn /bin/app: Cannot allocate memory (code 12)"),
+        (.systemError(noMemory), "posix_spawn /bin/app: Cannot allocate memory (code 12)"),
     ])
     func line(event: Prefork.Event, text: String) {
         #expect(event.description == text)
@@ -211,7 +211,7 @@ private let noMemory = Prefork.SystemError(
                     isInRotation: true, waiting: 12),
                 .init(
                     slot: 1,
-                    state: .waiting(.milliseconds(400)),
+                    state: .backingOff(.milliseconds(400)),
                     since: .zero,
                     spawns: 3,
                     lastExit: exit(.status(3)),
@@ -236,12 +236,12 @@ private let noMemory = Prefork.SystemError(
         )
         let expected = """
             status: master 1200 on 127.0.0.1:8080, stopping
-              slot  state     pid       since     spawns  queue  last exit
-              0     ready     1239      61 s      1       12     -
-              1     waiting   in 0.4 s  0 s       3       3 out  status 3 after 12.4 s
-              2     starting  1250      0.005 s   1       -      -
-              3     stopping  1234567890 2 s       1       -      -
-              4     empty     -         0 s       0       -      posix_spawn /bin/app: Cannot allocate memory (code 12) after 12.4 s
+              slot  state        pid       since     spawns  queue  last exit
+              0     ready        1239      61 s      1       12     -
+              1     backing off  in 0.4 s  0 s       3       3 out  status 3 after 12.4 s
+              2     starting     1250      0.005 s   1       -      -
+              3     stopping     1234567890 2 s       1       -      -
+              4     empty        -         0 s       0       -      posix_spawn /bin/app: Cannot allocate memory (code 12) after 12.4 s
               shared unix:/a: queue unknown
               adopted [::1]:1: 2 of 128 waiting
             """
@@ -360,7 +360,7 @@ private struct HookFailure: Error, CustomStringConvertible {
             ),
             (
                 .childRefused(exit(.status(78))), 78,
-                "not tried again, its status being one of finalStatuses: child 1240 (slot 1) exited: status 78 after 12.4 s"
+                "not tried again, its status being one of fatalExitStatuses: child 1240 (slot 1) exited: status 78 after 12.4 s"
             ),
             (
                 .spawnClosureFailed(slot: 3, HookFailure()), 70,
@@ -377,7 +377,7 @@ private struct HookFailure: Error, CustomStringConvertible {
                 .cannotAdopt(7, reason: "descriptor 7 is no socket"), 64,
                 "cannot adopt a listener: descriptor 7 is no socket"
             ),
-            (.noInheritedListeners(reason: "nobody"), 64, "no inherited listeners: nobody"),
+            (.noActivatedSockets(reason: "nobody"), 64, "no inherited listeners: nobody"),
             (.system(noMemory), 70, "posix_spawn /bin/app: Cannot allocate memory (code 12)"),
         ] as [(PreforkError, Int32, String)]
     )
@@ -397,13 +397,13 @@ private struct HookFailure: Error, CustomStringConvertible {
 
     @Test func systemErrorsBecomeOurs() throws {
         let error = failure { () throws(PreforkError) in
-            try ours { () throws(SystemError) -> Int in throw noMemory }
+            try wrappingSystemErrors { () throws(SystemError) -> Int in throw noMemory }
         }
         guard case .system(let inner) = error else {
             Issue.record("\(String(describing: error))")
             return
         }
         #expect(inner == noMemory)
-        #expect(try ours { () throws(SystemError) in 3 } == 3)
+        #expect(try wrappingSystemErrors { () throws(SystemError) in 3 } == 3)
     }
 }

@@ -176,7 +176,7 @@ import Testing
     #if os(Linux)
         @Test func ofThisProcess() throws {
             let stat = try #require(ProcessStat(try System.readFile("/proc/self/stat")))
-            #expect(stat.pid == System.processID && stat.parent == System.parentProcessID && !stat.isZombie)
+            #expect(stat.pid == System.pid && stat.parent == System.parentPID && !stat.isZombie)
         }
     #endif
 }

@@ -165,7 +165,7 @@
             try #require(limit > 128)
             #expect(listen(raw, 128) == 0)
             #expect(PlatformListener.queue(of: raw)?.limit == 128)
-            listener.putBackBacklog(of: 1)
+            listener.restoreBacklog(of: 1)
             #expect(PlatformListener.queue(of: raw)?.limit == limit)
         }
 

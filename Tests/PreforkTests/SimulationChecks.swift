@@ -12,9 +12,9 @@ extension Referee {
     ) throws(Violation) {
         try require(!hasFinished, "\(action) after the end")
         switch action {
-        case .spawn(let slot, let generation):
+        case .spawn(let slot, let launch):
             try require(isLast, "a spawn that is not the last action of its batch")
-            try checkSpawn(slot, generation)
+            try checkSpawn(slot, launch)
             if slots[slot].spawns > 1 { coverage.note(.recoveries) }
         case .announce(let pid, let replaces):
             try require(!batch.announced && batch.reportedSpawn, "\(action) out of order")
@@ -49,13 +49,13 @@ extension Referee {
         }
     }
 
-    private mutating func checkSpawn(_ index: Int, _ generation: Int) throws(Violation) {
+    private mutating func checkSpawn(_ index: Int, _ launch: Int) throws(Violation) {
         let now = batch.now
         try require(asked == nil && !batch.asked, "two spawns at a time")
         try require(stop == nil, "a spawn after the stop began")
         let slot = slots[index]
         try require(slot.pid == 0, "a second child in slot \(index)")
-        try require(generation == slot.spawns, "generation \(generation), not \(slot.spawns), in slot \(index)")
+        try require(launch == slot.spawns, "launch \(launch), not \(slot.spawns), in slot \(index)")
         try require(batch.isTimer, "a spawn out of turn")
         if isFilling {
             try require(index == filled, "slot \(index) is filled, but \(filled) is next")
@@ -153,7 +153,7 @@ extension Referee {
         case .notReady(let slot, let pid, let delay):
             let child = slots[slot]
             try require(child.pid == pid && child.readyAt == nil && !child.isTold, "\(report) is judged wrongly")
-            try require(sum(child.judgedFrom, limits.readyWithin) <= batch.now, "\(report) is judged too early")
+            try require(sum(child.judgedFrom, limits.readinessTimeout) <= batch.now, "\(report) is judged too early")
             try require(delay == .nanoseconds(batch.now - child.spawnedAt), "\(report) is not that late")
             batch.told = pid
             coverage.note(.notReady)
@@ -250,7 +250,7 @@ extension Referee {
         for index in slots.indices where slots[index].pid != 0 {
             let slot = slots[index]
             if !slot.isTold, slot.readyAt == nil {
-                try require(sum(slot.judgedFrom, limits.readyWithin) > batch.now, "slot \(index) is not judged")
+                try require(sum(slot.judgedFrom, limits.readinessTimeout) > batch.now, "slot \(index) is not judged")
             }
             // With no grace at all the next timer, which is due at once, kills who is told now.
             if slot.isTold, !slot.isKilled, slot.toldIn != batches {

@@ -272,7 +272,7 @@ struct Referee {
     }
 
     func refusal(_ slot: Int, _ reason: Prefork.ChildExit.Reason) -> Failure? {
-        if case .status(let status) = reason, limits.finalStatuses.contains(status) {
+        if case .status(let status) = reason, limits.fatalExitStatuses.contains(status) {
             let healthy = slots.filter {
                 $0.pid != 0 && !$0.isTold && $0.readyAt.map { batch.now - $0 >= limits.healthyAfter } == true
             }
@@ -307,7 +307,7 @@ struct Referee {
             } else if slot.isTold {
                 time = slot.isKilled ? nil : slot.killDue
             } else if slot.readyAt == nil {
-                time = sum(slot.judgedFrom, limits.readyWithin)
+                time = sum(slot.judgedFrom, limits.readinessTimeout)
             }
             if let time { due = min(due ?? time, time) }
         }

@@ -10,8 +10,8 @@ struct Limits {
     var maximum: Int64
     var limitPerSlot: Int?
     var healthyAfter: Int64
-    var finalStatuses: [Int32]
-    var readyWithin: Int64
+    var fatalExitStatuses: [Int32]
+    var readinessTimeout: Int64
     var grace: Int64
     var queueDrain: Int64
 
@@ -25,8 +25,8 @@ struct Limits {
             interval: .init(first: duration(first), next: duration(next), maximum: duration(maximum)),
             limitPerSlot: limitPerSlot,
             healthyAfter: duration(healthyAfter),
-            finalStatuses: finalStatuses,
-            readyWithin: duration(readyWithin),
+            fatalExitStatuses: fatalExitStatuses,
+            readinessTimeout: duration(readinessTimeout),
             grace: duration(grace),
             queueDrain: duration(queueDrain)
         )
@@ -85,8 +85,8 @@ struct Schedule: CustomStringConvertible {
             maximum: interval.maximum,
             limitPerSlot: random.chance(of: 200) ? random.below(5) : nil,
             healthyAfter: random.pick(Self.health),
-            finalStatuses: random.pick(Self.finals),
-            readyWithin: random.pick(Self.readiness),
+            fatalExitStatuses: random.pick(Self.finals),
+            readinessTimeout: random.pick(Self.readiness),
             grace: random.chance(of: 30) ? .max : random.pick(Self.graces),
             queueDrain: random.chance(of: 30) ? .max : random.pick(Self.drains)
         )
@@ -179,7 +179,7 @@ struct SimulatedChild {
         if random.chance(of: schedule.mood.hangs) {
             readyAt = .max
         } else {
-            let most = min(limits.readyWithin, 100 * second)
+            let most = min(limits.readinessTimeout, 100 * second)
             // Some upon the last moment, some after it.
             readyAt =
                 switch random.below(8) {

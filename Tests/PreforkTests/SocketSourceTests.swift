@@ -17,7 +17,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
     return OpenSocket(owned)
 }
 
-@Suite("Adopted sockets") struct AdoptionTests {
+@Suite("Adopted sockets") struct SocketSourceTests {
     @Test("are as found when they are given back", arguments: [true, false])
     func restored(isBlocking: Bool) throws {
         let owned = try ownListener()
@@ -35,12 +35,12 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
         #expect(fcntl(raw, F_GETFL) & O_NONBLOCK != 0)
         #if os(Linux)
             #expect(listen(raw, 5) == 0)  // As a child's framework does.
-            listener.putBackBacklog(of: 3)
+            listener.restoreBacklog(of: 3)
             #expect(PlatformListener.queue(of: raw)?.limit == 77)
             #expect(listen(raw, 6) == 0)
         #endif
         #expect(listener.steer(to: [0]) == nil)
-        listener.closeWhenTold()
+        listener.closeAfterExitRequests()
         // The children may still poll it.
         #expect(fcntl(raw, F_GETFL) & O_NONBLOCK != 0)
         listener.close()
@@ -64,10 +64,10 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
                 let listener = try AdoptedSocket.listener(raw, name: nil, lowest: 200)
                 try #require(listen(raw, 5) == 0)
                 #expect(UnixQueue.limit(of: raw) == 5)
-                listener.putBackBacklog(of: 0)
+                listener.restoreBacklog(of: 0)
                 #expect(UnixQueue.limit(of: raw) == 100)
                 try #require(listen(raw, 6) == 0)
-                listener.closeWhenTold()
+                listener.closeAfterExitRequests()
                 listener.close()
                 #expect(UnixQueue.limit(of: raw) == 100)
             }
@@ -83,7 +83,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
         let listener = try AdoptedSocket.listener(raw, name: nil, lowest: 200)
         // The child shares the open file description.
         #expect(fcntl(raw, F_SETFL, isBlocking ? found | O_NONBLOCK : found & ~O_NONBLOCK) == 0)
-        listener.closeWhenTold()
+        listener.closeAfterExitRequests()
         listener.close()
         #expect(fcntl(raw, F_GETFL) == found)
     }
@@ -149,12 +149,12 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
     }
 
     @Test("may be named, and must not be there twice") func sockets() throws {
-        typealias Socket = Prefork.Adoption.Socket
-        #expect(try Prefork.Adoption.none.sockets() == [])
+        typealias Socket = Prefork.SocketSource.Socket
+        #expect(try Prefork.SocketSource.none.sockets() == [])
         #expect(
-            try Prefork.Adoption.descriptors([5, 7], names: ["a"]).sockets()
+            try Prefork.SocketSource.descriptors([5, 7], names: ["a"]).sockets()
                 == [Socket(descriptor: 5, name: "a"), Socket(descriptor: 7, name: nil)])
-        func fails(_ adoption: Prefork.Adoption) -> String? {
+        func fails(_ adoption: Prefork.SocketSource) -> String? {
             let result = Result { try adoption.sockets() }
             guard case .failure(let error) = result else { return nil }
             return "\(error)"
@@ -165,13 +165,13 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
             #expect(fails(.descriptors([5], names: [name]))?.hasSuffix("is no name") == true)
         }
         struct Own: Error {}
-        #expect(throws: Own.self) { try Prefork.Adoption.descriptors(try { throw Own() }()).sockets() }
+        #expect(throws: Own.self) { try Prefork.SocketSource.descriptors(try { throw Own() }()).sockets() }
     }
 }
 
 @Suite("Sockets that were handed over") struct ActivatedSocketsTests {
     private func decode(_ variables: [String: String]) -> (sockets: ActivatedSockets?, fault: String) {
-        ActivatedSockets.decode(processID: 4711) { variables[$0] }
+        ActivatedSockets.decode(pid: 4711) { variables[$0] }
     }
 
     @Test("begin at 3 and have names") func complete() {

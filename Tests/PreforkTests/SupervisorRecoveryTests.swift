@@ -39,7 +39,7 @@ extension SupervisorTests {
             func delay(readyAfter: Duration?, then rest: Duration) -> Prefork.Event.Consequence? {
                 var bench = Bench.filled(children: 1) {
                     $0.healthyAfter = .seconds(10)
-                    $0.readyWithin = .seconds(100)
+                    $0.readinessTimeout = .seconds(100)
                 }
                 bench.feed(.exited(pid: 100, .exited(1)))
                 bench.replace(slot: 0, by: 101)
@@ -199,7 +199,7 @@ extension SupervisorTests {
         func finalStatus() {
             var bench = Bench.ready {
                 $0.recovery = .unlimited
-                $0.finalStatuses = [78, 3]
+                $0.fatalExitStatuses = [78, 3]
             }
             #expect(bench.feed(.exited(pid: 100, .exited(1))).consequence == .recovering(after: .zero))
             // A signal's number is no status.
@@ -230,7 +230,7 @@ extension SupervisorTests {
 
         @Test("Status 78 is an exit like others where it is not final")
         func notFinal() {
-            var bench = Bench.ready { $0.finalStatuses = [] }
+            var bench = Bench.ready { $0.fatalExitStatuses = [] }
             #expect(bench.feed(.exited(pid: 100, .exited(78))).consequence == .recovering(after: .zero))
         }
 
@@ -254,7 +254,7 @@ extension SupervisorTests {
             // The other slot's child goes, and comes again, meanwhile.
             bench.feed(.exited(pid: 101, .exited(1)))
             bench.replace(slot: 1, by: 201)
-            #expect(bench.timer() == [.spawn(slot: 0, generation: 2)])
+            #expect(bench.timer() == [.spawn(slot: 0, launch: 2)])
             #expect(bench.feed(.spawnFailed(slot: 0, .noProcess)).consequence == .givingUp)
         }
 

@@ -75,7 +75,7 @@ extension SupervisorTests {
         @Test("A child that was already told to leave keeps its earlier end")
         func toldBefore() {
             var bench = Bench.filled {
-                $0.readyWithin = .seconds(10)
+                $0.readinessTimeout = .seconds(10)
                 $0.grace = .seconds(5)
             }
             bench.feed(.ready(pid: 100))
@@ -197,7 +197,7 @@ extension SupervisorTests {
     struct Suspension {
         @Test("Readiness is waited for anew, and it is said")
         func readiness() {
-            var bench = Bench.filled(children: 1) { $0.readyWithin = .seconds(60) }
+            var bench = Bench.filled(children: 1) { $0.readinessTimeout = .seconds(60) }
             #expect(bench.timer(late: .seconds(2)) == [.report(.suspended(.seconds(2)))])
             #expect(bench.untilDeadline == .seconds(60))
             #expect(
@@ -239,7 +239,7 @@ extension SupervisorTests {
 
         @Test("Whatever comes first after it says so, once")
         func anyInput() {
-            var bench = Bench.filled(children: 3) { $0.readyWithin = .seconds(60) }
+            var bench = Bench.filled(children: 3) { $0.readinessTimeout = .seconds(60) }
             let late = Duration.seconds(70)
             #expect(bench.feed(.ready(pid: 100), after: late).suspension == .seconds(10))
             #expect(bench.feed(.ready(pid: 101)).suspension == nil)
@@ -251,7 +251,7 @@ extension SupervisorTests {
         func nothingToRestart() {
             var bench = Bench.ready { $0.interval.first = .seconds(1) }
             bench.feed(.exited(pid: 100, .exited(1)))
-            #expect(bench.timer(late: .seconds(100)) == [.spawn(slot: 0, generation: 1)])
+            #expect(bench.timer(late: .seconds(100)) == [.spawn(slot: 0, launch: 1)])
 
             bench = Bench.ready(children: 1)
             bench.feed(.stop(.request))
@@ -262,12 +262,12 @@ extension SupervisorTests {
         @Test("A late timer for one slot lets all others wait anew")
         func others() {
             var bench = Bench.filled {
-                $0.readyWithin = .seconds(60)
+                $0.readinessTimeout = .seconds(60)
                 $0.interval.first = .seconds(10)
             }
             bench.feed(.exited(pid: 100, .exited(1)))
             let actions = bench.timer(late: .seconds(49))
-            #expect(actions == [.report(.suspended(.seconds(49))), .spawn(slot: 0, generation: 1)])
+            #expect(actions == [.report(.suspended(.seconds(49))), .spawn(slot: 0, launch: 1)])
             bench.feed(.spawned(slot: 0, pid: 200))
             #expect(bench.untilDeadline == .seconds(60))
         }

@@ -13,7 +13,7 @@ struct SupervisorTests {
             #expect(bench.supervisor.nextDeadline == .distantPast)
             for slot in 0..<3 {
                 let pid = 100 + Int32(slot)
-                #expect(bench.feed(.timer) == [.spawn(slot: slot, generation: 0)])
+                #expect(bench.feed(.timer) == [.spawn(slot: slot, launch: 0)])
                 #expect(bench.state(slot) == .spawning(since: bench.now))
                 var expected: [Supervisor.Action] = [
                     .report(.spawned(slot: slot, pid: pid, replaces: nil)), .announce(pid: pid, replaces: nil),
@@ -23,7 +23,7 @@ struct SupervisorTests {
             }
             #expect(bench.supervisor.phase == .running)
             bench.feed(.exited(pid: 101, .exited(1)))
-            #expect(bench.timer() == [.spawn(slot: 1, generation: 1)])
+            #expect(bench.timer() == [.spawn(slot: 1, launch: 1)])
             #expect(
                 bench.feed(.spawned(slot: 1, pid: 200)) == [
                     .report(.spawned(slot: 1, pid: 200, replaces: 101)), .announce(pid: 200, replaces: 101),
@@ -40,7 +40,7 @@ struct SupervisorTests {
             #expect(bench.feed(.spawnFailed(slot: 1, .noProcess)).consequence == .recovering(after: .zero))
             #expect(bench.feed(.timer).spawns == [2])
             #expect(bench.feed(.spawned(slot: 2, pid: 102)).last == .announceMaster(pids: [100, 102]))
-            #expect(bench.feed(.timer) == [.spawn(slot: 1, generation: 1)])
+            #expect(bench.feed(.timer) == [.spawn(slot: 1, launch: 1)])
         }
 
         @Test("The last slot's failed start announces the fleet too")
@@ -130,7 +130,7 @@ struct SupervisorTests {
         @Test("Who is not ready in time gets TERM, after the grace KILL, and counts as an exit")
         func deadline() {
             var bench = Bench.filled {
-                $0.readyWithin = .seconds(60)
+                $0.readinessTimeout = .seconds(60)
                 $0.grace = .seconds(5)
             }
             bench.feed(.ready(pid: 100))
@@ -168,7 +168,7 @@ struct SupervisorTests {
 
         @Test("Each child has its own deadline")
         func each() {
-            var bench = Bench(children: 2) { $0.readyWithin = .seconds(10) }
+            var bench = Bench(children: 2) { $0.readinessTimeout = .seconds(10) }
             bench.feed(.timer)
             bench.feed(.spawned(slot: 0, pid: 100))
             bench.feed(.timer, after: .milliseconds(900))

@@ -34,8 +34,8 @@ private func isNonBlocking(_ descriptor: CInt) -> Bool { fcntl(descriptor, F_GET
         #expect(!ExitWatch.isChild(0))
         #expect(!ExitWatch.isChild(-1))
         #expect(!ExitWatch.isChild(1))
-        #expect(!ExitWatch.isChild(System.processID))
-        #expect(ExitWatch.reap(System.processID) == .lost)
+        #expect(!ExitWatch.isChild(System.pid))
+        #expect(ExitWatch.reap(System.pid) == .lost)
     }
 }
 

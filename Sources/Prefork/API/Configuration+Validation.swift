@@ -62,12 +62,13 @@ extension Prefork.Configuration {
         try require("healthyAfter", healthyAfter >= .zero, "\(healthyAfter.inSeconds) is negative")
         try require("shutdownGracePeriod", shutdownGracePeriod >= .zero, "\(shutdownGracePeriod.inSeconds) is negative")
         try require("queueDrainPeriod", queueDrainPeriod >= .zero, "\(queueDrainPeriod.inSeconds) is negative")
-        try requirePositive("readyWithin", readyWithin)
+        try requirePositive("readinessTimeout", readinessTimeout)
         try requirePositive("parentPollInterval", parentPollInterval)
         if let orphanReapDelay {
             try require("orphanReapDelay", orphanReapDelay >= .zero, "\(orphanReapDelay.inSeconds) is negative")
         }
-        try require("finalStatuses", finalStatuses.allSatisfy { (0...255).contains($0) }, "a status is not in 0...255")
+        try require(
+            "fatalExitStatuses", fatalExitStatuses.allSatisfy { (0...255).contains($0) }, "a status is not in 0...255")
     }
 
     private func checkProgram() throws(PreforkError) {

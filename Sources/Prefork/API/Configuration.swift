@@ -185,12 +185,12 @@ extension Prefork {
         /// A child that leaves with one of these statuses ends the fleet: another try would end the same way. It is an exit like
         /// others while another child has been ready for ``healthyAfter``: a replacement that meets half of a renewed
         /// certificate must not end those that serve. Default 78, EX_CONFIG of sysexits.h.
-        public var finalStatuses: [Int32] = [78]
+        public var fatalExitStatuses: [Int32] = [78]
 
         /// When a child is ready. Default: when `serve` is about to be called.
         public var readiness = Readiness.implicit
         /// A child that is not ready after that long is stopped and counts as an exit. Default 60 s.
-        public var readyWithin: Duration = .seconds(60)
+        public var readinessTimeout: Duration = .seconds(60)
         /// From the request to leave to SIGKILL. Default 5 s.
         public var shutdownGracePeriod: Duration = .seconds(5)
         /// Before the children are asked to leave, nobody is let in any more, and they accept for at most that long what has
@@ -234,8 +234,8 @@ extension Prefork {
         package var mechanisms: Mechanisms?
         /// For tests: why listeners cannot be sharded here; "" where they can; nil: find out.
         package var shardingFault: String?
-        /// For tests: a child that does not look at the control channel's hang-up has only the other sign.
-        package var watchesControlChannel = true
+        /// For tests: a child that does not look at the child channel's hang-up has only the other sign.
+        package var watchesChannel = true
 
         /// All defaults but these.
         public init(children: Int? = nil, observe: (@Sendable (Event) -> Void)? = nil) {

@@ -127,13 +127,13 @@ extension Prefork {
         /// A master that is process 1 has reaped orphans: processes that others had started, and that had been dead for
         /// ``Configuration/orphanReapDelay``.
         case reapedOrphans([Int32])
-        /// Somebody has handed over that many sockets (LISTEN_FDS), and ``Adoption/inherited`` was not asked for: whoever
+        /// Somebody has handed over that many sockets (LISTEN_FDS), and ``SocketSource/systemd`` was not asked for: whoever
         /// connects there waits.
         case notAdopted(Int)
         /// Asked for by SIGUSR1.
         case status(Status)
         /// Something did not work that the fleet can do without.
-        case trouble(SystemError)
+        case systemError(SystemError)
 
         /// One line, but for ``status(_:)``.
         public var description: String {
@@ -159,7 +159,7 @@ extension Prefork {
             case .spawnFailed(let exit, let consequence): "\(exit)\(consequence.suffix)"
             case .ready(let slot, let pid, let delay): "child \(pid) (slot \(slot)) ready after \(delay.inSeconds)"
             case .notReady(let slot, let pid, let delay):
-                "child \(pid) (slot \(slot)) not ready after \(delay.inSeconds); stopping it (readyWithin)"
+                "child \(pid) (slot \(slot)) not ready after \(delay.inSeconds); stopping it (readinessTimeout)"
             // A newcomer's `serve` that returns at once is the likely reason.
             case .exited(let exit, let consequence) where exit.reason == .status(0) && consequence != .expected:
                 "\(exit), as when serve returns\(consequence.suffix)"
@@ -172,10 +172,10 @@ extension Prefork {
                 pids.count == 1 ? "reaped the orphan \(pids[0])" : "reaped \(pids.count) orphans"
             case .notAdopted(let count):
                 count == 1
-                    ? "a socket was handed over (LISTEN_FDS) that nobody serves; see Adoption.inherited"
-                    : "\(count) sockets were handed over (LISTEN_FDS) that nobody serves; see Adoption.inherited"
+                    ? "a socket was handed over (LISTEN_FDS) that nobody serves; see SocketSource.systemd"
+                    : "\(count) sockets were handed over (LISTEN_FDS) that nobody serves; see SocketSource.systemd"
             case .status(let status): "\(status)"
-            case .trouble(let error): "\(error)"
+            case .systemError(let error): "\(error)"
             }
         }
     }
@@ -193,7 +193,7 @@ extension Prefork {
             /// A child was told to leave.
             case stopping(pid: Int32)
             /// No child; the next try comes after that long.
-            case waiting(Duration)
+            case backingOff(Duration)
         }
 
         /// How the children have a listener.
@@ -260,7 +260,7 @@ extension Prefork {
         public var description: String {
             let listening = addresses.map(\.description).concatenated(separator: ", ")
             let head = "status: master \(masterPID) on \(listening)\(isStopping ? ", stopping" : "")"
-            let table = ["  slot  state     pid       since     spawns  queue  last exit"] + slots.map(\.row)
+            let table = ["  slot  state        pid       since     spawns  queue  last exit"] + slots.map(\.row)
             // What is sharded stands in the slots' rows.
             let common = listeners.compactMap { listener -> String? in
                 guard listener.sharing != .sharded, let queue = listener.queues.first else { return nil }
@@ -290,10 +290,10 @@ extension Prefork.Status.Slot {
             case .starting(let pid): ("starting", "\(pid)")
             case .ready(let pid): ("ready", "\(pid)")
             case .stopping(let pid): ("stopping", "\(pid)")
-            case .waiting(let delay): ("waiting", "in \(delay.inSeconds)")
+            case .backingOff(let delay): ("backing off", "in \(delay.inSeconds)")
             }
         let exit = lastExit.map { "\($0.cause) after \($0.lifetime.inSeconds)" } ?? "-"
-        return "  " + padded("\(slot)", 6) + padded(name, 10) + padded(number, 10) + padded(since.inSeconds, 10)
+        return "  " + padded("\(slot)", 6) + padded(name, 13) + padded(number, 10) + padded(since.inSeconds, 10)
             + padded("\(spawns)", 8) + padded(waiting.map { isInRotation ? "\($0)" : "\($0) out" } ?? "-", 7) + exit
     }
 

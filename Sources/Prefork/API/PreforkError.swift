@@ -26,7 +26,7 @@ public enum PreforkError: Error, Sendable, CustomStringConvertible {
     case overRecovery([Prefork.ChildExit])
     /// A child ended unasked while ``Prefork/Configuration/recoverThreshold`` is `.never`.
     case childExited(Prefork.ChildExit)
-    /// A child left with a status of ``Prefork/Configuration/finalStatuses``: another try would end the same way.
+    /// A child left with a status of ``Prefork/Configuration/fatalExitStatuses``: another try would end the same way.
     case childRefused(Prefork.ChildExit)
     /// The ``Prefork/Configuration/spawn`` closure threw something other than a ``Prefork/SystemError``.
     case spawnClosureFailed(slot: Int, any Error)
@@ -38,10 +38,10 @@ public enum PreforkError: Error, Sendable, CustomStringConvertible {
     case noSuchListener(index: Int, count: Int)
     /// ``Prefork/Child/takeListener(named:)`` for a name that no listener has.
     case noListenerNamed(String)
-    /// A descriptor of ``Prefork/Adoption`` that is no bound, listening stream socket.
+    /// A descriptor of ``Prefork/SocketSource`` that is no bound, listening stream socket.
     case cannotAdopt(Int32, reason: String)
-    /// ``Prefork/Adoption/inherited``, and nobody has handed over sockets to this process.
-    case noInheritedListeners(reason: String)
+    /// ``Prefork/SocketSource/systemd``, and nobody has handed over sockets to this process.
+    case noActivatedSockets(reason: String)
     /// The system refused something that a master or child cannot do without.
     case system(Prefork.SystemError)
 
@@ -49,7 +49,7 @@ public enum PreforkError: Error, Sendable, CustomStringConvertible {
     /// 78 configuration, 75 for a child whose master is gone, 70 otherwise.
     public var exitStatus: Int32 {
         switch self {
-        case .invalidAddress, .cannotListen, .cannotAdopt, .noInheritedListeners, .invalidHandshake: 64
+        case .invalidAddress, .cannotListen, .cannotAdopt, .noActivatedSockets, .invalidHandshake: 64
         case .invalidConfiguration, .invalidTLSIdentity, .childRefused: 78
         case .masterIsGone: 75
         default: 70
@@ -73,7 +73,7 @@ public enum PreforkError: Error, Sendable, CustomStringConvertible {
             "giving up after too many exits of children (recoverThreshold, recoverLimitPerSlot)"
                 + (exits.last.map { "; the last of \(exits.count): \($0)" } ?? "")
         case .childExited(let exit): "recovery is off and \(exit)"
-        case .childRefused(let exit): "not tried again, its status being one of finalStatuses: \(exit)"
+        case .childRefused(let exit): "not tried again, its status being one of fatalExitStatuses: \(exit)"
         case .spawnClosureFailed(let slot, let error): "the spawn closure failed for slot \(slot): \(error)"
         case .spawnedStranger(let slot, let pid):
             "the spawn closure returned \(pid) for slot \(slot), which is no live child of this process"
@@ -81,14 +81,14 @@ public enum PreforkError: Error, Sendable, CustomStringConvertible {
         case .noSuchListener(let index, let count): "there is no listener \(index); there are \(count)"
         case .noListenerNamed(let name): "there is no listener named \(quoted(name))"
         case .cannotAdopt(_, let reason): "cannot adopt a listener: \(reason)"
-        case .noInheritedListeners(let reason): "no inherited listeners: \(reason)"
+        case .noActivatedSockets(let reason): "no inherited listeners: \(reason)"
         case .system(let error): "\(error)"
         }
     }
 }
 
 /// What the system refuses is one of our errors.
-func ours<Value: ~Copyable>(_ body: () throws(SystemError) -> Value) throws(PreforkError) -> Value {
+func wrappingSystemErrors<Value: ~Copyable>(_ body: () throws(SystemError) -> Value) throws(PreforkError) -> Value {
     do throws(SystemError) {
         return try body()
     } catch {

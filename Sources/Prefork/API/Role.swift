@@ -52,14 +52,14 @@ extension Prefork {
         }
     }()
 
-    /// Nothing is touched unless the control descriptor is the announced one: the numbers may be anybody's.
+    /// Nothing is touched unless the channel descriptor is the announced one: the numbers may be anybody's.
     private static func accept(_ handshake: Handshake) -> Inheritance {
-        let control = handshake.controlDescriptor
-        guard System.identity(of: control) == handshake.control else {
-            return .invalid(.invalidHandshake(reason: "descriptor \(control) is not the control channel"))
+        let channel = handshake.channelDescriptor
+        guard System.identity(of: channel) == handshake.channel else {
+            return .invalid(.invalidHandshake(reason: "descriptor \(channel) is not the child channel"))
         }
-        guard System.parentProcessID == handshake.masterID else {
-            return .invalid(.masterIsGone(pid: handshake.masterID))
+        guard System.parentPID == handshake.masterPID else {
+            return .invalid(.masterIsGone(pid: handshake.masterPID))
         }
         for (descriptor, address) in zip(handshake.listeners, handshake.addresses) {
             if let fault = Listener.fault(of: descriptor, unix: address.isUnix) {
@@ -68,7 +68,7 @@ extension Prefork {
         }
         do {
             for descriptor in handshake.listeners { try System.setCloseOnExec(descriptor) }
-            try System.setCloseOnExec(control)
+            try System.setCloseOnExec(channel)
         } catch {
             return .invalid(.system(error))
         }

@@ -6,7 +6,7 @@ extension Prefork {
     /// is what its clients see as their peer (SO_PEERCRED, unix(7)): we do so only where a child's framework has changed the
     /// backlog. O_NONBLOCK is set while the fleet runs: it belongs to the socket, not to the descriptor, so every process that
     /// has it is affected. A stop does not keep new connections out: they wait for the next one who accepts.
-    public struct Adoption: Sendable {
+    public struct SocketSource: Sendable {
         /// A descriptor in this process, and what it is called.
         struct Socket: Equatable {
             let descriptor: Int32
@@ -22,12 +22,12 @@ extension Prefork {
         private let source: Source
 
         /// Nothing.
-        public static let none = Adoption(source: .none)
+        public static let none = SocketSource(source: .none)
 
         /// The sockets that systemd, or anything else that speaks its protocol, has handed over: LISTEN_PID, LISTEN_FDS and
         /// LISTEN_FDNAMES as sd_listen_fds(3) has them; the names are theirs. `run` throws
-        /// ``PreforkError/noInheritedListeners(reason:)`` where there are none, or where they are meant for another process.
-        public static let inherited = Adoption(source: .activation)
+        /// ``PreforkError/noActivatedSockets(reason:)`` where there are none, or where they are meant for another process.
+        public static let systemd = SocketSource(source: .activation)
 
         /// Bound, listening stream sockets, TCP or Unix-domain. `run` throws ``PreforkError/cannotAdopt(_:reason:)`` where one
         /// is something else.
@@ -38,8 +38,8 @@ extension Prefork {
         public static func descriptors(
             _ descriptors: @autoclosure @escaping @Sendable () throws -> [Int32],
             names: [String] = []
-        ) -> Adoption {
-            Adoption(source: .descriptors(descriptors, names: names))
+        ) -> SocketSource {
+            SocketSource(source: .descriptors(descriptors, names: names))
         }
 
         /// What can be known without evaluating anything.
@@ -54,8 +54,8 @@ extension Prefork {
         }
 
         private static func activated() throws(PreforkError) -> ActivatedSockets {
-            let (found, fault) = ActivatedSockets.decode(processID: System.processID) { System.environmentValue($0) }
-            guard let found else { throw .noInheritedListeners(reason: fault) }
+            let (found, fault) = ActivatedSockets.decode(pid: System.pid) { System.environmentValue($0) }
+            guard let found else { throw .noActivatedSockets(reason: fault) }
             return found
         }
 

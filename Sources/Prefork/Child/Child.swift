@@ -4,7 +4,7 @@ extension Prefork {
         private struct State: ~Copyable {
             /// nil where somebody has taken it.
             var listeners: [CInt?]
-            var control: Descriptor?
+            var channel: Descriptor?
             var isStopping = false
             var masterIsGone = false
             var callbacks: [@Sendable () -> Void] = []
@@ -18,16 +18,16 @@ extension Prefork {
             var isCancelled = false
             var isOver = false
 
-            init(listeners: Range<CInt>, control: CInt) {
+            init(listeners: Range<CInt>, channel: CInt) {
                 self.listeners = listeners.map { $0 }
-                self.control = Descriptor(control)
+                self.channel = Descriptor(channel)
             }
         }
 
         /// The stable place of this child in the fleet, 0..<children; a replacement has its predecessor's.
         public let slot: Int
         /// How many children this slot had before.
-        public let generation: Int
+        public let launch: Int
         /// The master's process id.
         public let masterPID: Int32
         /// Where the listeners listen, in their order, with the names that they were given; ports are resolved.
@@ -41,11 +41,11 @@ extension Prefork {
 
         init(_ handshake: Handshake, tlsIdentity: TLSIdentity?) throws(SystemError) {
             slot = handshake.slot
-            generation = handshake.generation
-            masterPID = handshake.masterID
+            launch = handshake.launch
+            masterPID = handshake.masterPID
             addresses = handshake.addresses
             self.tlsIdentity = tlsIdentity
-            state = LockedValueBox(State(listeners: handshake.listeners, control: handshake.controlDescriptor))
+            state = LockedValueBox(State(listeners: handshake.listeners, channel: handshake.channelDescriptor))
             let ends = try Channel.makePair().split()
             stopReader = Descriptor(ends.first)
             stopWriter = Descriptor(ends.second)
@@ -71,7 +71,7 @@ extension Prefork {
             }
         }
 
-        /// The same by the name of an ``Address`` or of an ``Adoption``: the first of that name that nobody has taken.
+        /// The same by the name of an ``Address`` or of an ``SocketSource``: the first of that name that nobody has taken.
         /// - Throws: also ``PreforkError/noListenerNamed(_:)``.
         public func takeListener(named name: String) throws(PreforkError) -> Int32 {
             let indices = addresses.indices.filter { addresses[$0].name == name }
@@ -88,12 +88,12 @@ extension Prefork {
         }
 
         /// Tells the master that this child serves; with ``Configuration/Readiness/explicit`` it must come within
-        /// ``Configuration/readyWithin``. More than once is harmless. Never waits.
+        /// ``Configuration/readinessTimeout``. More than once is harmless. Never waits.
         public func ready() {
             state.withLock { state in
                 // Under the lock: `end` takes the descriptor away under it, so the number cannot be another's by now.
-                let control = Descriptor.number(of: state.control)
-                if control != -1 { Channel.send(ControlMessage.ready.rawValue, to: control) }
+                let channel = Descriptor.number(of: state.channel)
+                if channel != -1 { Channel.send(ChildMessage.ready.rawValue, to: channel) }
             }
         }
 
@@ -179,7 +179,7 @@ extension Prefork {
         }
 
         /// The listeners that nobody has taken: an orphan must not keep a new master from the address.
-        func closeListenersOfOrphan() {
+        func closeUntakenListeners() {
             state.withLock { state in
                 state.masterIsGone = true
                 for listener in state.listeners { if let listener { Descriptor(listener).close() } }
@@ -213,7 +213,7 @@ extension Prefork {
                 defer {
                     state.isOver = true
                     state.waiters = [:]
-                    state.control = nil
+                    state.channel = nil
                     state.cancelServe = nil
                     for listener in state.listeners { if let listener { Descriptor(listener).close() } }
                     state.listeners = []
@@ -224,13 +224,13 @@ extension Prefork {
             for waiter in waiters { waiter.resume() }
         }
 
-        var controlDescriptor: CInt {
-            state.withLock { Descriptor.number(of: $0.control) }
+        var channelDescriptor: CInt {
+            state.withLock { Descriptor.number(of: $0.channel) }
         }
     }
 }
 
 /// What a child tells its master: single bytes.
-enum ControlMessage: UInt8 {
+enum ChildMessage: UInt8 {
     case ready = 0x52
 }

@@ -22,7 +22,7 @@ final class ChildMonitor: Sendable {
         signals = try SignalHandling(
             handled: handled ? [.terminate] : [], silenced: handled ? [.interrupt] : [], unblocking: false)
         parent = ParentWatcher(
-            masterID: child.masterPID,
+            masterPID: child.masterPID,
             mechanism: configuration.mechanisms?.exitNotice ?? Prefork.Mechanisms.probeExitNotice(),
             interval: configuration.parentPollInterval)
     }
@@ -31,10 +31,10 @@ final class ChildMonitor: Sendable {
     /// signal that all other threads block stays pending until the watch's thread has begun.
     /// - Throws: ``PreforkError/masterIsGone(pid:)`` where it is too late already.
     static func begin(_ child: Prefork.Child, _ configuration: Prefork.Configuration) throws(PreforkError) -> Running {
-        let watch = try ours { () throws(SystemError) in try ChildMonitor(child, configuration) }
+        let watch = try wrappingSystemErrors { () throws(SystemError) in try ChildMonitor(child, configuration) }
         // After the watch is armed: a master that died before is seen here, one that dies later by the watch.
         if watch.parent.masterIsGone { throw .masterIsGone(pid: child.masterPID) }
-        let thread = try ours { () throws(SystemError) in try Thread { watch.run() } }
+        let thread = try wrappingSystemErrors { () throws(SystemError) in try Thread { watch.run() } }
         return Running(watch: watch, thread: thread)
     }
 
@@ -59,13 +59,13 @@ final class ChildMonitor: Sendable {
         signals.unblock()
         var masterLives = true
         var cancelAt: Instant?
-        var leaveAt: Instant?
+        var exitAt: Instant?
         while !isOver.load(ordering: .sequentiallyConsistent) {
             var watched = PollSet(wake: signals.descriptor.raw)
-            var deadline = cancelAt.map { min($0, leaveAt ?? $0) } ?? leaveAt
+            var deadline = cancelAt.map { min($0, exitAt ?? $0) } ?? exitAt
             if masterLives {
-                let control = configuration.watchesControlChannel ? child.controlDescriptor : -1
-                watched.add(child.masterPID, exit: parent.descriptor, control: control)
+                let channel = configuration.watchesChannel ? child.channelDescriptor : -1
+                watched.add(child.masterPID, exit: parent.descriptor, channel: channel)
                 if let interval = parent.pollInterval {
                     let next = System.now() + interval
                     deadline = min(deadline ?? next, next)
@@ -73,40 +73,40 @@ final class ChildMonitor: Sendable {
             }
             if (try? System.poll(&watched.requests, until: deadline)) == nil { System.pause(milliseconds: 10) }
             let now = System.now()
-            if signals.take().signals.contains(.terminate), leaveAt == nil {
+            if signals.take().signals.contains(.terminate), exitAt == nil {
                 let grace = configuration.shutdownGracePeriod
                 cancelAt = cancelTime(now)
-                leaveAt = now + grace + Self.selfMargin
+                exitAt = now + grace + Self.selfMargin
                 drain()
             }
             if masterLives, isGone(watched) {
                 masterLives = false
                 if case .drain = configuration.onMasterDeath {
                     cancelAt = cancelAt ?? cancelTime(now)
-                    leaveAt = min(
-                        leaveAt ?? now + configuration.shutdownGracePeriod,
+                    exitAt = min(
+                        exitAt ?? now + configuration.shutdownGracePeriod,
                         now + configuration.shutdownGracePeriod
                     )
                 }
-                leaveOrphaned()
+                handleMasterDeath()
             }
             if let due = cancelAt, due <= now {
                 cancelAt = nil
                 child.cancelServe()
             }
-            if let due = leaveAt, due <= now {
+            if let due = exitAt, due <= now {
                 EventLog.write("not drained within \(configuration.shutdownGracePeriod.inSeconds); leaving")
                 System.exitNow(Self.lateStatus)
             }
         }
     }
 
-    /// The watch on the process tells at once or by polling; the hang-up of the control channel is the second sign, for a
+    /// The watch on the process tells at once or by polling; the hang-up of the child channel is the second sign, for a
     /// system that has neither.
     private func isGone(_ watched: PollSet) -> Bool {
         if !watched.pids(with: .exit).isEmpty || parent.masterIsGone { return true }
-        guard !watched.pids(with: .control).isEmpty else { return false }
-        return Channel.receive(from: child.controlDescriptor) == .hungUp
+        guard !watched.pids(with: .channel).isEmpty else { return false }
+        return Channel.receive(from: child.channelDescriptor) == .hungUp
     }
 
     private func cancelTime(_ now: Instant) -> Instant {
@@ -123,12 +123,12 @@ final class ChildMonitor: Sendable {
         }
     }
 
-    private func leaveOrphaned() {
+    private func handleMasterDeath() {
         switch configuration.onMasterDeath {
         case .drain:
             let grace = configuration.shutdownGracePeriod.inSeconds
             EventLog.write("the master \(child.masterPID) is gone; draining for at most \(grace)")
-            child.closeListenersOfOrphan()
+            child.closeUntakenListeners()
             if configuration.childSignals == .unhandled { System.signalSelf(.terminate) }
             drain()
         case .exit(let status): System.exitNow(status)

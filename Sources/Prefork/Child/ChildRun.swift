@@ -18,7 +18,7 @@ struct ChildRun: ~Copyable {
             if let error { throw error }
             return nil
         }
-        let child = try ours { () throws(SystemError) in
+        let child = try wrappingSystemErrors { () throws(SystemError) in
             try Prefork.Child(handshake, tlsIdentity: configuration.tlsIdentity)
         }
         do throws(PreforkError) {

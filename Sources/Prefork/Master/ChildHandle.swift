@@ -5,7 +5,7 @@ final class ChildHandle {
     /// nil where exits come by SIGCHLD.
     let exit: Descriptor?
     /// nil once the child has closed its end.
-    var control: Descriptor?
+    var channel: Descriptor?
     /// How often the out-of-memory killer had struck before its start; nil where nobody counts.
     let outOfMemory: OutOfMemoryAttribution.Mark?
     /// The master has sent SIGKILL.
@@ -15,16 +15,16 @@ final class ChildHandle {
         _ pid: Int32,
         slot: Int,
         exit: consuming Descriptor?,
-        control: consuming Descriptor,
+        channel: consuming Descriptor,
         outOfMemory: OutOfMemoryAttribution.Mark?
     ) {
         self.pid = pid
         self.slot = slot
         self.exit = exit
-        self.control = consume control
+        self.channel = consume channel
         self.outOfMemory = outOfMemory
     }
 
     var exitNumber: CInt { Descriptor.number(of: exit) }
-    var controlNumber: CInt { Descriptor.number(of: control) }
+    var channelNumber: CInt { Descriptor.number(of: channel) }
 }

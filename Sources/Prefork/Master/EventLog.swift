@@ -21,7 +21,7 @@ enum EventLog {
     /// `text` may have several lines; each is written by itself, so that each stays whole in a shared pipe.
     static func write(_ text: String) {
         for line in text.utf8.split(separator: UInt8(ascii: "\n")) {
-            _ = System.writeLine(Array("prefork[\(System.processID)]: \(Substring(line))\n".utf8), to: 2)
+            _ = System.writeLine(Array("prefork[\(System.pid)]: \(Substring(line))\n".utf8), to: 2)
         }
     }
 }
@@ -66,7 +66,7 @@ extension Prefork.Event {
     /// What a crash loop, or overload, repeats; everything else comes once in a fleet's or a child's life, or was asked for.
     fileprivate var belongsToLoop: Bool {
         switch self {
-        case .spawned(_, _, .some), .ready, .notReady, .trouble, .suspended, .queueFilling, .reapedOrphans: true
+        case .spawned(_, _, .some), .ready, .notReady, .systemError, .suspended, .queueFilling, .reapedOrphans: true
         case .spawnFailed(_, let consequence), .exited(_, let consequence):
             if case .recovering = consequence { true } else { false }
         default: false

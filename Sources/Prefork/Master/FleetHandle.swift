@@ -108,7 +108,7 @@ final class FleetHandle: Sendable {
         let (state, listeners) = state.withLock { ($0, $0.listeners.map(\.status)) }
         let now = System.now()
         return Prefork.Status(
-            masterPID: System.processID,
+            masterPID: System.pid,
             addresses: state.addresses,
             isStopping: state.isStopping,
             slots: state.slots.enumerated().map { slot, record in
@@ -150,7 +150,7 @@ extension Prefork.Status.Slot {
         case .stopping(let life, let start, _):
             state = .stopping(pid: life.pid)
             since = now - start
-        case .waiting(let until): state = .waiting(max(.zero, until - now))
+        case .waiting(let until): state = .backingOff(max(.zero, until - now))
         }
         self.init(
             slot: slot,

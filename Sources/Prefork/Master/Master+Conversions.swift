@@ -20,8 +20,8 @@ extension Supervisor.Rules {
             interval: configuration.recoverInterval,
             limitPerSlot: configuration.recoverLimitPerSlot,
             healthyAfter: configuration.healthyAfter,
-            finalStatuses: configuration.finalStatuses,
-            readyWithin: configuration.readyWithin,
+            fatalExitStatuses: configuration.fatalExitStatuses,
+            readinessTimeout: configuration.readinessTimeout,
             grace: configuration.shutdownGracePeriod,
             queueDrain: configuration.queueDrainPeriod
         )

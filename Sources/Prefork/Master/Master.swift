@@ -1,7 +1,7 @@
 /// The loop that feeds the `Supervisor` and carries out its actions. Lives in one thread from `run` to its end.
 final class Master {
     private let configuration: Prefork.Configuration
-    private let control: FleetHandle
+    private let handle: FleetHandle
     private let mechanisms: Prefork.Mechanisms
     private let observe: @Sendable (Prefork.Event) -> Void
     private let executable: CString
@@ -15,7 +15,7 @@ final class Master {
     /// Only where orphans come to us.
     private var orphans: OrphanWatch?
     private let outOfMemory = OutOfMemoryCount(System.text)
-    private var blame = OutOfMemoryAttribution()
+    private var outOfMemoryAttribution = OutOfMemoryAttribution()
     /// What a hook threw first: `run` throws it as it is.
     private var hookError: (any Error)?
 
@@ -24,10 +24,10 @@ final class Master {
     private static let endingInterval: Duration = .milliseconds(50)
 
     /// Runs a fleet in this thread until it has stopped.
-    /// - Parameter atEnd: called when all children are reaped and the signal handlers are still ours; may not return.
+    /// - Parameter beforeReturn: called when all children are reaped and the signal handlers are still ours; may not return.
     /// - Throws: ``PreforkError`` when nothing could be started or the fleet gave up; what a hook threw.
-    static func run(_ fleet: Prefork, token: RunToken, atEnd: Prefork.AtEnd) throws {
-        let (addresses, configuration, control) = (fleet.addresses, fleet.configuration, fleet.control)
+    static func run(_ fleet: Prefork, token: RunToken, beforeReturn: Prefork.BeforeReturn) throws {
+        let (addresses, configuration, handle) = (fleet.addresses, fleet.configuration, fleet.handle)
         // Before anything is opened: what is wrong in the configuration leaves no trace.
         try configuration.check()
         try checkAddresses(addresses)
@@ -37,19 +37,19 @@ final class Master {
         let allowed = ProcessorCount.current().allowed
         let count = try configuration.resolvedChildren(variable: variable, allowed: allowed)
         let mechanisms = configuration.mechanisms ?? .probe()
-        let master = try ours { () throws(SystemError) in
+        let master = try wrappingSystemErrors { () throws(SystemError) in
             try System.openStandardDescriptors()
-            return try Master(configuration, count.count, mechanisms, control)
+            return try Master(configuration, count.count, mechanisms, handle)
         }
         // A resolver may take its time. Before TERM is handled its default ends this process meanwhile; but process 1 has no
         // defaults, so there the handlers come first, and the stop after the answer.
-        let early = System.processID == 1 ? nil : try addresses.map(resolve)
-        let signals = try ours { () throws(SystemError) in
+        let early = System.pid == 1 ? nil : try addresses.map(resolve)
+        let signals = try wrappingSystemErrors { () throws(SystemError) in
             try SignalHandling(handled: handledSignals(configuration, mechanisms))
         }
         let resolved = try early ?? addresses.map(resolve)
         let statuses = ChildStatusKeeping()
-        control.begin(wake: signals.wakeDescriptor, token)
+        handle.begin(wake: signals.wakeDescriptor, token)
 
         master.observe(.mechanisms(mechanisms))
         if ProgramFile.isProcMissing { master.observe(.procIsMissing(program: master.executable.text)) }
@@ -69,11 +69,11 @@ final class Master {
             let plan = ListenerSet.Plan(bound: resolved, adopted: adopted, slots: count.count, isSharded: isSharded)
             try master.run(plan, signals)
         }
-        atEnd(result)
+        beforeReturn(result)
 
         // All children are reaped. First nobody may write to the pipe any more, then it and the handlers go; SIGCHLD's old
         // disposition comes last, ours was put over it.
-        control.end()
+        handle.end()
         signals.restore()
         statuses.restore()
         try result.get()
@@ -83,14 +83,14 @@ final class Master {
         // On the side until it is done: a signal that comes meanwhile looks at ours.
         var bound = ListenerSet()
         defer {
-            control.publish(listeners: [])
+            handle.publish(listeners: [])
             bound.close()
         }
         let isBound = try bound.bind(plan, configuration, observe: observe) { delay in
             isStopRequested(within: delay, signals)
         }
         listeners = bound
-        control.publish(listeners: listeners.views)
+        handle.publish(listeners: listeners.views)
         if isBound { superviseUntilEmpty(signals) }
         if let hookError { throw hookError }
         if let failure = supervisor.failure { throw failure }
@@ -100,7 +100,7 @@ final class Master {
     private func isSharded(_ wanted: [Listener.Resolved], children: Int) throws -> Bool {
         let count = wanted.filter { !$0.address.isUnix }.count
         guard count > 0, configuration.listening != .shared else { return false }
-        let outcome = try ours { () throws(SystemError) in
+        let outcome = try wrappingSystemErrors { () throws(SystemError) in
             switch configuration.shardingFault {
             case nil: try ReuseportProbe.run()
             case "": ReuseportProbe.Outcome.shardable
@@ -146,10 +146,10 @@ final class Master {
         _ configuration: Prefork.Configuration,
         _ children: Int,
         _ mechanisms: Prefork.Mechanisms,
-        _ control: FleetHandle
+        _ handle: FleetHandle
     ) throws(SystemError) {
         self.configuration = configuration
-        self.control = control
+        self.handle = handle
         self.mechanisms = mechanisms
         observe = configuration.observe ?? Prefork.logToStandardError
         let own = ProcessArguments.own
@@ -173,7 +173,7 @@ final class Master {
             watch(&watched)
             let woken = wait(&watched)
             let childHasEnded = handleSignals(signals)
-            hearChildren(watched)
+            receiveMessages(watched)
             if isSupervising {
                 let sweep = childHasEnded || !woken || children.contains { $0.exitNumber == -1 }
                 reapChildren(watched, all: sweep)
@@ -187,7 +187,7 @@ final class Master {
         }
     }
 
-    private func publish() { control.publish(supervisor, addresses: listeners.addresses) }
+    private func publish() { handle.publish(supervisor, addresses: listeners.addresses) }
 
     /// Waits for that long, or for a stop.
     private func isStopRequested(within delay: Duration, _ signals: borrowing SignalHandling) -> Bool {
@@ -215,7 +215,7 @@ final class Master {
         // An end that is not looked at would not let poll(2) wait.
         let exits = isSupervising
         for child in children {
-            watched.add(child.pid, exit: exits ? child.exitNumber : -1, control: child.controlNumber)
+            watched.add(child.pid, exit: exits ? child.exitNumber : -1, channel: child.channelNumber)
         }
     }
 
@@ -227,7 +227,7 @@ final class Master {
         let unwatched = children.filter { $0.exitNumber == -1 }
         if !unwatched.isEmpty {
             // One that has closed its channel is about to end.
-            let isEnding = unwatched.contains { $0.controlNumber == -1 }
+            let isEnding = unwatched.contains { $0.channelNumber == -1 }
             let sweep = System.now() + (isEnding ? Self.endingInterval : Self.sweepInterval)
             deadline = min(deadline ?? sweep, sweep)
         }
@@ -236,7 +236,7 @@ final class Master {
             return true
         } catch {
             // ENOMEM, or more descriptors than the limit allows: the children must not be left alone for that.
-            observe(.trouble(error))
+            observe(.systemError(error))
             System.pause(milliseconds: 10)
             return false
         }
@@ -247,14 +247,14 @@ final class Master {
         let (received, arrival) = signals.take()
         if received.contains(.user1) {
             publish()
-            observe(.status(control.status))
+            observe(.status(handle.status))
         }
         // Those that came together are one request, as of the moment when they came: what took the time since then (a hook,
         // an observer) must not make two of one.
         let stop = received.first { $0 == .terminate || $0 == .interrupt }
-        let isRequested = control.takeStopRequest()
+        let isRequested = handle.takeStopRequest()
         // A child that has said that it is ready before the stop is one that accepts.
-        if stop != nil || isRequested { for pid in children.map(\.pid) { hear(pid) } }
+        if stop != nil || isRequested { for pid in children.map(\.pid) { receiveMessages(from: pid) } }
         if let stop { feed(.stop(.signal(stop.number)), System.now(), arrived: arrival) }
         if isRequested { feed(.stop(.request), System.now()) }
         let childHasEnded = received.contains(.child)
@@ -264,29 +264,29 @@ final class Master {
 
     private func child(_ pid: Int32) -> ChildHandle? { children.first { $0.pid == pid } }
 
-    private func hearChildren(_ watched: PollSet) {
-        for pid in watched.pids(with: .control) { hear(pid) }
+    private func receiveMessages(_ watched: PollSet) {
+        for pid in watched.pids(with: .channel) { receiveMessages(from: pid) }
     }
 
-    private func hear(_ pid: Int32) {
-        guard let child = child(pid), child.controlNumber != -1 else { return }
-        switch Channel.receive(from: child.controlNumber) {
+    private func receiveMessages(from pid: Int32) {
+        guard let child = child(pid), child.channelNumber != -1 else { return }
+        switch Channel.receive(from: child.channelNumber) {
         case .bytes(let bytes):
-            if bytes.contains(ControlMessage.ready.rawValue) {
+            if bytes.contains(ChildMessage.ready.rawValue) {
                 // Once more where the child says so once more: its framework may have listened after the first time.
-                listeners.putBackBacklog(of: child.slot)
+                listeners.restoreBacklog(of: child.slot)
                 feed(.ready(pid: pid), System.now())
             }
         case .nothing: break
         // The child has closed its end, or it has ended: its exit comes by another way. Polling a hang-up would spin.
-        case .hungUp: child.control = nil
+        case .hungUp: child.channel = nil
         }
     }
 
     private func reapChildren(_ watched: PollSet, all: Bool) {
         for pid in all ? children.map(\.pid) : watched.pids(with: .exit) {
             // Its last words first: a child that became ready and left at once had been ready.
-            hear(pid)
+            receiveMessages(from: pid)
             // Until this wait the number is a zombie's and cannot be another process's; after it nobody signals it.
             guard let child = child(pid), let status = ExitWatch.reap(pid) else { continue }
             children.removeAll { $0.pid == pid }
@@ -299,7 +299,7 @@ final class Master {
     }
 
     private func isOutOfMemory(_ child: ChildHandle, _ status: WaitStatus) -> Bool {
-        blame.isLikely(status, isKilled: child.isKilled, since: child.outOfMemory) {
+        outOfMemoryAttribution.isLikely(status, isKilled: child.isKilled, since: child.outOfMemory) {
             outOfMemory?.current(System.text)
         }
     }
@@ -312,7 +312,7 @@ final class Master {
 
     private func perform(_ action: Supervisor.Action) {
         switch action {
-        case .spawn(let slot, let generation): feed(spawn(slot, generation), System.now())
+        case .spawn(let slot, let launch): feed(spawn(slot, launch), System.now())
         case .announce(let pid, let old):
             callHook { () throws in
                 try configuration.onChildSpawn?(pid)
@@ -324,8 +324,8 @@ final class Master {
         case .rotate(let slots): for event in listeners.steer(to: slots) { observe(event) }
         case .closeAdmission: listeners.beginClosing(supervisor.readySlots, at: System.now())
         case .closeListeners:
-            control.publish(listeners: [])
-            for event in listeners.closeWhenTold() { observe(event) }
+            handle.publish(listeners: [])
+            for event in listeners.closeAfterExitRequests() { observe(event) }
         case .report(let report):
             publish()
             observe(Prefork.Event(report, grace: configuration.shutdownGracePeriod))
@@ -352,11 +352,11 @@ final class Master {
             try ExitWatch.signal(pid, watch: child.exit, signal)
         } catch {
             // ESRCH: it has ended and its exit is about to be read. Anything else a user must hear of.
-            if !error.isNoSuchProcess { observe(.trouble(error)) }
+            if !error.isNoSuchProcess { observe(.systemError(error)) }
         }
     }
 
-    private func spawn(_ slot: Int, _ generation: Int) -> Supervisor.Input {
+    private func spawn(_ slot: Int, _ launch: Int) -> Supervisor.Input {
         do {
             let ends = try Channel.makePair().split()
             let masterEnd = Descriptor(ends.first)
@@ -367,11 +367,11 @@ final class Master {
             }
             let handshake = Handshake(
                 slot: slot,
-                generation: generation,
+                launch: launch,
                 earlierRuns: repeatsThisProgram ? EarlierRuns.outcomes : "",
-                masterID: System.processID,
+                masterPID: System.pid,
                 addresses: listeners.addresses,
-                control: identity
+                channel: identity
             )
             let plan = SpawnPlan(
                 executable: executable,
@@ -383,14 +383,14 @@ final class Master {
                 descriptors: listeners.descriptors(of: slot) + [childEnd.raw]
             )
             let request = Prefork.SpawnRequest(plan: plan, closing: mechanisms.descriptorClosing, slot: slot)
-            let mark = outOfMemory?.current(System.text).map(blame.mark)
+            let mark = outOfMemory?.current(System.text).map(outOfMemoryAttribution.mark)
             let pid = try startWithAffinity(request)
             // Only now: a copy that stayed open here would keep the child's exit from hanging up the channel.
             childEnd.close()
             // Nobody reaps it before `reapChildren` does, so the number is still this child's, living or not. Without a
             // watch of its own (no free descriptor) it is looked at every second.
             let exit = (try? ExitWatch.open(pid, mechanism: mechanisms.exitNotice)) ?? nil
-            children.append(ChildHandle(pid, slot: slot, exit: exit, control: masterEnd, outOfMemory: mark))
+            children.append(ChildHandle(pid, slot: slot, exit: exit, channel: masterEnd, outOfMemory: mark))
             return .spawned(slot: slot, pid: pid)
         } catch let error as SystemError {
             return .spawnFailed(slot: slot, error)
@@ -406,7 +406,7 @@ final class Master {
         do throws(SystemError) {
             affinity = try Affinity()
         } catch {
-            observe(.trouble(error))
+            observe(.systemError(error))
         }
     }
 
@@ -415,7 +415,9 @@ final class Master {
 
     private func startWithAffinity(_ request: Prefork.SpawnRequest) throws -> Int32 {
         guard let affinity else { return try start(request) }
-        return try affinity.lend(slot: request.slot, report: { observe(.trouble($0)) }) { try start(request) }
+        return try affinity.withProcessor(ofSlot: request.slot, report: { observe(.systemError($0)) }) {
+            try start(request)
+        }
     }
 
     private func start(_ request: Prefork.SpawnRequest) throws -> Int32 {

@@ -5,7 +5,7 @@ struct OrphanWatch {
 
     /// The kernel gives orphans to process 1 of their namespace (pid_namespaces(7)).
     static func isNeeded(_ configuration: Prefork.Configuration) -> Bool {
-        System.processID == 1 && configuration.orphanReapDelay != nil
+        System.pid == 1 && configuration.orphanReapDelay != nil
     }
 
     /// nil where it is not needed.
@@ -46,7 +46,7 @@ struct OrphanWatch {
             }
             // Without /proc nobody can be told apart from what other libraries wait for.
             reaper = nil
-            return .trouble(
+            return .systemError(
                 SystemError(call: error.call, code: error.code, context: "\(error.context): orphans are not reaped"))
         }
     }

@@ -2,33 +2,33 @@
 struct Handshake: Equatable, Sendable {
     let slot: Int
     /// How many children the slot had before.
-    let generation: Int
+    let launch: Int
     /// How the runs before this one ended in the master, see `EarlierRuns`.
     var earlierRuns = ""
-    let masterID: Int32
+    let masterPID: Int32
     /// Of the listeners, in the order of their descriptors from 3 on.
     let addresses: [Prefork.Address]
-    /// The control descriptor's file: a number alone would be believed of whatever is open there.
-    let control: FileIdentity
+    /// The channel descriptor's file: a number alone would be believed of whatever is open there.
+    let channel: FileIdentity
 
-    /// The first listener is 3, the control descriptor follows the last.
+    /// The first listener is 3, the channel descriptor follows the last.
     var listeners: Range<CInt> {
         ChildSpawner.firstDescriptor..<(ChildSpawner.firstDescriptor + CInt(addresses.count))
     }
-    var controlDescriptor: CInt { listeners.upperBound }
+    var channelDescriptor: CInt { listeners.upperBound }
 
     private static let slotName = "PREFORK_SLOT"
-    private static let generationName = "PREFORK_GENERATION"
+    private static let launchName = "PREFORK_LAUNCH"
     private static let runsName = "PREFORK_RUNS"
     private static let masterName = "PREFORK_MASTER_PID"
     private static let listenersName = "PREFORK_LISTENERS"
     private static let addressesName = "PREFORK_ADDRESSES"
     private static let namesName = "PREFORK_NAMES"
-    private static let controlName = "PREFORK_CONTROL"
+    private static let channelName = "PREFORK_CHANNEL"
 
     /// Ours. Other names with the same beginning are the user's.
     static let names = [
-        slotName, generationName, runsName, masterName, listenersName, addressesName, namesName, controlName,
+        slotName, launchName, runsName, masterName, listenersName, addressesName, namesName, channelName,
     ]
     /// What systemd means for the master alone (sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3)).
     private static let foreignNames = [
@@ -52,15 +52,15 @@ struct Handshake: Equatable, Sendable {
     var variables: [Variable] {
         [
             Variable(Self.slotName, "\(slot)"),
-            Variable(Self.generationName, "\(generation)"),
+            Variable(Self.launchName, "\(launch)"),
             Variable(Self.runsName, earlierRuns),
-            Variable(Self.masterName, "\(masterID)"),
+            Variable(Self.masterName, "\(masterPID)"),
             Variable(Self.listenersName, "\(addresses.count)"),
             Variable(Self.addressesName, addresses.map { Self.escaped($0.description) }.concatenated(separator: " ")),
             Variable(
                 Self.namesName,
                 addresses.map { Self.nameMark + Self.escaped($0.name ?? "") }.concatenated(separator: " ")),
-            Variable(Self.controlName, "\(controlDescriptor):\(control.device):\(control.inode)"),
+            Variable(Self.channelName, "\(channelDescriptor):\(channel.device):\(channel.inode)"),
         ]
     }
 
@@ -100,8 +100,8 @@ struct Handshake: Equatable, Sendable {
         guard let slot: Int = number(slotName, 0...(Prefork.Configuration.mostChildren - 1)) else {
             return .broken("\(slotName) is no slot")
         }
-        guard let generation: Int = number(generationName, 0...Int.max) else {
-            return .broken("\(generationName) is no number")
+        guard let launch: Int = number(launchName, 0...Int.max) else {
+            return .broken("\(launchName) is no number")
         }
         guard let runs = value(runsName), EarlierRuns.isValid(runs) else {
             return .broken("\(runsName) is no list of runs")
@@ -120,20 +120,20 @@ struct Handshake: Equatable, Sendable {
         }
         guard addressNames.count == count else { return .broken("\(namesName) and \(addressesName) do not fit") }
         let addresses = zip(unnamed, addressNames).map { $1.isEmpty ? $0 : $0.named($1) }
-        let control = (value(controlName) ?? "").split(separator: ":", omittingEmptySubsequences: false)
-        guard control.count == 3, let number: CInt = plainNumber(control[0]),
-            let device: UInt64 = plainNumber(control[1]),
-            let inode: UInt64 = plainNumber(control[2])
-        else { return .broken("\(controlName) is no descriptor") }
+        let channel = (value(channelName) ?? "").split(separator: ":", omittingEmptySubsequences: false)
+        guard channel.count == 3, let number: CInt = plainNumber(channel[0]),
+            let device: UInt64 = plainNumber(channel[1]),
+            let inode: UInt64 = plainNumber(channel[2])
+        else { return .broken("\(channelName) is no descriptor") }
         let handshake = Handshake(
             slot: slot,
-            generation: generation, earlierRuns: runs,
-            masterID: master,
+            launch: launch, earlierRuns: runs,
+            masterPID: master,
             addresses: addresses,
-            control: FileIdentity(device: device, inode: inode)
+            channel: FileIdentity(device: device, inode: inode)
         )
-        guard number == handshake.controlDescriptor else {
-            return .broken("\(controlName) is not behind the listeners")
+        guard number == handshake.channelDescriptor else {
+            return .broken("\(channelName) is not behind the listeners")
         }
         return .complete(handshake)
     }

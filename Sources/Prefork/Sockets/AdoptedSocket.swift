@@ -62,13 +62,13 @@ struct ActivatedSockets: Equatable {
 
     /// - Parameter value: the value of a variable; nil where it is not set.
     /// - Returns: nil where something is wrong, and what.
-    static func decode(processID: Int32, _ value: (String) -> String?) -> (sockets: ActivatedSockets?, fault: String) {
+    static func decode(pid: Int32, _ value: (String) -> String?) -> (sockets: ActivatedSockets?, fault: String) {
         guard let process = value("LISTEN_PID"), let count = value("LISTEN_FDS") else {
             return (nil, "LISTEN_PID and LISTEN_FDS are not set: nobody has handed over sockets")
         }
-        guard process == "\(processID)" else {
+        guard process == "\(pid)" else {
             return (
-                nil, "LISTEN_PID is \(quoted(process)), but this process is \(processID): they are meant for another"
+                nil, "LISTEN_PID is \(quoted(process)), but this process is \(pid): they are meant for another"
             )
         }
         guard count.utf8.allSatisfy({ (48...57).contains($0) }), let number = Int16(count), number > 0 else {

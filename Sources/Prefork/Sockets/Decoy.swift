@@ -26,7 +26,7 @@ final class Decoy {
     private var fillingUntil: Instant = .distantPast
     private var destinations: ArraySlice<SocketAddress> = []
     /// All new connections are steered here.
-    private(set) var isWorking = false
+    private(set) var isActive = false
 
     /// A backlog of 1 admits two on every kernel: 0 admits one, or before 6.14 and without SYN cookies none.
     private static let backlog: CInt = 1
@@ -108,12 +108,12 @@ final class Decoy {
     func close() throws(SystemError) {
         guard let leader = sockets.first?.raw else { return }
         try PlatformListener.attach(.all(to: slots), to: leader)
-        isWorking = true
+        isActive = true
     }
 
     /// Whether somebody who came before the decoy is still shaking hands. To be asked before the queues are: who is not here
     /// any more is there.
-    var isAwaited: Bool { awaitsHandshakes && HalfOpen.exists(at: address) }
+    var hasPendingHandshakes: Bool { awaitsHandshakes && HalfOpen.exists(at: address) }
 
     /// Leaves the group as it was. The decoys leave with the deinit of this.
     func giveUp(_ rotation: [Int], beside listener: CInt) {
@@ -124,7 +124,7 @@ final class Decoy {
     /// take its number. That is one decoy; connections are steered to the other, whose number stays.
     func prepareClosing(of index: Int) {
         // With one slot there is one decoy: once the slot's socket is gone the decoy is alone, whatever the program says.
-        guard isWorking, sockets.count > 1, let leader = sockets.first?.raw else { return }
+        guard isActive, sockets.count > 1, let leader = sockets.first?.raw else { return }
         try? PlatformListener.attach(.all(to: index + 1), to: leader)
     }
 }

@@ -114,7 +114,7 @@ final class Listener {
 
     /// A framework in the child may have listened once more, with a backlog of its own (SwiftNIO: 128). listen(2) on a
     /// listening socket changes nothing else.
-    func putBackBacklog(of slot: Int) {
+    func restoreBacklog(of slot: Int) {
         guard let raw = socket(of: slot), let backlog else { return }
         // An adopted socket's is as it was found, not as we would have it: only what differs is put back.
         if adopted != nil, AdoptedSocket.backlog(of: raw) == Int(backlog) { return }
@@ -136,7 +136,7 @@ final class Listener {
 
     /// Fewer children accept than when it began.
     func narrowAdmission(to rotation: [Int]) {
-        guard let decoy, !decoy.isWorking, let raw else { return }
+        guard let decoy, !decoy.isActive, let raw else { return }
         do throws(SystemError) {
             try decoy.steer(to: indices(rotation), beside: raw)
         } catch {
@@ -146,7 +146,7 @@ final class Listener {
 
     /// Whether nobody comes in any more, or that cannot be had.
     func isAdmissionClosed(_ rotation: [Int], at now: Instant) -> Bool {
-        guard let decoy, !decoy.isWorking, let raw else { return true }
+        guard let decoy, !decoy.isActive, let raw else { return true }
         do throws(SystemError) {
             guard decoy.isFull else {
                 try decoy.proceed(indices(rotation), beside: raw, at: now)
@@ -161,26 +161,26 @@ final class Listener {
 
     /// New connections go on coming in until the last copy of the listener is closed.
     func giveUpAdmission(_ reason: String, _ rotation: [Int]) {
-        guard let decoy, !decoy.isWorking else { return }
+        guard let decoy, !decoy.isActive else { return }
         if let raw { decoy.giveUp(indices(rotation), beside: raw) }
         self.decoy = nil
         admissionFault = reason
     }
 
     /// All children have been told to leave: what is not needed to keep new connections out is closed.
-    func closeWhenTold() {
+    func closeAfterExitRequests() {
         // Our copies of the slots' sockets stay where a decoy works: each that left the group would change the others'
         // numbers. Adopted ones stay non-blocking until nobody polls them any more.
-        let needed = adopted != nil || sharing == .sharded && decoy?.isWorking == true
+        let needed = adopted != nil || sharing == .sharded && decoy?.isActive == true
         if needed { return }
-        if decoy?.isWorking != true { decoy = nil }
+        if decoy?.isActive != true { decoy = nil }
         closeSockets()
     }
 
     /// Closes our copies and removes the socket's file if it is still ours. Never shutdown(2): that would stop the copies
     /// elsewhere, too. More than once is harmless.
     func close() {
-        if let decoy, decoy.isWorking, sharing == .sharded {
+        if let decoy, decoy.isActive, sharing == .sharded {
             // From the last on, so that the decoys keep everything out until no slot is left in the group.
             while !sockets.isEmpty {
                 decoy.prepareClosing(of: sockets.count - 1)

@@ -17,7 +17,7 @@ struct ListenerSet {
     /// What is to be opened.
     struct Plan {
         var bound: [Listener.Resolved]
-        var adopted: [Prefork.Adoption.Socket]
+        var adopted: [Prefork.SocketSource.Socket]
         /// The number of slots.
         var slots: Int
         var isSharded: Bool
@@ -66,7 +66,7 @@ struct ListenerSet {
         }
     }
 
-    private mutating func adopt(_ socket: Prefork.Adoption.Socket, _ lowest: CInt) throws(PreforkError) {
+    private mutating func adopt(_ socket: Prefork.SocketSource.Socket, _ lowest: CInt) throws(PreforkError) {
         if let fault = Listener.fault(of: socket.descriptor) {
             throw .cannotAdopt(socket.descriptor, reason: fault)
         }
@@ -88,8 +88,8 @@ struct ListenerSet {
     }
 
     /// A child in that slot is ready: whatever it has done to its listeners' backlog is done.
-    func putBackBacklog(of slot: Int) {
-        for listener in open { listener.putBackBacklog(of: slot) }
+    func restoreBacklog(of slot: Int) {
+        for listener in open { listener.restoreBacklog(of: slot) }
     }
 
     /// When the queues are to be looked at; nil: never.
@@ -125,12 +125,14 @@ struct ListenerSet {
         }
         // All of them are asked: each is closed as soon as it can be.
         let pending = open.filter { !$0.isAdmissionClosed(closing.rotation, at: now) }
-        let closed = open.filter { $0.decoy?.isWorking == true }
+        let closed = open.filter { $0.decoy?.isActive == true }
         // Where it cannot be had the queue is never empty for sure: nothing to wait for.
         if pending.isEmpty, closed.isEmpty { return true }
         // In this order: a handshake that is over by the time of the first question is in a queue at the second.
-        let isAwaited = now < closing.handshakesUntil && closed.contains { $0.decoy?.isAwaited == true }
-        let isQuiet = pending.isEmpty && !isAwaited && !System.isAnyReadable(closed.flatMap { $0.sockets(of: ready) })
+        let hasPendingHandshakes =
+            now < closing.handshakesUntil && closed.contains { $0.decoy?.hasPendingHandshakes == true }
+        let isQuiet =
+            pending.isEmpty && !hasPendingHandshakes && !System.isAnyReadable(closed.flatMap { $0.sockets(of: ready) })
         if isQuiet, closing.wasQuiet { return true }
         closing.wasQuiet = isQuiet
         closing.next = now + (pending.isEmpty ? Closing.pause : Closing.shortPause)
@@ -139,13 +141,13 @@ struct ListenerSet {
 
     /// The children have been told to leave, whether or not all queues were empty.
     /// - Returns: where new connections go on coming in until the last copy of the listener is closed.
-    mutating func closeWhenTold() -> [Prefork.Event] {
+    mutating func closeAfterExitRequests() -> [Prefork.Event] {
         let rotation = closing?.rotation ?? []
         closing = nil
         alarm = nil
         return open.compactMap { listener in
             if !rotation.isEmpty { listener.giveUpAdmission("its queue could not be filled in time", rotation) }
-            listener.closeWhenTold()
+            listener.closeAfterExitRequests()
             return listener.admissionFault.map { .admissionStaysOpen(listener.address, reason: $0) }
         }
     }

@@ -9,8 +9,8 @@ extension Supervisor {
         var interval = Prefork.Configuration.RecoverInterval()
         var limitPerSlot: Int?
         var healthyAfter: Duration = .seconds(10)
-        var finalStatuses: [Int32] = [78]
-        var readyWithin: Duration = .seconds(60)
+        var fatalExitStatuses: [Int32] = [78]
+        var readinessTimeout: Duration = .seconds(60)
         var grace: Duration = .seconds(5)
         /// How long, at a stop, the children may go on accepting what is queued already.
         var queueDrain: Duration = .seconds(1)
@@ -42,7 +42,7 @@ extension Supervisor {
 
     enum Action: Equatable {
         /// Start a child in that slot; answered by `.spawned`, `.spawnFailed` or `.spawnRefused` before any other input.
-        case spawn(slot: Int, generation: Int)
+        case spawn(slot: Int, launch: Int)
         /// Call the hooks for a started child.
         case announce(pid: Int32, replaces: Int32?)
         /// Call the hook for the whole fleet.

@@ -47,7 +47,7 @@ struct Supervisor {
         if case .filling = phase { return .distantPast }
         let earliest = slots.compactMap(\.deadline).map { deadline in
             guard case .judge(let start) = deadline else { return deadline.instant }
-            return start + rules.readyWithin
+            return start + rules.readinessTimeout
         }.min()
         guard case .closingAdmission(let until) = phase else { return earliest }
         return min(earliest ?? until, until)
@@ -69,7 +69,7 @@ struct Supervisor {
         case .exited(let pid, let status, let isOutOfMemory): exited(pid, status, isOutOfMemory, now, &actions)
         case .stop(let reason): stopAgain(reason, arrived ?? now, now, &actions)
         case .fail(let text): stop(.failure(text), nil, now, &actions)
-        case .admissionClosed: tellChildren(now, &actions)
+        case .admissionClosed: requestExits(now, &actions)
         case .timer: timer(now, &actions)
         }
         rotate(&actions)
@@ -115,7 +115,7 @@ struct Supervisor {
 
     private mutating func spawn(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
         slots[index].state = .spawning(since: now)
-        actions.append(.spawn(slot: index, generation: slots[index].spawns))
+        actions.append(.spawn(slot: index, launch: slots[index].spawns))
         slots[index].spawns += 1
     }
 
@@ -198,7 +198,7 @@ struct Supervisor {
 
     private func refusal(_ index: Int, _ exit: Prefork.ChildExit, _ now: Instant) -> PreforkError? {
         // A replacement that does not like what it finds, such as half of a renewed certificate, must not end those that serve.
-        if case .status(let status) = exit.reason, rules.finalStatuses.contains(status), !isAnyHealthy(now) {
+        if case .status(let status) = exit.reason, rules.fatalExitStatuses.contains(status), !isAnyHealthy(now) {
             return .childRefused(exit)
         }
         switch rules.recovery {
@@ -244,7 +244,7 @@ struct Supervisor {
             return
         }
         guard arrived - first >= Self.burst else { return }
-        tellChildren(now, &actions)  // A kill is one of children that have been told.
+        requestExits(now, &actions)  // A kill is one of children that have been told.
         for index in slots.indices { kill(index, &actions) }
     }
 
@@ -261,7 +261,7 @@ struct Supervisor {
         // Those that are not ready accept nothing; the others go on until what has come in is accepted.
         for index in slots.indices {
             switch slots[index].state {
-            case .starting(let life): tell(index, life, now, &actions)
+            case .starting(let life): requestExit(index, life, now, &actions)
             case .waiting: slots[index].state = .empty
             case .empty, .spawning, .ready, .stopping: break
             }
@@ -271,21 +271,21 @@ struct Supervisor {
 
     /// Nobody is left who could accept: there is nothing to wait for.
     private mutating func finishAdmission(_ now: Instant, _ actions: inout [Action]) {
-        if readySlots.isEmpty || rules.queueDrain == .zero { tellChildren(now, &actions) }
+        if readySlots.isEmpty || rules.queueDrain == .zero { requestExits(now, &actions) }
     }
 
     /// All that are left drain; once.
-    private mutating func tellChildren(_ now: Instant, _ actions: inout [Action]) {
+    private mutating func requestExits(_ now: Instant, _ actions: inout [Action]) {
         guard case .closingAdmission = phase else { return }
         phase = .stopping
         for index in slots.indices {
-            if case .ready(let life) = slots[index].state { tell(index, life, now, &actions) }
+            if case .ready(let life) = slots[index].state { requestExit(index, life, now, &actions) }
         }
         // Ours last: while a child still accepts, a new connection finds an open listener.
         actions.append(.closeListeners)
     }
 
-    private mutating func tell(_ index: Int, _ life: Life, _ now: Instant, _ actions: inout [Action]) {
+    private mutating func requestExit(_ index: Int, _ life: Life, _ now: Instant, _ actions: inout [Action]) {
         slots[index].state = .stopping(life, since: now, killAt: now + rules.grace)
         actions.append(.signal(pid: life.pid, .terminate))
     }
@@ -305,12 +305,12 @@ struct Supervisor {
             spawn(next, now, &actions)
             return
         }
-        if case .closingAdmission(let until) = phase, until <= now { tellChildren(now, &actions) }
+        if case .closingAdmission(let until) = phase, until <= now { requestExits(now, &actions) }
         for index in slots.indices {
             switch slots[index].state {
-            case .starting(let life) where life.judgedFrom + rules.readyWithin <= now:
+            case .starting(let life) where life.judgedFrom + rules.readinessTimeout <= now:
                 actions.append(.report(.notReady(slot: index, pid: life.pid, after: now - life.spawnedAt)))
-                tell(index, life, now, &actions)
+                requestExit(index, life, now, &actions)
             case .stopping(_, _, let killAt?) where killAt <= now: kill(index, &actions)
             default: break
             }

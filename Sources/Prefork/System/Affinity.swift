@@ -51,7 +51,9 @@ struct Affinity: Sendable {
     /// Calls `body` while this thread has the slot's processor, which a child that it starts then has; no other thread is touched.
     /// Nobody else's work runs in the master's thread, so nothing else is held on that processor meanwhile.
     /// - Parameter report: told of a processor that is gone by now, which is no reason not to serve.
-    func lend<Result>(slot: Int, report: (SystemError) -> Void, _ body: () throws -> Result) rethrows -> Result {
+    func withProcessor<Result>(ofSlot slot: Int, report: (SystemError) -> Void, _ body: () throws -> Result) rethrows
+        -> Result
+    {
         func attempt(_ processors: ProcessorSet) {
             do throws(SystemError) { try Self.run(on: processors) } catch { report(error) }
         }

@@ -1,4 +1,4 @@
-// Pairs of connected sockets: the control channel between master and child, and the wake-up of a poll loop.
+// Pairs of connected sockets: the child channel between master and child, and the wake-up of a poll loop.
 #if canImport(Musl)
     import Musl
 #elseif canImport(Glibc)
@@ -22,7 +22,7 @@ enum Channel {
             withUnsafeMutableBytes(of: &ends) { bytes in
                 socketpair(
                     AF_UNIX,
-                    SystemConstant.stream | SystemConstant.atBirth,
+                    SystemConstant.stream | SystemConstant.closeOnExecNonBlocking,
                     0,
                     bytes.assumingMemoryBound(to: CInt.self).baseAddress
                 )
@@ -38,7 +38,7 @@ enum Channel {
     /// and shows as a hang-up where this end is polled.
     static func send(_ byte: UInt8, to descriptor: CInt) {
         var byte = byte
-        _ = try? System.call("send") { systemSend(descriptor, &byte, 1, SystemConstant.quietly) }
+        _ = try? System.call("send") { systemSend(descriptor, &byte, 1, SystemConstant.withoutWaitingOrSignal) }
     }
 
     /// All bytes that are there.
@@ -47,7 +47,9 @@ enum Channel {
         var buffer = [UInt8](repeating: 0, count: 256)
         while true {
             do throws(SystemError) {
-                let count = try System.call("recv") { recv(descriptor, &buffer, buffer.count, SystemConstant.quietly) }
+                let count = try System.call("recv") {
+                    recv(descriptor, &buffer, buffer.count, SystemConstant.withoutWaitingOrSignal)
+                }
                 if count == 0 { return received.isEmpty ? .hungUp : .bytes(received) }
                 received.append(contentsOf: buffer.prefix(count))
             } catch {

@@ -43,7 +43,7 @@ enum ChildSpawner {
         for (source, target) in zip(plan.descriptors, firstDescriptor...) { try actions.inherit(source, as: target) }
         try actions.closeAll(from: number, closing)
 
-        var processID: pid_t = 0
+        var pid: pid_t = 0
         let code = withCStrings(plan.arguments) { arguments in
             withCStrings(plan.environment) { environment in
                 withCStrings([plan.executable]) { path in
@@ -51,7 +51,7 @@ enum ChildSpawner {
                     // what is opened elsewhere meanwhile is closed above or close-on-exec.
                     actions.withUnsafe { actions in
                         attributes.withUnsafe { attributes in
-                            path[0].map { posix_spawn(&processID, $0, actions, attributes, arguments, environment) }
+                            path[0].map { posix_spawn(&pid, $0, actions, attributes, arguments, environment) }
                                 ?? ENOENT
                         }
                     }
@@ -60,7 +60,7 @@ enum ChildSpawner {
         }
         null.close()
         try System.check("posix_spawn", code, plan.executable.text)
-        return processID
+        return pid
     }
 
     /// The open descriptors of this process from `lowest` on, as /proc/self/fd or /dev/fd lists them; where neither is there,

@@ -23,7 +23,7 @@ enum DescriptorLimit {
     }
 
     static func fault(addresses: Int, children: Int, open: Int, limit: Int) -> String? {
-        // For each slot its sockets, its child's control channel and the watch of its exit; for each address two
+        // For each slot its sockets, its child's child channel and the watch of its exit; for each address two
         // decoys with two connections each.
         let needed = open + children * (addresses + 2) + addresses * 6 + reserve
         guard needed > limit else { return nil }

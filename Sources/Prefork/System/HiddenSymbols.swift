@@ -37,10 +37,10 @@ enum HiddenSymbols {
         private static let mostArguments = 1 << 24
 
         /// pidfd_open(2): close-on-exec from birth, readable when the process has ended. Linux 5.3.
-        static func pidfdOpen(_ processID: Int32) throws(SystemError) -> CInt {
+        static func pidfdOpen(_ pid: Int32) throws(SystemError) -> CInt {
             guard let systemCall else { throw SystemError(call: "pidfd_open", code: ENOSYS) }
-            let result = try System.call("pidfd_open", "\(processID)") {
-                systemCall(pidfdOpenNumber, Int(processID), 0, 0, 0)
+            let result = try System.call("pidfd_open", "\(pid)") {
+                systemCall(pidfdOpenNumber, Int(pid), 0, 0, 0)
             }
             return CInt(truncatingIfNeeded: result)
         }

@@ -19,7 +19,9 @@
         /// children that poll one listener the losers must get EAGAIN, not sleep in accept.
         static func makeSocket(family: CInt) throws(SystemError) -> Descriptor {
             Descriptor(
-                try System.call("socket") { socket(family, SystemConstant.stream | SystemConstant.atBirth, 0) }
+                try System.call("socket") {
+                    socket(family, SystemConstant.stream | SystemConstant.closeOnExecNonBlocking, 0)
+                }
             )
         }
 

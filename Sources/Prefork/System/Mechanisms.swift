@@ -62,7 +62,7 @@ extension Prefork.Mechanisms {
     #else
         static func probeExitNotice() -> ExitNotice {
             do {
-                let descriptor = Descriptor(try HiddenSymbols.pidfdOpen(System.processID))
+                let descriptor = Descriptor(try HiddenSymbols.pidfdOpen(System.pid))
                 try HiddenSymbols.pidfdSendSignal(descriptor.raw, Signal(number: 0))
                 return .pidfd
             } catch {

@@ -49,7 +49,7 @@ enum Orphans {
         /// - Parameter seen: who was one at the last look.
         /// - Throws: the error of /proc, where it cannot be read, or is another PID namespace's.
         static func zombies(except known: Set<Int32>, seen: [Int32]) throws(SystemError) -> Set<OrphanReaper.Zombie> {
-            let own = System.processID
+            let own = System.pid
             guard let stat = ProcessStat(try System.readFile("/proc/self/stat")), stat.pid == own else {
                 throw SystemError(call: "read", code: EXDEV, context: "/proc, which is another PID namespace's")
             }
@@ -70,7 +70,7 @@ enum Orphans {
         /// Where the kernel is built without these lists: all processes, whose parents are looked at above.
         private static func childIDs() throws(SystemError) -> [Int32] {
             do throws(SystemError) {
-                return try System.readFile("/proc/self/task/\(System.processID)/children")
+                return try System.readFile("/proc/self/task/\(System.pid)/children")
                     .split(separator: UInt8(ascii: " ")).compactMap { Int32(String(decoding: $0, as: UTF8.self)) }
             } catch {
                 guard error.code == ENOENT else { throw error }

@@ -9,7 +9,7 @@
 
 /// One wake-up descriptor, then those of each child. Only open ones: poll(2) counts all against RLIMIT_NOFILE.
 struct PollSet {
-    enum Kind { case exit, control }
+    enum Kind { case exit, channel }
 
     var requests: [pollfd]
     /// Of the requests after the first.
@@ -19,9 +19,9 @@ struct PollSet {
 
     /// - Parameters:
     ///   - exit: -1 where there is none.
-    ///   - control: -1 where there is none.
-    mutating func add(_ pid: Int32, exit: CInt, control: CInt) {
-        for (descriptor, kind) in [(exit, Kind.exit), (control, Kind.control)] where descriptor != -1 {
+    ///   - channel: -1 where there is none.
+    mutating func add(_ pid: Int32, exit: CInt, channel: CInt) {
+        for (descriptor, kind) in [(exit, Kind.exit), (channel, Kind.channel)] where descriptor != -1 {
             requests.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
             meanings.append((pid, kind))
         }

@@ -117,7 +117,7 @@ struct SignalHandling: ~Copyable {
 /// SIGCHLD ignored, or SA_NOCLDWAIT, is inherited through exec and makes the kernel throw exit statuses away (waitpid(2)).
 struct ChildStatusKeeping: ~Copyable {
     private let previous: sigaction?
-    private let ours: UInt
+    private let installed: UInt
 
     init() {
         var action = sigaction()
@@ -126,21 +126,21 @@ struct ChildStatusKeeping: ~Copyable {
         let discards = action.sa_flags & CInt(SA_NOCLDWAIT) != 0
         guard ignored || discards else {
             previous = nil
-            ours = 0
+            installed = 0
             return
         }
         previous = action
         if ignored { action = sigaction() }
         action.sa_flags &= ~CInt(SA_NOCLDWAIT)
         sigaction(SIGCHLD, &action, nil)
-        ours = action.handlerAddress
+        installed = action.handlerAddress
     }
 
     /// Puts back what was there, unless the program has installed something else meanwhile.
     consuming func restore() {
         var current = sigaction()
         sigaction(SIGCHLD, nil, &current)
-        if var previous, current.handlerAddress == ours { sigaction(SIGCHLD, &previous, nil) }
+        if var previous, current.handlerAddress == installed { sigaction(SIGCHLD, &previous, nil) }
     }
 }
 

@@ -22,7 +22,7 @@
         static func ask(_ payload: [UInt8], flags: UInt16, _ body: (ArraySlice<UInt8>) -> Bool) throws(SystemError) {
             let channel = Descriptor(
                 try System.call("socket", "AF_NETLINK") {
-                    socket(family, SystemConstant.datagram | SystemConstant.atBirth, socketDiagnosis)
+                    socket(family, SystemConstant.datagram | SystemConstant.closeOnExecNonBlocking, socketDiagnosis)
                 })
             let raw = channel.raw
             var message = [UInt8](repeating: 0, count: headerSize) + payload
@@ -31,13 +31,15 @@
                 target.storeBytes(of: byFamily, toByteOffset: 4, as: UInt16.self)
                 target.storeBytes(of: request | flags, toByteOffset: 6, as: UInt16.self)
             }
-            _ = try System.call("send", "sock_diag") { send(raw, message, message.count, SystemConstant.quietly) }
+            _ = try System.call("send", "sock_diag") {
+                send(raw, message, message.count, SystemConstant.withoutWaitingOrSignal)
+            }
             var buffer = [UInt8](repeating: 0, count: 32_768)
             // The kernel makes each part of its answer in the call that asks for it: nobody waits. What is not read goes with
             // the channel.
             while true {
                 let count = try System.call("recv", "sock_diag") {
-                    recv(raw, &buffer, buffer.count, SystemConstant.quietly)
+                    recv(raw, &buffer, buffer.count, SystemConstant.withoutWaitingOrSignal)
                 }
                 var rest = buffer[..<count]
                 while rest.count >= headerSize {

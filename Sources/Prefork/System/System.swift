@@ -51,8 +51,8 @@ extension SystemError {
 
 /// Wrapped system calls. Nothing here keeps state.
 enum System {
-    static var processID: Int32 { getpid() }
-    static var parentProcessID: Int32 { getppid() }
+    static var pid: Int32 { getpid() }
+    static var parentPID: Int32 { getppid() }
 
     /// Calls `body` until it is not interrupted by a signal; -1 becomes an error with `errno`.
     @inline(__always)
@@ -234,7 +234,7 @@ enum System {
     static func exitNow(_ status: CInt) -> Never { _exit(status) }
 
     /// exit(3): runs the handlers of atexit(3) and flushes C streams.
-    static func leave(_ status: CInt) -> Never { exit(status) }
+    static func exit(_ status: CInt) -> Never { systemExit(status) }
 }
 
 /// poll(2) under a name that `System.poll` does not hide.
@@ -255,3 +255,6 @@ func symbol<Function>(_ name: String, as type: Function.Type) -> Function? {
     private var everythingLoaded: UnsafeMutableRawPointer? { nil }
     private func environmentPointer() -> UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? { environ }
 #endif
+
+/// exit(3) under a name that `System.exit` does not hide.
+private func systemExit(_ status: CInt) -> Never { exit(status) }

@@ -6,9 +6,9 @@
         static let stream = SOCK_STREAM
         static let datagram = SOCK_DGRAM
         /// What socket(2) and socketpair(2) set without a moment in which another thread's spawn could inherit.
-        static let atBirth = SOCK_CLOEXEC | SOCK_NONBLOCK
+        static let closeOnExecNonBlocking = SOCK_CLOEXEC | SOCK_NONBLOCK
         /// No waiting, no SIGPIPE.
-        static let quietly = MSG_NOSIGNAL | MSG_DONTWAIT
+        static let withoutWaitingOrSignal = MSG_NOSIGNAL | MSG_DONTWAIT
         static let tcp = IPPROTO_TCP
         static let ipv6 = IPPROTO_IPV6
         static let openFiles = RLIMIT_NOFILE
@@ -20,9 +20,9 @@
         static let stream = CInt(SOCK_STREAM.rawValue)
         static let datagram = CInt(SOCK_DGRAM.rawValue)
         /// What socket(2) and socketpair(2) set without a moment in which another thread's spawn could inherit.
-        static let atBirth = CInt(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        static let closeOnExecNonBlocking = CInt(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         /// No waiting, no SIGPIPE.
-        static let quietly = CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT)
+        static let withoutWaitingOrSignal = CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT)
         static let tcp = CInt(IPPROTO_TCP)
         static let ipv6 = CInt(IPPROTO_IPV6)
         static let openFiles = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
@@ -34,9 +34,9 @@
         static let stream = SOCK_STREAM
         /// There is no such flag: `Channel` and `LinuxListener` set both afterwards, and our own spawns inherit nothing
         /// that is not named (POSIX_SPAWN_CLOEXEC_DEFAULT).
-        static let atBirth: CInt = 0
+        static let closeOnExecNonBlocking: CInt = 0
         /// No waiting; SIGPIPE is off by SO_NOSIGPIPE.
-        static let quietly = MSG_DONTWAIT
+        static let withoutWaitingOrSignal = MSG_DONTWAIT
         static let tcp = IPPROTO_TCP
         static let ipv6 = IPPROTO_IPV6
         static let openFiles = RLIMIT_NOFILE

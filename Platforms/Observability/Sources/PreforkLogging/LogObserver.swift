@@ -33,7 +33,7 @@ public struct LogObserver: Sendable {
         case .exited(_, .expected), .spawnFailed(_, .expected): .debug
         case .stopping(.signal, _), .stopping(.request, _): .debug
         case .procIsMissing, .bindRetry, .sharing, .queueFilling, .notReady, .suspended: .info
-        case .admissionStaysOpen, .killing, .trouble: .info
+        case .admissionStaysOpen, .killing, .systemError: .info
         case .exited(_, .recovering), .spawnFailed(_, .recovering): .info
         case .moreChildrenThanProcessors, .steeringRefused, .notAdopted, .stopping(.failure, _): .warning
         case .exited(_, .givingUp), .spawnFailed(_, .givingUp): .warning
@@ -99,7 +99,7 @@ extension Prefork.Event {
             ("sockets were handed over that nobody serves", ["prefork.sockets": "\(count)"])
         case .status(let status):
             ("fleet status", ["prefork.status": "\(status)"])
-        case .trouble(let error):
+        case .systemError(let error):
             ("something did not work", ["prefork.error": "\(error)"])
         }
     }

@@ -68,7 +68,7 @@ extension ObservabilityTests {
                 .sharing(reason: "old kernel"), .notReady(slot: 1, pid: 7, after: .seconds(60)),
                 .suspended(.seconds(3)), .stopping(.signal(15), grace: .seconds(5)), .killing(slot: 1, pid: 7),
                 .admissionStaysOpen(.unix("/x"), reason: "a socket file"), .stopped,
-                .trouble(Prefork.SystemError(call: "pipe", code: 24)), .procIsMissing(program: "/bin/server"),
+                .systemError(Prefork.SystemError(call: "pipe", code: 24)), .procIsMissing(program: "/bin/server"),
                 .reapedOrphans([7, 8]), .notAdopted(2),
                 .steeringRefused(.tcp("127.0.0.1", port: 80), Prefork.SystemError(call: "setsockopt", code: 1)),
             ]

@@ -13,7 +13,7 @@ public struct PreforkService: Service {
     /// A fleet as `Prefork` makes it, but that `signals` become `.unhandled`.
     public init(
         _ addresses: Prefork.Address...,
-        adopting: Prefork.Adoption = .none,
+        adopting: Prefork.SocketSource = .none,
         configuration: Prefork.Configuration = Prefork.Configuration(),
         serve: @escaping @Sendable (Prefork.Child) async throws -> Void
     ) {
@@ -23,7 +23,7 @@ public struct PreforkService: Service {
     /// The same with a list of addresses.
     public init(
         _ addresses: [Prefork.Address],
-        adopting: Prefork.Adoption = .none,
+        adopting: Prefork.SocketSource = .none,
         configuration: Prefork.Configuration = Prefork.Configuration(),
         serve: @escaping @Sendable (Prefork.Child) async throws -> Void
     ) {
