@@ -122,7 +122,7 @@
                 let client = try #require(Connection.open(port: port))
                 let start = ContinuousClock.now
                 subject.signal(SIGTERM)
-                try subject.waitForError("has not left; killing it")
+                try subject.waitForError("killing it")
                 let taken = ContinuousClock.now - start
                 try subject.require(taken >= .milliseconds(400), "both periods: \(taken)")
                 try subject.waitForTold("clean")

@@ -160,7 +160,7 @@
                     "children=1;readinessTimeout=300;grace=300;first=stubborn;serve=ready"
                 )
                 try subject.waitForError("not ready after 0.3 s; stopping it")
-                try subject.waitForError("has not left; killing it")
+                try subject.waitForError("killing it")
                 try subject.waitForError("signal 9 (KILL)")
                 try subject.waitForError("never ready; recovering at once")
                 _ = try subject.waitForReady(1)

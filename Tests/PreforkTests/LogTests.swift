@@ -192,7 +192,10 @@ private let noMemory = Prefork.SystemError(
         (.stopping(.signal(15), grace: .seconds(5)), "stopping: signal 15 (TERM); children have 5 s"),
         (.stopping(.request, grace: .milliseconds(2500)), "stopping: asked to; children have 2.5 s"),
         (.stopping(.failure("a hook failed"), grace: .zero), "stopping: a hook failed; children have 0 s"),
-        (.killing(slot: 1, pid: 1240), "child 1240 (slot 1) has not left; killing it"),
+        (
+            .killing(slot: 1, pid: 1240, .notDrained, after: .seconds(5)),
+            "child 1240 (slot 1) has not exited after 5 s; killing it"
+        ),
         (.stopped, "stopped"),
         (.systemError(noMemory), "posix_spawn /bin/app: Cannot allocate memory (code 12)"),
     ])

@@ -69,14 +69,43 @@ extension Prefork {
         }
     }
 
+    /// Why a child began to drain by itself.
+    public enum DrainOrigin: Sendable, Hashable, CustomStringConvertible {
+        /// It got SIGTERM from this process of this user (sigaction(2), `si_pid` and `si_uid`).
+        case signal(sender: Int32, user: UInt32)
+        /// Its program called `Child.drain()`, or `serve` returned.
+        case program
+        /// Its channel to the master is closed, and yet it has not exited.
+        case closedChannel
+
+        /// For example `SIGTERM from process 4711 (user 0)`.
+        public var description: String {
+            switch self {
+            case .signal(let sender, let user): "SIGTERM from process \(sender) (user \(user))"
+            case .program: "its program has ended serving"
+            case .closedChannel: "it closed its channel to the master"
+            }
+        }
+    }
+
+    /// Why a child is killed.
+    public enum KillReason: Sendable, Hashable {
+        /// It has not exited in time.
+        case notDrained
+        /// A second SIGINT came.
+        case secondInterrupt
+    }
+
     /// Everything that a master reports, in the order in which it happens. ``description`` is the line of the default log.
-    public enum Event: Sendable, CustomStringConvertible {
+    public enum Event: Sendable, Hashable, CustomStringConvertible {
         /// What happens after an exit.
         public enum Consequence: Sendable, Hashable {
             /// A new child is started in the same slot after this delay.
             case recovering(after: Duration)
             /// The fleet is stopping, or this child was: nothing.
             case expected
+            /// A replacement was started when the child began to drain.
+            case replaced
             /// The fleet gives up.
             case givingUp
         }
@@ -108,6 +137,8 @@ extension Prefork {
         case spawnFailed(ChildExit, Consequence)
         /// A child serves.
         case ready(slot: Int, pid: Int32, after: Duration)
+        /// A child began to drain although the master has not asked it to. It gets no new connections.
+        case draining(slot: Int, pid: Int32, DrainOrigin)
         /// A child did not become ready in time and is stopped.
         case notReady(slot: Int, pid: Int32, after: Duration)
         /// A child has ended.
@@ -120,8 +151,15 @@ extension Prefork {
         /// In a stop: this listener lets new connections in until its last copy is closed; those that no child accepts
         /// are reset, or with an adopted one wait for whoever accepts next.
         case admissionStaysOpen(Address, reason: String)
-        /// A child that has not left in time, or when a second signal came, is killed.
-        case killing(slot: Int, pid: Int32)
+        /// Another request to stop came while the fleet was stopping. The children still have this much time.
+        case alreadyStopping(StopReason, remaining: Duration)
+        /// A child is killed. `after` is how long it has had.
+        case killing(slot: Int, pid: Int32, KillReason, after: Duration)
+        /// Children crash too often to print a backtrace each time. New children start with `SWIFT_BACKTRACE=enable=no` until a
+        /// minute has passed without a crash.
+        case backtracesSuppressed
+        /// A minute has passed without a crash. New children print backtraces again.
+        case backtracesResumed
         /// The last child is gone.
         case stopped
         /// A master that is process 1 has reaped orphans: processes that others had started, and that had been dead for
@@ -166,7 +204,16 @@ extension Prefork {
             case .exited(let exit, let consequence): "\(exit)\(consequence.suffix)"
             case .suspended(let duration): "the master was held up for \(duration.inSeconds); timers start anew"
             case .stopping(let reason, let grace): "stopping: \(reason); children have \(grace.inSeconds)"
-            case .killing(let slot, let pid): "child \(pid) (slot \(slot)) has not left; killing it"
+            case .alreadyStopping(let reason, let time):
+                "already stopping (\(reason)); children have up to \(time.inSeconds) left"
+            case .killing(let slot, let pid, .notDrained, let time):
+                "child \(pid) (slot \(slot)) has not exited after \(time.inSeconds); killing it"
+            case .killing(let slot, let pid, .secondInterrupt, let time):
+                "child \(pid) (slot \(slot)) has drained for \(time.inSeconds); a second SIGINT kills it"
+            case .backtracesSuppressed: "too many crashes: new children print no backtraces until a minute passes without one"
+            case .backtracesResumed: "a minute without a crash: new children print backtraces again"
+            case .draining(let slot, let pid, let origin):
+                "child \(pid) (slot \(slot)) drains unasked and gets no new connections: \(origin)"
             case .stopped: "stopped"
             case .reapedOrphans(let pids):
                 pids.count == 1 ? "reaped the orphan \(pids[0])" : "reaped \(pids.count) orphans"
@@ -277,6 +324,7 @@ extension Prefork.Event.Consequence {
         switch self {
         case .recovering(let delay): "; recovering \(delay == .zero ? "at once" : "in \(delay.inSeconds)")"
         case .expected: ""
+        case .replaced: "; replaced already"
         case .givingUp: "; giving up"
         }
     }

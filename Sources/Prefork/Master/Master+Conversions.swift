@@ -38,7 +38,7 @@ extension Prefork.Event {
         case .exited(let exit, let consequence): self = .exited(exit, consequence)
         case .suspended(let duration): self = .suspended(duration)
         case .stopping(let reason): self = .stopping(reason, grace: grace)
-        case .killing(let slot, let pid): self = .killing(slot: slot, pid: pid)
+        case .killing(let slot, let pid): self = .killing(slot: slot, pid: pid, .notDrained, after: grace)
         case .stopped: self = .stopped
         }
     }

@@ -89,7 +89,7 @@ extension Prefork.Event {
             ("fleet stops", ["prefork.reason": "\(reason)", "prefork.grace": "\(grace)"])
         case .admissionStaysOpen(let address, let reason):
             ("listener stays open during the stop", ["prefork.address": "\(address)", "prefork.reason": "\(reason)"])
-        case .killing(let slot, let pid):
+        case .killing(let slot, let pid, _, _):
             ("child has not left in time, killing it", child(slot, pid))
         case .stopped:
             ("fleet stopped", [:])

@@ -66,7 +66,7 @@ extension ObservabilityTests {
                 .moreChildrenThanProcessors(children: 8, allowed: 2), .ready(slot: 1, pid: 7, after: .milliseconds(5)),
                 .bindRetry(.tcp("127.0.0.1", port: 80), attempt: 1, of: 5, after: .seconds(1)),
                 .sharing(reason: "old kernel"), .notReady(slot: 1, pid: 7, after: .seconds(60)),
-                .suspended(.seconds(3)), .stopping(.signal(15), grace: .seconds(5)), .killing(slot: 1, pid: 7),
+                .suspended(.seconds(3)), .stopping(.signal(15), grace: .seconds(5)), .killing(slot: 1, pid: 7, .notDrained, after: .seconds(5)),
                 .admissionStaysOpen(.unix("/x"), reason: "a socket file"), .stopped,
                 .systemError(Prefork.SystemError(call: "pipe", code: 24)), .procIsMissing(program: "/bin/server"),
                 .reapedOrphans([7, 8]), .notAdopted(2),
