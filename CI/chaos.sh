@@ -3,7 +3,7 @@
 # that no victim had accepted. Each way to run also gets the tests of queues that outlive their child, of the stop and of the
 # distribution.
 #
-#     CI/chaos [SECONDS] [SEED]    60 s by default, shared out over both ways of listening and three ways to run: as this user,
+#     CI/chaos.sh [SECONDS] [SEED]    60 s by default, shared out over both ways of listening and three ways to run: as this user,
 #                                  as an ordinary user without capabilities, in a network namespace of its own (the last two
 #                                  where they can be had); then the cost of a crash-looping slot (half a minute)
 #
@@ -12,7 +12,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
 seed=${2:-$((RANDOM * 32768 + RANDOM + 1))}
-echo "CI/chaos $seconds $seed"
+echo "CI/chaos.sh $seconds $seed"
 
 swift build --build-tests
 programs=$(mktemp -d)

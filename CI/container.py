@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Builds Platforms/Docker/Dockerfile and looks at the fleet in the container from outside.
+"""Builds Platforms/Deployment/Docker/Dockerfile and looks at the fleet in the container from outside.
 
-    CI/container smoke          the image; a stop under load, a killed child, a locked-down container; 90 s
-    CI/container whole          that, every limit, every init, the static variant, the units of Platforms/systemd under a
+    CI/container.py smoke          the image; a stop under load, a killed child, a locked-down container; 90 s
+    CI/container.py whole          that, every limit, every init, the static variant, the units of Platforms/Deployment/systemd under a
                                 systemd of their own, and the test suite in a container; 10 minutes
-    CI/container CHECK ...      single checks, by name, on the image that an earlier call has built (or `build` before them)
+    CI/container.py CHECK ...      single checks, by name, on the image that an earlier call has built (or `build` before them)
 
 Needs docker or podman, Linux and root: it kills children from outside, and connects inside the container's network
 namespace. $CONTAINER_ENGINE names the engine, $BUILD_FLAGS and $RUN_FLAGS go to its `build` and `run`. Without any engine
@@ -26,7 +26,7 @@ import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-DOCKERFILE = os.path.join(ROOT, "Platforms/Docker/Dockerfile")
+DOCKERFILE = os.path.join(ROOT, "Platforms/Deployment/Docker/Dockerfile")
 IMAGE = "hello-prefork"
 PORT = 8080
 DEADLINE = 30  # seconds, for whatever is waited for
@@ -342,7 +342,7 @@ def check_locked_down():
 
 def health_check(container):
     """As compose.yaml says it; `$$` stands for `$` there."""
-    with open(os.path.join(ROOT, "Platforms/Docker/compose.yaml")) as file:
+    with open(os.path.join(ROOT, "Platforms/Deployment/Docker/compose.yaml")) as file:
         command = json.loads(re.search(r"test: (\[.*\])", file.read())[1])
     return quiet([ENGINE, "exec", container.id, *(word.replace("$$", "$") for word in command[1:])])
 
@@ -459,12 +459,12 @@ def check_static():
 
 
 def check_systemd():
-    """The units of Platforms/systemd under a systemd of their own: a restart under load, a killed master, status 78."""
+    """The units of Platforms/Deployment/systemd under a systemd of their own: a restart under load, a killed master, status 78."""
     flags = [*build_volumes(), "--privileged", "--systemd=always", "--env", "container=podman"]
     image = "docker.io/library/swift:6.3"
     if quiet([ENGINE, "run", "--rm", *RUN_FLAGS, *flags, image, "test", "-x", "/lib/systemd/systemd"]).returncode:
         raise Skipped("the engine cannot run a systemd, or swift:6.3 has none")
-    units = os.path.join(ROOT, "Platforms/systemd")
+    units = os.path.join(ROOT, "Platforms/Deployment/systemd")
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o755)  # The service's user is another.
         with Container() as container:

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Builds the packages under Platforms/ and proves with real clients that their example servers keep what Prefork promises; exit
+"""Builds the packages in Platforms/Frameworks and proves with real clients that their example servers keep what Prefork promises; exit
 status 1 where one does not.
 
-    CI/frameworks [NAME...] [--debug | --release] [--skip-build]
+    CI/frameworks.py [NAME...] [--debug | --release] [--skip-build]
         all packages, or those of these folders; both configurations, or one. Half a minute for each server and configuration,
         and the builds: some minutes each from nothing.
-    CI/frameworks [NAME...] --bench [--rounds N] [--seconds S] [--skip-build]
+    CI/frameworks.py [NAME...] --bench [--rounds N] [--seconds S] [--skip-build]
         measures instead: Prefork against one process of the same framework.
 
 Needs Linux, Swift, curl, wrk, openssl and Python 3.9; no privilege. Servers listen on 127.0.0.1, on ports that the kernel chooses.
@@ -58,7 +58,7 @@ SERVERS = {
 # Folder: what is run there in place of `swift build`.
 COMMANDS = {"Observability": "test", "Imports": "build"}
 # Folder: a proof script of its own, which takes the configuration and needs openssl.
-SCRIPTS = {"SwiftNIO": "prove-tls"}
+SCRIPTS = {"SwiftNIO": "prove-tls.sh"}
 # That it compiles does not depend on the configuration.
 ONE_CONFIGURATION = {"Imports"}
 
@@ -681,7 +681,7 @@ MORE_PROOFS = {
 def prove(name, configuration):
     """Rows of the table: proof, whether it holds, what is told."""
     rows = []
-    binary = os.path.join(ROOT, "Platforms", name, ".build", configuration, SERVERS[name])
+    binary = os.path.join(ROOT, "Platforms/Frameworks", name, ".build", configuration, SERVERS[name])
     for title, proof, arguments in PROOFS + MORE_PROOFS.get(name, []):
         try:
             holds, text = True, proof(binary, arguments)
@@ -692,7 +692,7 @@ def prove(name, configuration):
         print(f"  {'ok  ' if holds else 'FAIL'}  {title}: {text}", flush=True)
         rows.append((title, holds, text))
     if name in SCRIPTS:
-        script = os.path.join(ROOT, "Platforms", name, SCRIPTS[name])
+        script = os.path.join(ROOT, "Platforms/Frameworks", name, SCRIPTS[name])
         result = subprocess.run([script, configuration], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                 check=False)
         holds = result.returncode == 0
@@ -712,7 +712,7 @@ def bench(names, rounds, seconds):
     print("| server | connections | processes | requests/s | p50 ms | p99 ms | CPU µs/request | errors |")
     print("|---|---|---|---|---|---|---|---|")
     for name in names:
-        binary = os.path.join(ROOT, "Platforms", name, ".build", "release", SERVERS[name])
+        binary = os.path.join(ROOT, "Platforms/Frameworks", name, ".build", "release", SERVERS[name])
         arguments = {
             f"{children}, Prefork": ["--children", str(children)],
             f"{children}, Prefork, a processor each": ["--children", str(children), "--affinity", "onePerChild"],
@@ -754,7 +754,7 @@ def bench_rows(name, servers, ports, rounds, seconds):
 def build(name, configuration, command="build"):
     start = time.monotonic()
     result = subprocess.run(
-        ["swift", command, "--package-path", os.path.join(ROOT, "Platforms", name), "-c", configuration],
+        ["swift", command, "--package-path", os.path.join(ROOT, "Platforms/Frameworks", name), "-c", configuration],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if result.returncode != 0:
         print(result.stdout)
@@ -775,7 +775,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
     options = parser.parse_args()
-    folders = [name for name in dict.fromkeys([*SERVERS, *COMMANDS]) if os.path.isdir(os.path.join(ROOT, "Platforms", name))]
+    folders = [name for name in dict.fromkeys([*SERVERS, *COMMANDS]) if os.path.isdir(os.path.join(ROOT, "Platforms/Frameworks", name))]
     unknown = [name for name in options.names if name not in folders]
     if unknown:
         parser.error(f"no such package: {', '.join(unknown)}; there are {', '.join(folders)}")

@@ -5,8 +5,8 @@
 # (kept in .build/manifests). 10 s, and the build of hello-prefork.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-compose=Platforms/Docker/compose.yaml
-deployment=Platforms/Kubernetes/deployment.yaml
+compose=Platforms/Deployment/Docker/compose.yaml
+deployment=Platforms/Deployment/Kubernetes/deployment.yaml
 
 tools=.build/manifests
 if ! [ -e "$tools/complete" ]; then
@@ -56,14 +56,14 @@ echo "== times"
 "$tools/bin/python" - <<'PYTHON'
 import pathlib, re, sys
 import yaml
-configuration = pathlib.Path("Sources/Prefork/Configuration.swift").read_text()
+configuration = "".join(file.read_text() for file in pathlib.Path("Sources/Prefork/API").glob("*.swift"))
 periods = [
     int(re.search(rf"var {name}: Duration = \.seconds\((\d+)\)", configuration)[1])
     for name in ("queueDrainPeriod", "shutdownGracePeriod")
 ]
-compose = yaml.safe_load(pathlib.Path("Platforms/Docker/compose.yaml").read_text())["services"]["hello"]
-pod = next(yaml.safe_load_all(pathlib.Path("Platforms/Kubernetes/deployment.yaml").read_text()))["spec"]["template"]["spec"]
-unit = pathlib.Path("Platforms/systemd/prefork.service").read_text()
+compose = yaml.safe_load(pathlib.Path("Platforms/Deployment/Docker/compose.yaml").read_text())["services"]["hello"]
+pod = next(yaml.safe_load_all(pathlib.Path("Platforms/Deployment/Kubernetes/deployment.yaml").read_text()))["spec"]["template"]["spec"]
+unit = pathlib.Path("Platforms/Deployment/systemd/prefork.service").read_text()
 given = {
     "compose.yaml": int(compose["stop_grace_period"].removesuffix("s")),
     "deployment.yaml": pod["terminationGracePeriodSeconds"]
@@ -74,5 +74,5 @@ print(f"a stop takes at most {sum(periods)} s and what SIGKILL takes; given: {gi
 sys.exit(0 if all(seconds >= sum(periods) + 1 for seconds in given.values()) else "too little")
 PYTHON
 
-echo "== Platforms/systemd"
-bash Platforms/systemd/prove
+echo "== Platforms/Deployment/systemd"
+bash Platforms/Deployment/systemd/prove.sh

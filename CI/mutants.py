@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Breaks the rules of Sources/Prefork/Supervisor*.swift, one line at a time, in a temporary copy of the package, and shows
+"""Breaks the rules in Sources/Prefork/Supervisor, one line at a time, in a temporary copy of the package, and shows
 after how many schedules the simulation notices. A mutation that survives, or whose line is not there any more, is an error.
 
-    CI/mutants [N] [WORD …]    N schedules at most for each (200,000); only mutations whose name contains a WORD
+    CI/mutants.py [N] [WORD …]    N schedules at most for each (200,000); only mutations whose name contains a WORD
 """
 import concurrent.futures, os, pathlib, queue, re, shutil, subprocess, sys, tempfile, time
 
-RULES = ["Sources/Prefork/Supervisor.swift", "Sources/Prefork/Supervisor+Types.swift"]
+RULES = "Sources/Prefork/Supervisor"  # every Swift file in it
 
 # name, what stands there (exactly once), what is put in its place
 MUTATIONS = [
@@ -157,8 +157,7 @@ def run(tree, schedules):
 
 def copy(root, tree):
     """Of the tests only the simulation, and no demonstration: the others would not be run and take their time to build."""
-    for target in ("Prefork", "PlatformCheck"):
-        shutil.copytree(root / "Sources" / target, tree / "Sources" / target)
+    shutil.copytree(root / "Sources", tree / "Sources", ignore=shutil.ignore_patterns("hello-prefork"))
     shutil.copy(root / "Package.swift", tree)
     for folder in ("Sources/hello-prefork", "Tests/PreforkTests", "Tests/IntegrationTests"):
         (tree / folder).mkdir(parents=True)
@@ -173,7 +172,7 @@ def main():
     schedules = int(arguments.pop(0)) if arguments and arguments[0].isdigit() else 200_000
     wanted = [m for m in MUTATIONS if all(word in m[0] for word in arguments)]
     root = pathlib.Path(__file__).resolve().parent.parent
-    originals = {rules: (root / rules).read_text() for rules in RULES}
+    originals = {rules.relative_to(root): rules.read_text() for rules in sorted((root / RULES).glob("*.swift"))}
     for name, old, _ in wanted:
         if (count := sum(text.count(old) for text in originals.values())) != 1:
             sys.exit(f"{name}: its line is there {count} times")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the package does on other systems than the one that `CI/run` runs on. Parts, each of which runs alone:
+# What the package does on other systems than the one that `CI/run.sh` runs on. Parts, each of which runs alone:
 #
 #   darwin       the library's sources type-checked against Apple's headers         1 min   0.2 GB
 #   musl         the same against musl's headers                                    1 min   0.2 GB, shared with darwin
@@ -10,7 +10,7 @@
 #   trixie-6.3   this machine's Swift on glibc 2.41: build and suite               10 min   3.8 GB, shared with trixie
 #   arm64        cross-compiled for arm64 by Swift 6.0.3, unit tests under QEMU    10 min   6.4 GB, 3.8 of them shared
 #
-# usage: CI/platforms [PART...]; without a part all of them. Times are those of two busy cores, downloads included.
+# usage: CI/platforms.sh [PART...]; without a part all of them. Times are those of two busy cores, downloads included.
 # Needs Debian or Ubuntu, Swift 6.3 and root (debootstrap, chroot, mount namespaces; what is missing is installed by apt-get);
 # arm64 also Linux 6.7 with user namespaces.
 # Downloads and roots stay in ${PREFORK_CACHE:-/var/tmp/prefork-platforms}, outside of the tree, and are used again.
@@ -81,9 +81,9 @@ resources() { echo "$(dirname "$(dirname "$(readlink -f "$(command -v swiftc)")"
 
 # type_check NAME FLAGS...: the library, then the system calls of the demonstration server; the compiler's errors, if any.
 type_check() {
-    local name=$1 overlay=$tree/Platforms/$1/Overlay.swift
+    local name=$1 overlay=$tree/Platforms/Headers/$1/Overlay.swift
     shift
-    for sources in "$library"/*.swift\ "$library"/System/*.swift "$program"/Posix.swift; do
+    for sources in "$(find "$library" -name '*.swift')" "$program/Posix.swift"; do
         # shellcheck disable=SC2086
         swiftc -typecheck -swift-version 6 -wmo -package-name prefork -module-name Checked "$@" \
             -module-cache-path "$scratch/modules" $sources "$overlay" >"$scratch/diagnostics" 2>&1 ||
@@ -112,7 +112,7 @@ check_headers() {
         [ -n "$found" ] || fail "$name: $pattern in $file was not noticed"
         echo "$name: $pattern is noticed: $(head -n 1 <<<"$found" | sed 's/.*error: //')"
     done
-    echo "$name: $(ls Sources/Prefork/*.swift Sources/Prefork/System/*.swift | wc -l) files of the library type-check"
+    echo "$name: $(find Sources/Prefork -name '*.swift' | wc -l) files of the library type-check"
 }
 
 part_darwin() {
@@ -120,8 +120,8 @@ part_darwin() {
     local sdk=$scratch/darwin
     mkdir -p "$sdk/usr"
     cp -r "$cache/headers/any-darwin-any" "$sdk/usr/include"
-    cp Platforms/Darwin/Darwin.h Platforms/Darwin/module.modulemap "$sdk/usr/include/"
-    cp Platforms/Darwin/SDKSettings.json "$sdk/"
+    cp Platforms/Headers/Darwin/Darwin.h Platforms/Headers/Darwin/module.modulemap "$sdk/usr/include/"
+    cp Platforms/Headers/Darwin/SDKSettings.json "$sdk/"
     # There is no standard library for macOS in a toolchain for Linux; that for embedded systems has an Apple triple.
     check_headers Darwin -enable-experimental-feature Embedded -target arm64-apple-ios18.0 -sdk "$sdk" \
         -I "$(resources)/shims" <<'BREAKS'
@@ -139,7 +139,7 @@ part_musl() {
     for system in any-linux-any x86-linux-any generic-musl x86_64-linux-musl; do
         if [ -d "$cache/headers/$system" ]; then cp -r "$cache/headers/$system/." "$sdk/usr/include/"; fi
     done
-    cp Platforms/Musl/Musl.h Platforms/Musl/module.modulemap "$sdk/module/"
+    cp Platforms/Headers/Musl/Musl.h Platforms/Headers/Musl/module.modulemap "$sdk/module/"
     # The standard library is this machine's (no swiftmodule says which C library it was built on), the C library is musl;
     # _GNU_SOURCE is what the compiler defines for *-linux-musl.
     check_headers Musl -target x86_64-unknown-linux-gnu -sdk "$sdk" -I "$sdk/module" -Xcc -D_GNU_SOURCE <<'BREAKS'

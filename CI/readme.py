@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The programs of README.md and Platforms/Plain/README.md, word for word, in a package of their own: they build, answer and stop.
+# The programs of README.md and Platforms/Frameworks/Plain/README.md, word for word, in a package of their own: they build, answer and stop.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -12,7 +12,7 @@ add() { # add NAME FILE: the first Swift text in it
     targets+=".executableTarget(name: \"$1\", dependencies: [.product(name: \"Prefork\", package: \"prefork\")]), "
 }
 add Server README.md
-add Plain Platforms/Plain/README.md
+add Plain Platforms/Frameworks/Plain/README.md
 cat >"$package/Package.swift" <<PACKAGE
 // swift-tools-version: 6.0
 import PackageDescription

@@ -49,16 +49,16 @@ step "tests"
 swift test
 
 step "the demonstration server"
-bash CI/smoke
-bash CI/readme
+bash CI/smoke.sh
+bash CI/readme.py
 
 step "the container's and the units' files"
-bash CI/manifests
+bash CI/manifests.sh
 
 step "a fleet in a container"
-python3 CI/container smoke
+python3 CI/container.py smoke
 
 step "documentation, warnings as errors"
-bash CI/docs
+bash CI/docs.sh
 
 step "done"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The whole suite under the thread and the address sanitizer. Timing and memory are not asserted there.
-# By hand; `CI/sanitize thread` runs the one alone.
+# By hand; `CI/sanitize.sh thread` runs the one alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PREFORK_SANITIZED=1

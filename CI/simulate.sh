@@ -2,15 +2,15 @@
 # Plays N random schedules of a fleet's life against the rules (Tests/PreforkTests/Simulation*.swift), in a release build,
 # with as many threads as there are processors.
 #
-#   CI/simulate [N]                            100,000 by default; a million takes about a minute on two processors
-#   PREFORK_SEED_BASE=random CI/simulate N     other seeds than 1...N
-#   PREFORK_SEED=n CI/simulate                 one schedule, with its trace
+#   CI/simulate.sh [N]                            100,000 by default; a million takes about a minute on two processors
+#   PREFORK_SEED_BASE=random CI/simulate.sh N     other seeds than 1...N
+#   PREFORK_SEED=n CI/simulate.sh                 one schedule, with its trace
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 count=${1:-100000}
 if ! [[ $count =~ ^[1-9][0-9]{0,11}$ ]]; then
-    echo "usage: CI/simulate [N]" >&2
+    echo "usage: CI/simulate.sh [N]" >&2
     exit 64
 fi
 # Its own folder, for this build is made for testing: it would be exchanged with the usual release build again and again.

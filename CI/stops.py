@@ -2,7 +2,7 @@
 """Stops servers under a load of new connections, again and again in turn, and prints what each stop cuts: connections that were
 established and got no answer. An error where hello-prefork cuts one.
 
-    CI/stops [N]    N stops of each (100); hello-prefork sharded and shared by SIGTERM and, where they are installed, nginx by
+    CI/stops.py [N]    N stops of each (100); hello-prefork sharded and shared by SIGTERM and, where they are installed, nginx by
                     SIGQUIT and gunicorn by SIGTERM beside it. Each with 4 workers. 1.3 s a stop.
 """
 import os

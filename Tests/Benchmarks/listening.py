@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Sharded against shared listeners: throughput and latency with wrk, interleaved in one run. Needs wrk.
 
-    Tests/Benchmarks/listening [ROUNDS]     5 rounds of 4 s for each load; some 3 minutes besides the build
+    Tests/Benchmarks/listening.py [ROUNDS]     5 rounds of 4 s for each load; some 3 minutes besides the build
 
 Loads: connections that stay, and (`close`) a new connection for each request.
 """

@@ -1,7 +1,7 @@
 // Children that die in every way, for as long as one likes, under a constant load of new connections.
 //
 // PREFORK_CHAOS_SECONDS: how long, for each way of listening; by default 2. PREFORK_CHAOS_SEED: a number; by default another
-// one in each run. `CI/chaos` sets both.
+// one in each run. `CI/chaos.sh` sets both.
 #if os(Linux)
     #if canImport(Musl)
         import Musl
@@ -139,7 +139,7 @@
             }
 
             /// A slot whose child never comes up costs its starts, and nothing else.
-            @Test(.enabled(if: currentEnvironment()["PREFORK_CHAOS_SECONDS"] != nil, "only by CI/chaos"))
+            @Test(.enabled(if: currentEnvironment()["PREFORK_CHAOS_SECONDS"] != nil, "only by CI/chaos.sh"))
             func oneSlotCrashLoops() throws {
                 var ratios: [Double] = []
                 for _ in 0..<7 {

@@ -3,7 +3,7 @@
 # replaces a killed child, stops with status 0; what came in between two runs is answered by the second.
 # Needs systemd-analyze and systemd-socket-activate (Debian: systemd), curl and python3; no running systemd. 5 s and a build.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../../.."
 swift build -c release --product hello-prefork
 program=$(swift build -c release --show-bin-path)/hello-prefork
 
@@ -30,7 +30,7 @@ until_true() {
 
 # verify wants the program to be there.
 verify() { systemd-analyze verify --recursive-errors=no "$directory/prefork.service" "$directory/prefork.socket" 2>&1; }
-cp Platforms/systemd/prefork.* "$directory"
+cp Platforms/Deployment/systemd/prefork.* "$directory"
 sed -i "s|/usr/local/bin/hello-prefork|$program|" "$directory/prefork.service"
 complaints=$(verify) || fail "systemd-analyze verify: $complaints"
 [ -z "$complaints" ] || fail "systemd-analyze verify: $complaints"
@@ -39,8 +39,8 @@ complaints=$(verify) || true
 grep -q 'kill mode' <<<"$complaints" || fail "systemd-analyze does not notice a wrong KillMode"
 echo "systemd: the units are valid, and a mistake is noticed"
 
-command=$(sed -n 's|^ExecStart=/usr/local/bin/hello-prefork ||p' Platforms/systemd/prefork.service)
-name=$(sed -n 's/^FileDescriptorName=//p' Platforms/systemd/prefork.socket)
+command=$(sed -n 's|^ExecStart=/usr/local/bin/hello-prefork ||p' Platforms/Deployment/systemd/prefork.service)
+name=$(sed -n 's/^FileDescriptorName=//p' Platforms/Deployment/systemd/prefork.socket)
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 url=http://127.0.0.1:$port
 # It execs the program at the first connection, so that is the same process.

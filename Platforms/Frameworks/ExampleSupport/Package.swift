@@ -7,7 +7,7 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [.library(name: "ExampleSupport", targets: ["ExampleSupport"])],
     dependencies: [
-        .package(name: "prefork", path: "../.."),
+        .package(name: "prefork", path: "../../.."),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     ],
     targets: [

@@ -10,7 +10,7 @@ let package = Package(
         .executable(name: "flyingfox-server", targets: ["flyingfox-server"]),
     ],
     dependencies: [
-        .package(name: "prefork", path: "../.."),
+        .package(name: "prefork", path: "../../.."),
         .package(path: "../ExampleSupport"),
         .package(url: "https://github.com/swhitty/FlyingFox.git", from: "0.27.1"),
     ],

@@ -9,7 +9,7 @@ let package = Package(
         .executable(name: "hummingbird-server", targets: ["hummingbird-server"]),
     ],
     dependencies: [
-        .package(name: "prefork", path: "../.."),
+        .package(name: "prefork", path: "../../.."),
         .package(path: "../ExampleSupport"),
         .package(name: "prefork-nio", path: "../SwiftNIO"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),

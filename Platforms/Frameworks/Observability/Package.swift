@@ -10,7 +10,7 @@ let package = Package(
         .executable(name: "observability-server", targets: ["observability-server"]),
     ],
     dependencies: [
-        .package(name: "prefork", path: "../.."),
+        .package(name: "prefork", path: "../../.."),
         .package(path: "../ExampleSupport"),
         .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),

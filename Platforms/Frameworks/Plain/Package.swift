@@ -6,7 +6,7 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [.executable(name: "plain-server", targets: ["plain-server"])],
     dependencies: [
-        .package(name: "prefork", path: "../.."),
+        .package(name: "prefork", path: "../../.."),
         .package(path: "../ExampleSupport"),
     ],
     targets: [

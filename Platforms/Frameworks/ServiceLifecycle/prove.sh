@@ -1,2 +1,2 @@
 #!/usr/bin/env bash
-exec "$(dirname "$0")/../../CI/frameworks" ServiceLifecycle "$@"
+exec "$(dirname "$0")/../../../CI/frameworks.py" ServiceLifecycle "$@"

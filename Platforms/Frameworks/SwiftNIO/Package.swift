@@ -10,7 +10,7 @@ let package = Package(
         .executable(name: "nio-server", targets: ["nio-server"]),
     ],
     dependencies: [
-        .package(name: "prefork", path: "../.."),
+        .package(name: "prefork", path: "../../.."),
         .package(path: "../ExampleSupport"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
