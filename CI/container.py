@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""Builds Platforms/Deployment/Docker/Dockerfile and looks at the fleet in the container from outside.
+"""Builds the image of Platforms/Deployment/Docker/Dockerfile and checks the fleet in a container from outside.
 
-    CI/container.py smoke          the image; a stop under load, a killed child, a locked-down container; 90 s
-    CI/container.py whole          that, every limit, every init, the static variant, the units of Platforms/Deployment/systemd under a
-                                systemd of their own, and the test suite in a container; 10 minutes
-    CI/container.py CHECK ...      single checks, by name, on the image that an earlier call has built (or `build` before them)
+    CI/container.py smoke        the image, a stop under load, a killed child, a locked-down container; 90 s
+    CI/container.py whole        all checks; 10 minutes
+    CI/container.py CHECK ...    these checks, on the image of an earlier call, or after `build`
 
-Needs docker or podman, Linux and root: it kills children from outside, and connects inside the container's network
-namespace. $CONTAINER_ENGINE names the engine, $BUILD_FLAGS and $RUN_FLAGS go to its `build` and `run`. Without any engine
-the smoke is skipped, and says so; everything else is an error. Inits are taken from this machine where they are installed
-(tini, dumb-init, catatonit). The images stay: hello-prefork, hello-prefork-static, prefork-test.
+Besides the smoke, `whole` checks every limit, every init, the static variant, the units of Platforms/Deployment/systemd
+under their own systemd, and the test suite in a container.
+
+Needs Docker or Podman, Linux and root: it kills children from outside, and connects inside the container's network
+namespace. $CONTAINER_ENGINE names the engine. $BUILD_FLAGS and $RUN_FLAGS are passed to its `build` and `run`. Without
+an engine `smoke` is skipped and says so, and everything else fails. The images stay: hello-prefork,
+hello-prefork-static and prefork-test.
 """
 import ctypes
 import json
@@ -18,53 +20,31 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-DOCKERFILE = os.path.join(ROOT, "Platforms/Deployment/Docker/Dockerfile")
+from support import DEADLINE, HOST, ROOT, Failure, Load, Skipped, expect, needs, request, until
+
+DOCKER = os.path.join(ROOT, "Platforms/Deployment/Docker")
+DOCKERFILE = os.path.join(DOCKER, "Dockerfile")
+UNITS = os.path.join(ROOT, "Platforms/Deployment/systemd")
+PROGRAM = "/usr/local/bin/hello-prefork"  # In the image, and in the units.
 IMAGE = "hello-prefork"
 PORT = 8080
-DEADLINE = 30  # seconds, for whatever is waited for
-CLIENTS = 6
+CLIENTS = ["/"] * 6 + ["/slow?ms=700"] * 3
 CLONE_NEWNET = 0x40000000
 KILLED = r"exited: signal 9 \(KILL\) after"
-STRUCK = r"exited: signal 9 \(KILL\), probably by the kernel's out-of-memory killer, after"
+OUT_OF_MEMORY = r"exited: signal 9 \(KILL\), probably by the kernel's out-of-memory killer, after"
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-class Failure(Exception):
-    pass
-
-
-class Skipped(Exception):
-    pass
-
-
-def expect(condition, text):
-    if not condition:
-        raise Failure(text)
-
-
-def until(condition, text):
-    """Asks until it is true; what it was then."""
-    end = time.monotonic() + DEADLINE
-    while True:
-        value = condition()
-        if value:
-            return value
-        expect(time.monotonic() < end, f"not in time: {text}")
-        time.sleep(0.02)
-
-
 def quiet(command):
-    # Not in the tree: podman's monitor leaves a file "oom" where it was started.
+    # Runs outside the tree, because Podman's monitor leaves a file "oom" in its working directory.
     return subprocess.run(
-        command, cwd=tempfile.gettempdir(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        command, cwd=tempfile.gettempdir(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
 
 
 # The engine
@@ -75,7 +55,8 @@ def works(name):
 
 
 def find_engine():
-    """Its name and the flags to build and to run with; None where there is none."""
+    """The engine's name, or None, and the flags for its `build` and its `run`."""
+    # A machine without an engine of its own may offer one beside the tree.
     stand_in = os.path.join(ROOT, "../shared/containers/up")
     if "CONTAINER_ENGINE" not in os.environ and os.path.exists(stand_in):
         script = f". {shlex.quote(stand_in)} >&2 && env -0"
@@ -104,7 +85,7 @@ def build(tag, *flags):
 
 
 def build_volumes():
-    """What is mounted for a build: an image that is a stand-in has its programs there."""
+    """The volumes of the build flags. The programs of a stand-in image are there."""
     return [word for pair in zip(BUILD_FLAGS, BUILD_FLAGS[1:]) if pair[0] in ("-v", "--volume") for word in pair]
 
 
@@ -112,7 +93,7 @@ def build_volumes():
 
 
 class Container:
-    """With the image's entry point, or another."""
+    """A running container of an image. Ends with the `with` block."""
 
     def __init__(self, *arguments, flags=(), image=IMAGE):
         self.id = engine("run", "--detach", *RUN_FLAGS, *flags, image, *arguments).splitlines()[-1]
@@ -124,7 +105,7 @@ class Container:
     def __exit__(self, kind, *_):
         if kind:
             print(self.log(), file=sys.stderr)
-        quiet([ENGINE, "kill", self.id])  # Mostly it has ended already.
+        quiet([ENGINE, "kill", self.id])  # Fails if the container has already stopped.
         quiet([ENGINE, "rm", "--force", self.id])
 
     def log(self):
@@ -134,7 +115,7 @@ class Container:
         return re.findall(f"^.*{pattern}.*$", self.log(), re.MULTILINE)
 
     def wait_for(self, pattern, count=1):
-        """The lines of the log that fit, when there are so many."""
+        """The matching lines of the log, as soon as there are `count` of them."""
         return until(lambda: (found := self.lines(pattern)) and len(found) >= count and found, f"{count} × {pattern!r}")
 
     def wait_until_ready(self, children):
@@ -142,7 +123,7 @@ class Container:
         return self
 
     def processes(self):
-        """Process ids of this machine by those inside."""
+        """This machine's process ids by the process ids inside."""
         found = {}
         namespace = os.readlink(f"/proc/{self.host}/ns/pid")
         for name in filter(str.isdigit, os.listdir("/proc")):
@@ -150,56 +131,55 @@ class Container:
                 if os.readlink(f"/proc/{name}/ns/pid") == namespace:
                     found[int(status_field(name, "NSpid").split()[-1])] = int(name)
             except OSError:
-                continue  # It has ended meanwhile.
+                continue  # The process has exited meanwhile.
         return found
 
     def child(self):
-        """The oldest child that is ready: its process id inside, and here."""
+        """The process ids of the oldest ready child: inside, and on this machine."""
         ready = [int(re.search(r"child (\d+) ", line)[1]) for line in self.lines(" ready after ")]
         processes = self.processes()
         pid = next(pid for pid in ready if pid in processes)
         return pid, processes[pid]
 
     def stop(self, seconds):
-        """By the engine, which kills after so many seconds. The exit status, and how long it took."""
+        """Stops by the engine, which kills after `seconds`. Returns the exit status and the duration."""
         begin = time.monotonic()
         engine("stop", "-t", str(seconds), self.id)
         return self.status(), time.monotonic() - begin
 
     def status(self):
-        until(lambda: engine("inspect", "--format", "{{.State.Running}}", self.id) == "false", "its end")
+        until(lambda: engine("inspect", "--format", "{{.State.Running}}", self.id) == "false", "the container's exit")
         return int(engine("inspect", "--format", "{{.State.ExitCode}}", self.id))
 
     def stop_orderly(self, seconds=10):
         status, duration = self.stop(seconds)
         expect(status == 0, f"exit status {status} after a stop")
-        expect(duration < seconds, f"the stop took {duration:.1f} s, and the engine kills after {seconds} s")
-        expect(self.lines(r"\]: stopped$"), "the master does not say that it has stopped")
+        expect(duration < seconds, f"the stop took {duration:.1f} s; the engine kills after {seconds} s")
+        expect(self.lines(r"\]: stopped$"), "the master does not log that it stopped")
         return duration
 
-    # Requests, inside its network namespace
+    # Requests from inside its network namespace
 
     def enter(self):
-        """This thread's sockets are the container's from here on."""
+        """Moves this thread into the container's network: its later sockets are there."""
         with open(f"/proc/{self.host}/ns/net") as namespace:
-            enter(namespace.fileno())
+            expect(LIBC.setns(namespace.fileno(), CLONE_NEWNET) == 0, f"setns: {os.strerror(ctypes.get_errno())}")
 
     def get(self, path, patience=10):
-        """The body; None where there was no answer."""
-        answers = []
+        """The body, or None without a complete answer."""
+        bodies = []
 
         def run():
             self.enter()
-            answers.append(request(path, patience))
+            bodies.append(request(PORT, path, patience)[1])
 
         thread = threading.Thread(target=run)
         thread.start()
         thread.join()
-        return answers[0][1]
+        return bodies[0]
 
-
-def enter(descriptor):
-    expect(LIBC.setns(descriptor, CLONE_NEWNET) == 0, f"setns: {os.strerror(ctypes.get_errno())}")
+    def load(self):
+        return Load(PORT, CLIENTS, prepare=self.enter)
 
 
 def status_field(process, name):
@@ -208,7 +188,8 @@ def status_field(process, name):
 
 
 def has_accepted(process):
-    """Whether somebody in that process's network has accepted a connection; what only waits has no inode (proc_net_tcp(5))."""
+    """Whether any process in that process's network has accepted a connection. A connection in a queue has no inode
+    (proc_net_tcp(5))."""
     for table in ("tcp", "tcp6"):
         with open(f"/proc/{process}/net/{table}") as file:
             for fields in map(str.split, file.readlines()[1:]):
@@ -217,87 +198,27 @@ def has_accepted(process):
     return False
 
 
-def request(path, patience=10, port=PORT):
-    """ "answered" with the body; else "cut" (established, and no answer), "refused", or "ignored": no answer to the SYN."""
-    with socket.socket() as connection:
-        connection.settimeout(0.5)
-        try:
-            connection.connect(("127.0.0.1", port))
-        except TimeoutError:
-            return "ignored", None
-        except OSError:
-            return "refused", None
-        connection.settimeout(patience)
-        answer = b""
-        try:
-            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-            while part := connection.recv(65_536):
-                answer += part
-        except OSError:
-            return "cut", None
-        head, _, body = answer.partition(b"\r\n\r\n")
-        length = re.search(rb"Content-Length: (\d+)", head)
-        whole = head.startswith(b"HTTP/1.1 200 ") and length and len(body) == int(length[1])
-        return ("answered", body.decode()) if whole else ("cut", None)
-
-
-class Load:
-    """New connections all the time, from several threads, and long requests in some."""
-
-    def __init__(self, container):
-        self.container, self.counts, self.over, self.lock = container, {}, threading.Event(), threading.Lock()
-        paths = ["/"] * CLIENTS + ["/slow?ms=700"] * 3
-        self.threads = [threading.Thread(target=self.run, args=(path,)) for path in paths]
-        for thread in self.threads:
-            thread.start()
-
-    def run(self, path):
-        self.container.enter()
-        while not self.over.is_set():
-            outcome, _ = request(path)
-            with self.lock:
-                self.counts[outcome] = self.counts.get(outcome, 0) + 1
-            if outcome == "refused":
-                time.sleep(0.001)
-
-    def wait_for(self, answers):
-        until(lambda: self.counts.get("answered", 0) >= answers, f"{answers} answers")
-        return self
-
-    def end(self):
-        self.over.set()
-        for thread in self.threads:
-            thread.join()
-        return self.counts
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.end()
-
-
-# The checks: what each returns is printed
+# The checks. Each returns what is printed.
 
 
 def check_stop_under_load():
-    """`stop` under load: exit status 0 within the grace period, and every connection that was established is answered."""
+    """A stop under load: status 0 within the grace period, and every established connection gets its answer."""
     results = []
     for children in (2, 4):
         with Container("--children", str(children), ":8080") as container:
             container.wait_until_ready(children)
             expect(container.lines(r"^prefork\[1\]: "), "the master is not process 1")
-            with Load(container) as load:
+            with container.load() as load:
                 load.wait_for(300)
                 duration = container.stop_orderly()
-                counts = load.end()
+                counts = load.stop()
         expect("cut" not in counts, f"cut: {counts}")
         results.append(f"{children} children: {duration:.1f} s, {counts}")
     return "; ".join(results)
 
 
 def check_killed_child():
-    """SIGKILL from outside: recovered, logged by its name, and not as out of memory; the others go on."""
+    """SIGKILL from outside: the child is replaced, and the log does not call the cause out of memory."""
     with Container("--children", "2", ":8080") as container:
         container.wait_until_ready(2)
         inside, outside = container.child()
@@ -316,14 +237,17 @@ HARDENED = ["--read-only", "--cap-drop=all", "--security-opt", "no-new-privilege
 
 
 def check_locked_down():
-    """Read-only root, no capability, no new privileges, an unprivileged user: everything works, and compose's health check."""
+    """Everything works with a read-only root, no capability, no new privileges and an ordinary user. So does the health
+    check of compose.yaml."""
     with Container("--children", "2", ":8080", flags=HARDENED) as container:
         container.wait_until_ready(2)
         _, outside = container.child()
         seen = {name: status_field(outside, name).split()[0] for name in ("Uid", "CapEff", "CapBnd", "NoNewPrivs")}
-        expect(seen == {"Uid": "10001", "CapEff": "0" * 16, "CapBnd": "0" * 16, "NoNewPrivs": "1"}, f"not so: {seen}")
+        wanted = {"Uid": "10001", "CapEff": "0" * 16, "CapBnd": "0" * 16, "NoNewPrivs": "1"}
+        expect(seen == wanted, f"{seen} instead of {wanted}")
         expect(container.get("/") == "Hello world!", "no answer")
-        expect(not container.lines("cannot be steered|share one listener|SIGCHLD"), "something is denied")
+        denied = container.lines("cannot be steered|share one listener|SIGCHLD")
+        expect(not denied, f"a privilege is missing: {denied}")
         healthy = health_check(container)
         expect(healthy.returncode == 0, f"not healthy: {healthy.stdout}")
         os.kill(outside, signal.SIGKILL)
@@ -332,44 +256,43 @@ def check_locked_down():
         for process in children:
             os.kill(process, signal.SIGSTOP)
         begin = time.monotonic()
-        expect(health_check(container).returncode != 0, "healthy, and nobody answers")
+        expect(health_check(container).returncode != 0, "the health check passes, but no child answers")
         took = time.monotonic() - begin
         for process in children:
             os.kill(process, signal.SIGCONT)
         container.stop_orderly()
-    return f"{seen}; health check passes, and fails within {took:.1f} s where no child answers"
+    return f"{seen}; the health check passes, and fails within {took:.1f} s if no child answers"
 
 
 def health_check(container):
-    """As compose.yaml says it; `$$` stands for `$` there."""
-    with open(os.path.join(ROOT, "Platforms/Deployment/Docker/compose.yaml")) as file:
+    """Runs the health check of compose.yaml, in which `$$` means `$`."""
+    with open(os.path.join(DOCKER, "compose.yaml")) as file:
         command = json.loads(re.search(r"test: (\[.*\])", file.read())[1])
     return quiet([ENGINE, "exec", container.id, *(word.replace("$$", "$") for word in command[1:])])
 
 
 def check_out_of_memory():
-    """A child over the memory limit: named as such, recovered; one that is killed by hand after it is not."""
+    """A child over the memory limit is replaced, and the log names the cause, but not for a later SIGKILL by hand."""
     with Container("--children", "2", ":8080", flags=["--memory", "192m", "--memory-swap", "192m"]) as container:
         container.wait_until_ready(2)
         with open(f"/proc/{container.host}/cgroup") as file:
             version = 1 if re.search(r"^\d+:([^:]*,)?memory[,:]", file.read(), re.MULTILINE) else 2
-        expect(container.get("/eat?mb=20") == "eaten", "20 MB are too much already")
-        expect(container.get("/eat?mb=400", DEADLINE) is None, "400 MB were eaten under a limit of 192 MB")
-        line = container.wait_for(rf"child \d+ \(slot \d\) {STRUCK}")[0]
+        expect(container.get("/eat?mb=20") == "eaten", "20 MB are over the limit")
+        expect(container.get("/eat?mb=400", DEADLINE) is None, "a child got 400 MB under a limit of 192 MB")
+        line = container.wait_for(rf"child \d+ \(slot \d\) {OUT_OF_MEMORY}")[0]
         container.wait_for(" ready after ", 3)
         inside, outside = container.child()
         os.kill(outside, signal.SIGKILL)
         container.wait_for(rf"child {inside} \(slot \d\) {KILLED}")
         container.wait_for(" ready after ", 4)
-        expect(len(container.lines(STRUCK)) == 1, "a kill by hand was named out of memory")
+        expect(len(container.lines(OUT_OF_MEMORY)) == 1, "the log calls a SIGKILL by hand out of memory")
         expect(container.get("/") == "Hello world!", "no answer after the recovery")
         container.stop_orderly()
-    other = 3 - version
-    return f"{line} (cgroup v{version} here; v{other} is tested by what its file looks like, in OutOfMemoryTests)"
+    return f"{line} (cgroup v{version} here; OutOfMemoryTests have the file of v{3 - version})"
 
 
 def check_processor_limit():
-    """The CPU limit is the number of children; more of them, when asked for, and reported."""
+    """The CPU limit determines the number of children. A larger number is possible and is reported."""
     results = []
     for limit, children in (("1", 1), ("0.5", 1), ("1.5", min(2, os.cpu_count() or 1))):
         with Container(flags=["--cpus", limit]) as container:
@@ -386,39 +309,36 @@ def check_processor_limit():
 
 
 def check_inits():
-    """Under an init the master is not process 1: a stop, a killed child and exit statuses are the same."""
-    ways = {}
-    # The engine's own may be missing from its installation.
-    if quiet([ENGINE, "run", "--rm", "--init", *RUN_FLAGS, IMAGE, "--help"]).returncode == 0:
-        ways["--init"] = ["--init"], []
-    for name in ("tini", "dumb-init", "catatonit"):
-        if path := shutil.which(name):
-            mounted = ["--volume", f"{path}:/init:ro", "--entrypoint", "/init"]
-            ways[name] = mounted, ["--", "/usr/local/bin/hello-prefork"]
+    """Under an init the master is not process 1. A stop, a killed child and exit statuses are the same."""
+    ways = {"--init": (["--init"], [])}
+    for name in INITS:
+        mounted = ["--volume", f"{shutil.which(name)}:/init:ro", "--entrypoint", "/init"]
+        ways[name] = mounted, ["--", PROGRAM]
     for name, (flags, before) in ways.items():
         with Container(*before, "--children", "2", ":8080", flags=flags) as container:
             container.wait_until_ready(2)
-            expect(not container.lines(r"^prefork\[1\]"), f"{name} is not process 1")
+            expect(not container.lines(r"^prefork\[1\]"), f"the master is process 1 instead of {name}")
             inside, outside = container.child()
             os.kill(outside, signal.SIGKILL)
             container.wait_for(rf"started in place of {inside}$")
             container.wait_for(" ready after ", 3)
-            with Load(container) as load:
+            with container.load() as load:
                 load.wait_for(200)
                 container.stop_orderly()
-                counts = load.end()
+                counts = load.stop()
             expect("cut" not in counts, f"{name}: {counts}")
-        refused = quiet([ENGINE, "run", "--rm", *RUN_FLAGS, *flags, IMAGE, *before, "nonsense"])
-        expect(refused.returncode == 64, f"{name}: exit status {refused.returncode} for a bad address: {refused.stdout}")
-    refused = quiet([ENGINE, "run", "--rm", *RUN_FLAGS, IMAGE, "nonsense"])
-    expect(refused.returncode == 64, f"exit status {refused.returncode} for a bad address as process 1")
-    expect(ways, "there is no init here")
-    missing = {"--init", "tini", "dumb-init", "catatonit"} - set(ways)
-    return f"under {', '.join(ways)}" + (f"; not here: {', '.join(missing)}" if missing else "")
+        expect_refusal(name, flags, before)
+    expect_refusal("process 1", [], [])
+    return f"under {', '.join(ways)}"
+
+
+def expect_refusal(name, flags, before):
+    refused = quiet([ENGINE, "run", "--rm", *RUN_FLAGS, *flags, IMAGE, *before, "nonsense"])
+    expect(refused.returncode == 64, f"{name}: exit status {refused.returncode} for a bad address: {refused.stdout}")
 
 
 def check_deaf_child():
-    """A child that does not leave is killed after the grace period, and the container still ends in time, with status 0."""
+    """A child that does not exit is killed after the grace period. The container still stops in time, with status 0."""
     results = []
     for way in ("stopped", "hanging request"):
         with Container("--children", "2", "--grace", "1", ":8080") as container:
@@ -428,26 +348,26 @@ def check_deaf_child():
             else:
                 expect(container.get("/hang", 0.5) is None, "/hang was answered")
             duration = container.stop_orderly(seconds=6)
-            expect(len(container.lines("has not left; killing it")) == 1, "not one child was killed")
+            expect(len(container.lines("has not left; killing it")) == 1, "the number of killed children is not 1")
             expect(1 <= duration < 4, f"{duration:.1f} s")
             results.append(f"{way}: {duration:.1f} s")
     return "; ".join(results)
 
 
 def check_published_port():
-    """A port that is published on 127.0.0.1 answers; only where containers have a network."""
+    """A port that is published on 127.0.0.1 answers. Skipped if containers have no network."""
     if "none" in RUN_FLAGS or "--network=none" in RUN_FLAGS:
         raise Skipped("containers have no network here")
-    with Container(flags=["--publish", f"127.0.0.1::{PORT}"]) as container:
+    with Container(flags=["--publish", f"{HOST}::{PORT}"]) as container:
         container.wait_until_ready(1)
         port = int(engine("port", container.id, f"{PORT}/tcp").splitlines()[0].rpartition(":")[2])
-        until(lambda: request("/", port=port)[1] == "Hello world!", "an answer by the published port")
+        until(lambda: request(port)[1] == "Hello world!", "an answer on the published port")
         container.stop_orderly()
-    return f"127.0.0.1:{port}"
+    return f"{HOST}:{port}"
 
 
 def check_static():
-    """The variant with a static runtime serves and stops, and needs no Swift library."""
+    """The variant with a static runtime loads no Swift library, serves and stops."""
     text = build("hello-prefork-static", "--build-arg", "LINKING=--static-swift-stdlib")
     with Container("--children", "2", ":8080", image="hello-prefork-static") as container:
         container.wait_until_ready(2)
@@ -459,19 +379,19 @@ def check_static():
 
 
 def check_systemd():
-    """The units of Platforms/Deployment/systemd under a systemd of their own: a restart under load, a killed master, status 78."""
+    """The units under their own systemd: a restart under load, a killed master, status 78."""
     flags = [*build_volumes(), "--privileged", "--systemd=always", "--env", "container=podman"]
-    image = "docker.io/library/swift:6.3"
+    with open(DOCKERFILE) as file:
+        image = re.search(r"^FROM (\S+) AS source$", file.read(), re.MULTILINE)[1]
     if quiet([ENGINE, "run", "--rm", *RUN_FLAGS, *flags, image, "test", "-x", "/lib/systemd/systemd"]).returncode:
-        raise Skipped("the engine cannot run a systemd, or swift:6.3 has none")
-    units = os.path.join(ROOT, "Platforms/Deployment/systemd")
+        raise Skipped(f"the engine can't run a systemd, or {image} has none")
     with tempfile.TemporaryDirectory() as directory:
-        os.chmod(directory, 0o755)  # The service's user is another.
+        os.chmod(directory, 0o755)  # The service runs as another user.
         with Container() as container:
-            engine("cp", f"{container.id}:/usr/local/bin/hello-prefork", directory)
+            engine("cp", f"{container.id}:{PROGRAM}", directory)
         for name in ("prefork.service", "prefork.socket"):
-            with open(os.path.join(units, name)) as file, open(os.path.join(directory, name), "w") as copy:
-                copy.write(file.read().replace("/usr/local/bin/", "/srv/"))
+            with open(os.path.join(UNITS, name)) as file, open(os.path.join(directory, name), "w") as copy:
+                copy.write(file.read().replace(PROGRAM, "/srv/hello-prefork"))
             flags += ["--volume", f"{directory}/{name}:/etc/systemd/system/{name}:ro"]
         flags += ["--volume", f"{directory}:/srv:ro"]
         with Container("/lib/systemd/systemd", flags=flags, image=image) as container:
@@ -493,44 +413,44 @@ def under_systemd(container):
     expect(state("ActiveState") == "active", f"the service is {state('ActiveState')}")
 
     before = state("MainPID")
-    with Load(container) as load:
+    with container.load() as load:
         load.wait_for(200)
         begin = time.monotonic()
         restart = systemctl("restart", "prefork.service")
         duration = time.monotonic() - begin
         expect(restart.returncode == 0, restart.stdout)
         load.wait_for(load.counts["answered"] + 200)
-        counts = load.end()
-    expect(state("MainPID") != before, "it was not restarted")
-    expect(set(counts) == {"answered"}, f"a restart has cost: {counts}")
+        counts = load.stop()
+    expect(state("MainPID") != before, "the master is still the same process")
+    expect(set(counts) == {"answered"}, f"a restart cost requests: {counts}")
 
-    # A master that is killed by hand: KillMode=mixed kills its children with it, and Restart= starts anew.
+    # A master that is killed by hand. KillMode=mixed kills its children with it, and Restart= starts a new one.
     long = threading.Thread(target=lambda: answers.append(container.get("/slow?ms=3000")))
     answers, master = [], container.processes()[int(state("MainPID"))]
     long.start()
     until(lambda: has_accepted(master), "the request in a child")
     os.kill(master, signal.SIGKILL)
     long.join()
-    expect(answers == [None], "a child has outlived the killed master, which the README of the units denies")
+    expect(answers == [None], "a child outlived the killed master, although the README of the units says otherwise")
     until(lambda: state("NRestarts") == "1" and state("SubState") == "running", "the restart")
     until(served, "an answer after the restart")
 
-    # A child that leaves with 78 says that another try would end the same way, and so does the master, where none has served for
-    # longer (`healthyAfter`, 10 s).
+    # Status 78 of a child means that another try would end the same way. The master exits with it, because no child has
+    # served for `healthyAfter` (10 s).
     container.get("/exit?code=78")
-    until(lambda: state("ActiveState") == "failed", "the end by status 78")
+    until(lambda: state("ActiveState") == "failed", "the exit with status 78")
     expect(state("ExecMainStatus") == "78", f"status {state('ExecMainStatus')}")
     time.sleep(2)  # RestartSec=1
-    expect(state("ActiveState") == "failed" and state("NRestarts") == "1", "it was started again after status 78")
-    until(served, "the next connection activates it")
+    expect(state("ActiveState") == "failed" and state("NRestarts") == "1", "systemd restarted it after status 78")
+    until(served, "an answer after the next connection")
 
     stop = systemctl("stop", "prefork.socket", "prefork.service")
     expect(stop.returncode == 0 and state("Result") == "success", f"after a stop: {state('Result')}")
-    return f"a restart under load, in {duration:.1f} s: {counts}; killed: started anew; 78: not"
+    return f"a restart under load took {duration:.1f} s: {counts}; restarted after SIGKILL, but not after status 78"
 
 
 def check_suite():
-    """The whole test suite, in a container, with the engine's init: SwiftPM is no process 1 and reaps nobody."""
+    """The whole test suite in a container, under the engine's init, because SwiftPM reaps no orphans as process 1."""
     text = build("prefork-test", "--target", "test")
     begin = time.monotonic()
     done = quiet([ENGINE, "run", "--rm", "--init", *RUN_FLAGS, *build_volumes(), "prefork-test"])
@@ -542,12 +462,22 @@ def check_suite():
 
 
 def check_build():
-    """The image."""
+    """Builds the image."""
     return build(IMAGE)
 
 
+def check_engine_init():
+    """The engine's own init is installed. Some of the later checks use it."""
+    done = quiet([ENGINE, "run", "--rm", "--init", *RUN_FLAGS, IMAGE, "--help"])
+    expect(done.returncode == 0, f"{ENGINE} run --init: {done.stdout.strip()}")
+    return "--init"
+
+
 SMOKE = [check_build, check_stop_under_load, check_killed_child, check_locked_down]
-WHOLE = SMOKE + [
+WHOLE = [
+    check_build,
+    check_engine_init,
+    *SMOKE[1:],
     check_out_of_memory,
     check_processor_limit,
     check_inits,
@@ -557,6 +487,9 @@ WHOLE = SMOKE + [
     check_systemd,
     check_suite,
 ]
+# Nothing after these makes sense if they fail.
+FIRST = [check_build, check_engine_init]
+INITS = ["tini", "dumb-init", "catatonit"]
 
 
 def main():
@@ -574,6 +507,8 @@ def main():
         print(f"container: {'skipped, ' if is_smoke else ''}{reason}", file=sys.stderr)
         sys.exit(0 if is_smoke else 1)
     checks = [check for name in asked for check in {"smoke": SMOKE, "whole": WHOLE}.get(name, [named.get(name)])]
+    if {check_engine_init, check_inits, check_suite} & set(checks):
+        needs(*INITS)  # Podman's `--init` is catatonit.
     begin = time.monotonic()
     failed = skipped = 0
     print(f"container: {engine('--version')}, {shlex.join(BUILD_FLAGS + RUN_FLAGS)}", flush=True)
@@ -589,7 +524,7 @@ def main():
             outcome = f"FAILED: {failure}"
         name = check.__name__.removeprefix("check_")
         print(f"{name} ({time.monotonic() - started:.1f} s) {outcome}", flush=True)
-        if failed and check is check_build:
+        if failed and check in FIRST:
             break
     passed = f"{len(checks) - failed - skipped} of {len(checks)} checks passed"
     print(f"container: {passed}, {skipped} skipped, {time.monotonic() - begin:.0f} s")

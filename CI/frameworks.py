@@ -1,36 +1,35 @@
 #!/usr/bin/env python3
-"""Builds the packages in Platforms/Frameworks and proves with real clients that their example servers keep what Prefork promises; exit
-status 1 where one does not.
+"""Builds the packages in Platforms/Frameworks and proves with real clients that their example servers keep what Prefork
+promises. Exits with status 1 if one does not.
 
     CI/frameworks.py [NAME...] [--debug | --release] [--skip-build]
-        all packages, or those of these folders; both configurations, or one. Half a minute for each server and configuration,
-        and the builds: some minutes each from nothing.
+        NAME is a folder; without one, all packages. Both configurations, or one. Half a minute for each server and
+        configuration, and the builds, which take some minutes each.
     CI/frameworks.py [NAME...] --bench [--rounds N] [--seconds S] [--skip-build]
-        measures instead: Prefork against one process of the same framework.
+        Measures Prefork and one process of the same framework instead.
 
-Needs Linux, Swift, curl, wrk, openssl and Python 3.9; no privilege. Servers listen on 127.0.0.1, on ports that the kernel chooses.
+Needs Linux, and no privilege. Servers listen on 127.0.0.1, on ports that the kernel chooses.
 
-What an example server must do so that this file can prove it:
+An example server has this interface:
 
     PRODUCT [--children N] [--listening automatic|shared|sharded] [--affinity none|onePerChild] [--single]
             [--delay-ready MS] ADDRESS
 
-    --single         no Prefork: one process on its own listener, with as many threads as the framework takes; writes
-                     `listening on 127.0.0.1:PORT` to standard error.
-    --delay-ready    a child sleeps before it tells that it is ready.
+    --single         runs without Prefork: one process on its own listener, with as many threads as the framework takes.
+                     Writes `listening on 127.0.0.1:PORT` to standard error.
+    --delay-ready    a child sleeps before it becomes ready.
     /                any short body        /pid    the process id        /slow?ms=N    an answer after N milliseconds
     /big?mb=N        an answer of N MiB
-    It keeps connections alive unless asked to close them, and leaves Prefork's log on standard error as it is.
+
+It keeps connections alive unless the client asks it to close them. Prefork's log goes to standard error unchanged.
 """
 import argparse
 import collections
 import contextlib
-import ctypes
 import os
 import re
 import resource
 import selectors
-import shutil
 import signal
 import socket
 import statistics
@@ -39,12 +38,13 @@ import sys
 import threading
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-HOST = "127.0.0.1"
+from support import (
+    DEADLINE, HOST, ROOT, Clients, Failure, Server, complete_body, converse, exchange, expect, fleet, needs,
+    request_text, run_wrk, state_and_parent, until)
+
+PACKAGES = os.path.join(ROOT, "Platforms/Frameworks")
 CHILDREN = 4
-DEADLINE = 30  # seconds, for whatever is waited for
-GRACE = 5  # seconds that children have to drain, Prefork's default
-PR_SET_CHILD_SUBREAPER = 36
+GRACE = 5  # Seconds in which children drain, Prefork's default.
 
 # Folder: product.
 SERVERS = {
@@ -55,49 +55,19 @@ SERVERS = {
     "ServiceLifecycle": "lifecycle-server",
     "Observability": "observability-server",
 }
-# Folder: what is run there in place of `swift build`.
+# Folder: the subcommand of `swift` that replaces `build`.
 COMMANDS = {"Observability": "test", "Imports": "build"}
-# Folder: a proof script of its own, which takes the configuration and needs openssl.
+# Folder: an additional proof, a script that takes the configuration.
 SCRIPTS = {"SwiftNIO": "prove-tls.sh"}
-# That it compiles does not depend on the configuration.
+# Folders whose only proof is that they compile, which does not depend on the configuration.
 ONE_CONFIGURATION = {"Imports"}
-
-
-class Failure(Exception):
-    pass
-
-
-def wait_until(what, condition, seconds=DEADLINE):
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise Failure(f"not within {seconds} s: {what}")
-        time.sleep(0.005)
 
 
 # ---- Processes
 
 
-def state_and_parent(pid):
-    """The state as in ps(1); the parent is 0 where there is no such process."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            text = file.read()
-    except OSError:
-        return "X", 0
-    state, parent = text[text.rindex(b")") + 2:].split()[:2]
-    return state.decode(), int(parent)
-
-
-def children_of(pid):
-    return [int(name) for name in os.listdir("/proc") if name.isdigit() and state_and_parent(name)[1] == pid]
-
-
 def processor_time(pid):
-    """Seconds in user and kernel mode of all its threads so far."""
+    """Seconds that all of its threads have spent in user and kernel mode."""
     with open(f"/proc/{pid}/stat", "rb") as file:
         text = file.read()
     fields = text[text.rindex(b")") + 2:].split()
@@ -105,7 +75,7 @@ def processor_time(pid):
 
 
 def clients_of(pid):
-    """The local ports of the clients whose connections this process has accepted."""
+    """The local ports of the clients whose connections the process has accepted."""
     inodes = set()
     for name in os.listdir(f"/proc/{pid}/fd"):
         match = re.match(r"socket:\[(\d+)\]", os.readlink(f"/proc/{pid}/fd/{name}"))
@@ -121,7 +91,7 @@ def clients_of(pid):
 
 
 def all_is_read(ports):
-    """Whether the servers of these clients, known by their local ports, have accepted them and read all that came."""
+    """Whether servers have accepted the clients with these local ports and read everything from them."""
     with open("/proc/net/tcp", encoding="ascii") as table:
         rows = [line.split() for line in table.readlines()[1:]]
     read = {
@@ -129,136 +99,14 @@ def all_is_read(ports):
     return ports <= read
 
 
-class Server:
-    """An example server; everything that it starts is gone when the `with` block ends."""
-
-    def __init__(self, binary, *arguments):
-        self.lines = []
-        self.process = subprocess.Popen(
-            [binary, *arguments, f"{HOST}:0"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE)
-        self.pid = self.process.pid
-        self.reader = threading.Thread(target=self.read, daemon=True)
-        self.reader.start()
-
-    def read(self):
-        for line in self.process.stderr:
-            self.lines.append(line.decode("utf-8", "replace").rstrip("\n"))
-
-    def find(self, pattern):
-        return [match for match in (re.search(pattern, line) for line in list(self.lines)) if match]
-
-    def wait_for(self, pattern, count=1):
-        def look():
-            found = self.find(pattern)
-            if len(found) < count and self.process.poll() is not None:
-                self.reader.join(DEADLINE)
-                raise Failure(f"the server has left with status {self.process.returncode}")
-            return found if len(found) >= count else None
-
-        return wait_until(f"{count} x '{pattern}' in the log", look)
-
-    def listening(self):
-        return int(self.wait_for(r"listening on \S*:(\d+)$")[0].group(1))
-
-    def children(self):
-        return sorted(children_of(self.pid))
-
-    def stop(self):
-        """Seconds from SIGTERM to the end, which must be an orderly one."""
-        start = time.monotonic()
-        self.process.terminate()
-        return self.wait(start)
-
-    def wait(self, start):
-        try:
-            status = self.process.wait(DEADLINE)
-        except subprocess.TimeoutExpired:
-            raise Failure(f"still there {DEADLINE} s after SIGTERM") from None
-        elapsed = time.monotonic() - start
-        if status != 0:
-            raise Failure(f"exit status {status}, not 0")
-        left = [pid for pid in children_of(os.getpid()) if state_and_parent(pid)[0] != "Z"]
-        if left:
-            raise Failure(f"left behind: {left}")
-        if self.find("killing it"):
-            raise Failure("a child did not drain in time and was killed")
-        return elapsed
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, value, trace):
-        # The master first: its children then are ours, because this process is a subreaper, and nobody else reaps them.
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(DEADLINE)
-        end = time.monotonic() + DEADLINE
-        while children_of(os.getpid()) and time.monotonic() < end:
-            for pid in children_of(os.getpid()):
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-        self.reader.join(DEADLINE)
-        self.process.stderr.close()
-        if kind is not None and issubclass(kind, Failure):
-            for line in self.lines[-20:]:
-                print(f"      | {line}")
-
-
-def fleet(binary, *arguments):
-    """(server, port) with all children ready."""
-    server = Server(binary, "--children", str(CHILDREN), *arguments)
-    try:
-        port = server.listening()
-        server.wait_for("ready after", CHILDREN)
-    except BaseException as error:
-        server.__exit__(type(error), error, None)
-        raise
-    return server, port
-
-
 # ---- Clients
-
-
-def request_text(path, close=True):
-    return f"GET {path} HTTP/1.1\r\nHost: {HOST}\r\nConnection: {'close' if close else 'keep-alive'}\r\n\r\n".encode()
-
-
-def complete_body(answer):
-    """The body of a complete answer with status 200; None where it is not complete yet."""
-    head, end, body = answer.partition(b"\r\n\r\n")
-    if not end:
-        return None
-    if not head.startswith(b"HTTP/1.1 200"):
-        raise OSError(f"answer {head.splitlines()[0]!r}")
-    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
-    if not length:
-        raise OSError("an answer without a length")
-    return body[:int(length.group(1))] if len(body) >= int(length.group(1)) else None
-
-
-def exchange(connection, path, close=True):
-    """Asks and returns the answer; OSError where there is no complete one."""
-    connection.sendall(request_text(path, close))
-    answer = b""
-    while complete_body(answer) is None:
-        part = connection.recv(65536)
-        if not part:
-            raise OSError("closed before the answer was complete")
-        answer += part
-    return answer
-
-
-def converse(connection, path, close=True):
-    """Asks and returns the body; OSError where there is no complete answer."""
-    return complete_body(exchange(connection, path, close))
 
 
 Outcome = collections.namedtuple("Outcome", "start connected end port body fault")
 
 
 def ask(port, path, patience=DEADLINE):
-    """One request on a connection of its own. `connected` is None where the server let nobody in."""
+    """One request on its own connection. `connected` is None if the server did not accept the connection."""
     start = time.monotonic()
     with socket.socket() as connection:
         connection.settimeout(patience)
@@ -276,8 +124,8 @@ def ask(port, path, patience=DEADLINE):
 
 
 def ask_on_one(port, path, over, patience):
-    """Asks without a pause on a connection that stays open until the server says that it ends, then on another one; yields
-    what became of each request."""
+    """Sends requests without a pause on a connection until the server announces its end, then on another one. Yields
+    the outcome of each request."""
     while not over.is_set():
         try:
             connection = socket.create_connection((HOST, port), patience)
@@ -299,63 +147,27 @@ def ask_on_one(port, path, over, patience):
                     break
 
 
-class Load:
-    """Threads that ask again and again, each time on a new connection or not, and note what became of each request."""
+class Recorder(Clients):
+    """Clients that send requests again and again and record each outcome. With `kept`, they keep connections open."""
 
     def __init__(self, port, paths, patience=DEADLINE, kept=False):
-        self.outcomes, self.over = [], threading.Event()
-        run = self.run_kept if kept else self.run
-        self.threads = [threading.Thread(target=run, args=(port, path, patience), daemon=True) for path in paths]
-        for thread in self.threads:
-            thread.start()
+        self.port, self.patience, self.outcomes = port, patience, []
+        super().__init__(self.run_kept if kept else self.run, paths)
 
-    def run(self, port, path, patience):
+    def run(self, path):
         while not self.over.is_set():
-            outcome = ask(port, path, patience)
+            outcome = ask(self.port, path, self.patience)
             self.outcomes.append(outcome)
             if outcome.connected is None:
                 time.sleep(0.005)
 
-    def run_kept(self, port, path, patience):
-        for outcome in ask_on_one(port, path, self.over, patience):
+    def run_kept(self, path):
+        for outcome in ask_on_one(self.port, path, self.over, self.patience):
             self.outcomes.append(outcome)
 
     def stop(self):
-        self.over.set()
-        for thread in self.threads:
-            thread.join(DEADLINE * 2)
-            if thread.is_alive():
-                raise Failure("a client waits for ever")
+        super().stop()
         return self.outcomes
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.over.set()
-
-
-def run_wrk(port, connections, seconds):
-    """requests, requests/s, p50 and p99 in ms, and what went wrong."""
-    result = subprocess.run(
-        ["wrk", "-t2", f"-c{connections}", f"-d{seconds}s", "--latency", f"http://{HOST}:{port}/"],
-        capture_output=True, text=True, timeout=seconds + DEADLINE, check=False)
-    if result.returncode != 0:
-        raise Failure(f"wrk: {result.stdout}{result.stderr}")
-
-    def number(pattern):
-        match = re.search(pattern, result.stdout)
-        if not match:
-            raise Failure(f"wrk does not say {pattern}: {result.stdout}")
-        return match.groups()
-
-    def latency(percent):
-        value, unit = number(rf"{percent}%\s+([\d.]+)(us|ms|s|m)\b")
-        return float(value) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60000}[unit]
-
-    faults = " ".join(re.findall(r"Socket errors:.*|Non-2xx.*", result.stdout))
-    return (int(number(r"(\d+) requests in")[0]), float(number(r"Requests/sec:\s*([\d.]+)")[0]), latency(50), latency(99),
-            faults)
 
 
 def shares(counts):
@@ -363,36 +175,35 @@ def shares(counts):
 
 
 def require_fleet(bodies, children):
-    """Counts by child of answers to /pid, all of which are to come from these children."""
+    """Counts answers to /pid by child. All of them must come from these children."""
     counts = collections.Counter(int(body) for body in bodies)
     strangers = set(counts) - set(children)
-    if strangers:
-        raise Failure(f"answers from {strangers}, which are not children")
+    expect(not strangers, f"answers from {strangers}, which are not children")
     return counts
 
 
-# ---- Proofs: each starts a server of its own, and returns what is to be told
+# ---- Proofs. Each starts its own server and returns what is printed.
 
 
 def all_answer(binary, arguments):
-    server, port = fleet(binary, *arguments)
+    server, port = fleet(binary, CHILDREN, *arguments)
     with server:
         wanted, seen, tries = set(server.children()), set(), 0
         while seen != wanted and tries < 400:
             result = subprocess.run(
                 ["curl", "-sS", "--fail", "--max-time", str(DEADLINE), f"http://{HOST}:{port}/pid"],
                 capture_output=True, text=True, check=False)
-            if result.returncode != 0:
-                raise Failure(f"curl: {result.stderr.strip()}")
+            expect(result.returncode == 0, f"curl: {result.stderr.strip()}")
             seen.add(int(result.stdout))
             tries += 1
-        if len(wanted) != CHILDREN or seen != wanted:
-            raise Failure(f"after {tries} requests answers from {sorted(seen)} of {sorted(wanted)}")
-        return f"{CHILDREN} children, seen with curl in {tries} requests; stopped in {server.stop():.2f} s"
+        expect(
+            len(wanted) == CHILDREN and seen == wanted,
+            f"after {tries} requests answers from {sorted(seen)} of {sorted(wanted)}")
+        return f"{CHILDREN} children answered curl in {tries} requests; stopped in {server.stop():.2f} s"
 
 
 def short_connections(binary, arguments):
-    server, port = fleet(binary, *arguments)
+    server, port = fleet(binary, CHILDREN, *arguments)
     with server:
         threads, each = 16, 200
         outcomes = []
@@ -409,64 +220,65 @@ def short_connections(binary, arguments):
             client.join(DEADLINE * 4)
         elapsed = time.monotonic() - start
         failed = [outcome.fault for outcome in outcomes if outcome.fault]
-        if failed or len(outcomes) != threads * each:
-            raise Failure(f"{len(failed)} of {len(outcomes)} failed: {collections.Counter(failed)}")
+        expect(
+            not failed and len(outcomes) == threads * each,
+            f"{len(failed)} of {len(outcomes)} failed: {collections.Counter(failed)}")
         counts = require_fleet((outcome.body for outcome in outcomes), server.children())
-        server.stop()
-        if server.find("exited.*recovering"):
-            raise Failure("a child was lost")
+        stop_without_loss(server)
         return f"{len(outcomes)} in {elapsed:.1f} s, none failed; shares {shares(counts)}"
 
 
 def kept_alive(binary, arguments):
-    server, port = fleet(binary, *arguments)
+    server, port = fleet(binary, CHILDREN, *arguments)
     with server:
-        count, rate, _, _, faults = run_wrk(port, 64, 2)
-        if faults:
-            raise Failure(f"wrk -c64: {faults}")
-        server.stop()
-        if server.find("exited.*recovering"):
-            raise Failure("a child was lost")
-        return f"wrk -c64: {count} requests, {rate:.0f} a second, no error"
+        result = run_wrk(port, 64, 2)
+        expect(not result.faults, f"wrk -c64: {result.faults}")
+        stop_without_loss(server)
+        return f"wrk -c64: {result.requests} requests, {result.rate:.0f} a second, no error"
+
+
+def stop_without_loss(server):
+    server.stop()
+    expect(not server.find("exited.*recovering"), "a child was lost")
 
 
 def child_killed(binary, arguments):
-    server, port = fleet(binary, *arguments)
+    server, port = fleet(binary, CHILDREN, *arguments)
     with server:
-        with Load(port, ["/pid"] * 8 + ["/slow?ms=50"] * 24) as load:
-            wait_until("200 answers", lambda: len(load.outcomes) > 200)
+        with Recorder(port, ["/pid"] * 8 + ["/slow?ms=50"] * 24) as load:
+            until(lambda: len(load.outcomes) > 200, "200 answers")
             victim = server.children()[1]
-            # Stopped first, so that it can be known which requests are in it: it accepts nothing any more.
+            # A stopped process accepts nothing more, so the requests that it has are known.
             os.kill(victim, signal.SIGSTOP)
-            wait_until("the child stops", lambda: state_and_parent(victim)[0] == "T")
+            until(lambda: state_and_parent(victim)[0] == "T", "the child stops")
             inside = clients_of(victim)
             os.kill(victim, signal.SIGKILL)
             killed = time.monotonic()
             new = int(server.wait_for(rf"child (\d+) .* in place of {victim}\b")[0].group(1))
             server.wait_for(rf"child {new} .*ready after")
-            wait_until("an answer from the replacement",
-                       lambda: any(outcome.body == f"{new}\n".encode() or outcome.body == str(new).encode()
-                                   for outcome in list(load.outcomes)))
+            answer = str(new).encode()
+            until(
+                lambda: any(outcome.body and outcome.body.strip() == answer for outcome in list(load.outcomes)),
+                "an answer from the replacement")
             back = time.monotonic() - killed
             outcomes = load.stop()
         lost = [outcome for outcome in outcomes if outcome.fault]
         wrong = [outcome for outcome in lost if outcome.port not in inside]
-        if wrong:
-            raise Failure(f"{len(wrong)} of {len(lost)} lost requests were not in the child: {wrong[:3]}")
+        expect(not wrong, f"{len(wrong)} of {len(lost)} lost requests were not in the child: {wrong[:3]}")
         server.stop()
-        return (f"{len(outcomes)} requests, {len(lost)} lost of {len(inside)} that were in it; "
+        return (f"{len(outcomes)} requests, {len(lost)} lost of {len(inside)} in the child; "
                 f"the replacement answered after {back * 1000:.0f} ms")
 
 
 def stopped_under_load(binary, arguments):
-    server, port = fleet(binary, *arguments)
+    server, port = fleet(binary, CHILDREN, *arguments)
     idle = [socket.create_connection((HOST, port), DEADLINE) for _ in range(8)]
     with server:
         for connection in idle:
             converse(connection, "/", close=False)
-        # The long ones take longer than the master may take to close the door, so that a child that does not drain is found out.
-        with Load(port, ["/slow?ms=100"] * 24 + ["/slow?ms=1500"] * 8, patience=0.5) as load:
-            wait_until("100 answers", lambda: len(load.outcomes) > 100)
+        # The long requests take longer than the master takes to close admission. So a child that does not drain shows.
+        with Recorder(port, ["/slow?ms=100"] * 24 + ["/slow?ms=1500"] * 8, patience=0.5) as load:
+            until(lambda: len(load.outcomes) > 100, "100 answers")
             term = time.monotonic()
             server.process.terminate()
             elapsed = server.wait(term)
@@ -477,21 +289,19 @@ def stopped_under_load(binary, arguments):
         inside = [outcome for outcome in established if outcome.start < term < outcome.end]
         later = [outcome for outcome in established if outcome.start >= term]
         cut = [outcome for outcome in established if outcome.fault]
-        if not inside:
-            raise Failure("nothing was in flight")
+        expect(inside, "no request was in flight")
         if cut:
-            when = ", ".join(f"{(outcome.connected - term) * 1000:+.0f} ms" for outcome in cut[:8])
+            when = offsets(outcome.connected - term for outcome in cut)
             raise Failure(f"{len(cut)} of {len(inside)} + {len(later)} cut, connected at {when}: {cut[0].fault}")
-        if elapsed > GRACE - 1:
-            raise Failure(f"the drain took {elapsed:.2f} s, though no request takes longer than 1.5 s")
-        return f"{len(inside)} in flight and {len(later)} later ones all answered; status 0 after {elapsed:.2f} s"
+        expect(elapsed <= GRACE - 1, f"the drain took {elapsed:.2f} s, but no request takes longer than 1.5 s")
+        return f"{len(inside)} in flight and {len(later)} later ones answered; status 0 after {elapsed:.2f} s"
 
 
 def stopped_with_kept_connections(binary, arguments):
-    server, port = fleet(binary, *arguments)
+    server, port = fleet(binary, CHILDREN, *arguments)
     with server:
-        with Load(port, ["/"] * 24 + ["/slow?ms=50"] * 8, patience=0.5, kept=True) as load:
-            wait_until("2,000 answers", lambda: len(load.outcomes) > 2000)
+        with Recorder(port, ["/"] * 24 + ["/slow?ms=50"] * 8, patience=0.5, kept=True) as load:
+            until(lambda: len(load.outcomes) > 2000, "2,000 answers")
             term = time.monotonic()
             server.process.terminate()
             elapsed = server.wait(term)
@@ -499,16 +309,19 @@ def stopped_with_kept_connections(binary, arguments):
         cut = [outcome for outcome in outcomes if outcome.fault]
         later = [outcome for outcome in outcomes if outcome.end > term]
         if cut:
-            when = ", ".join(f"{(outcome.start - term) * 1000:+.0f} ms" for outcome in cut[:8])
+            when = offsets(outcome.start - term for outcome in cut)
             raise Failure(f"{len(cut)} of {len(later)} cut, asked at {when}: {cut[0].fault}")
-        if elapsed > GRACE - 1:
-            raise Failure(f"the drain took {elapsed:.2f} s, though no request takes longer than 50 ms")
-        return (f"32 clients that ask on and on, {len(outcomes)} answers, {len(later)} of them after TERM, none cut; "
+        expect(elapsed <= GRACE - 1, f"the drain took {elapsed:.2f} s, but no request takes longer than 50 ms")
+        return (f"32 clients without a pause, {len(outcomes)} answers, {len(later)} of them after SIGTERM, none cut; "
                 f"status 0 after {elapsed:.2f} s")
 
 
+def offsets(seconds):
+    return ", ".join(f"{value * 1000:+.0f} ms" for value in list(seconds)[:8])
+
+
 def read_slowly(connection):
-    """The length of the body that came; OSError where it is not complete."""
+    """The length of the body. Throws OSError if the body is not complete."""
     answer, length, count = b"", None, 0
     while length is None or count < length:
         part = connection.recv(1 << 18)
@@ -525,7 +338,7 @@ def read_slowly(connection):
 
 def large_answers(binary, arguments):
     size, count = 32, 4
-    server, port = fleet(binary, *arguments)
+    server, port = fleet(binary, CHILDREN, *arguments)
     with server:
         connections = []
         for _ in range(count):
@@ -538,20 +351,19 @@ def large_answers(binary, arguments):
             connections.append(connection)
         start = time.monotonic()
         server.process.terminate()
-        time.sleep(1)  # longer than a server that stops waits for an idle connection
+        time.sleep(1)  # Longer than a stopping server waits for an idle connection.
         for connection in connections:
             try:
-                if read_slowly(connection) != size << 20:
-                    raise Failure("a body of the wrong length")
+                expect(read_slowly(connection) == size << 20, "a body of the wrong length")
             except OSError as error:
-                raise Failure(f"an answer that was on its way is cut: {error}") from None
+                raise Failure(f"an answer was cut: {error}") from None
             connection.close()
         elapsed = server.wait(start)
-        return f"{count} answers of {size} MiB to clients that read late all complete; status 0 after {elapsed:.2f} s"
+        return f"{count} answers of {size} MiB to clients that read late are complete; status 0 after {elapsed:.2f} s"
 
 
 def half_requests(binary, arguments):
-    server, port = fleet(binary, *arguments)
+    server, port = fleet(binary, CHILDREN, *arguments)
     with server:
         connections = [socket.create_connection((HOST, port), DEADLINE) for _ in range(8)]
         for number, connection in enumerate(connections):
@@ -559,17 +371,16 @@ def half_requests(binary, arguments):
                 converse(connection, "/", close=False)
             connection.sendall(b"GET / HTTP/1.1\r\nHo")
         ports = {connection.getsockname()[1] for connection in connections}
-        wait_until("the halves are read", lambda: all_is_read(ports))
+        until(lambda: all_is_read(ports), "the servers read the half requests")
         elapsed = server.stop()
         for connection in connections:
             connection.close()
-        if server.find(r"exited: (?!status 0 )"):
-            raise Failure("a child did not leave in order")
+        expect(not server.find(r"exited: (?!status 0 )"), "a child did not exit in order")
         return f"8 clients with half a request: status 0 after {elapsed:.2f} s, no child lost"
 
 
 def master_killed(binary, arguments):
-    server, port = fleet(binary, *arguments)
+    server, port = fleet(binary, CHILDREN, *arguments)
     idle = [socket.create_connection((HOST, port), DEADLINE) for _ in range(8)]
     with server:
         for connection in idle:
@@ -577,35 +388,33 @@ def master_killed(binary, arguments):
         children = server.children()
         server.process.kill()
         start = time.monotonic()
-        wait_until("all children are gone", lambda: all(state_and_parent(pid)[0] in "ZX" for pid in children), GRACE + 2)
+        until(
+            lambda: all(state_and_parent(pid)[0] in "ZX" for pid in children),
+            "all children exit", GRACE + 2)
         elapsed = time.monotonic() - start
-        statuses = []
-        for pid in children:  # ours now
-            status = os.waitpid(pid, 0)[1]
-            statuses.append(os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status))
+        # They are children of this process now.
+        statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
         for connection in idle:
             connection.close()
-        if ask(port, "/").connected:
-            raise Failure("somebody still listens")
-        if any(statuses):
-            raise Failure(f"the children left with {statuses}")
-        if elapsed > GRACE - 1:
-            raise Failure(f"the children took {elapsed:.2f} s, though nothing was in flight")
-        return f"{len(children)} children gone after {elapsed:.2f} s, all with status 0"
+        expect(not ask(port, "/").connected, "a process still listens")
+        expect(not any(statuses), f"the children exited with {statuses}")
+        expect(elapsed <= GRACE - 1, f"the children took {elapsed:.2f} s, but nothing was in flight")
+        return f"{len(children)} children exited after {elapsed:.2f} s, all with status 0"
 
 
 def early_connections(binary, arguments):
-    for delay in (1500, 6000, 20000):  # a starved machine takes long to connect
-        told = early_connections_within(delay, binary, arguments)
-        if told:
-            return told
-    raise Failure("a child was ready before the connections stood")
+    for delay in (1500, 6000, 20000):  # A busy machine takes long to connect.
+        text = early_connections_within(delay, binary, arguments)
+        if text:
+            return text
+    raise Failure("a child was ready before all connections were established")
 
 
 def early_connections_within(delay, binary, arguments):
-    """None where the time did not suffice."""
+    """None if the delay was too short."""
     count = 1000
-    server = Server(binary, "--children", str(CHILDREN), "--delay-ready", str(delay), *arguments)
+    server = Server(
+        binary, "--children", str(CHILDREN), "--delay-ready", str(delay), *arguments, f"{HOST}:0")
     with server:
         port = server.listening()
         connections = []
@@ -628,7 +437,7 @@ def early_connections_within(delay, binary, arguments):
 
 
 def collect(connections):
-    """The bodies of the answers on all of them."""
+    """The bodies of the answers on all connections."""
     answers, bodies = {connection: b"" for connection in connections}, []
     end = time.monotonic() + DEADLINE
     with selectors.DefaultSelector() as selector:
@@ -637,8 +446,7 @@ def collect(connections):
             selector.register(connection, selectors.EVENT_READ)
         while len(bodies) < len(connections):
             left = end - time.monotonic()
-            if left <= 0:
-                raise Failure(f"{len(bodies)} of {len(connections)} answered within {DEADLINE} s")
+            expect(left > 0, f"{len(bodies)} of {len(connections)} answered within {DEADLINE} s")
             for key, _ in selector.select(left):
                 try:
                     part = key.fileobj.recv(65536)
@@ -646,8 +454,7 @@ def collect(connections):
                     body = complete_body(answers[key.fileobj])
                 except OSError as error:
                     raise Failure(f"a connection failed: {error}") from None
-                if body is None and not part:
-                    raise Failure("a connection was closed without an answer")
+                expect(body is not None or part, "a connection was closed without an answer")
                 if body is not None:
                     bodies.append(body)
                     selector.unregister(key.fileobj)
@@ -657,7 +464,7 @@ def collect(connections):
 PROOFS = [
     ("all answer", all_answer, []),
     ("short connections", short_connections, []),
-    # Several accept on one socket: whoever comes late finds nothing.
+    # Several children accept on one socket. A late one gets EAGAIN.
     ("shared listener", short_connections, ["--listening", "shared"]),
     ("kept alive", kept_alive, []),
     ("kill -9 of a child", child_killed, []),
@@ -668,7 +475,7 @@ PROOFS = [
     ("kill -9 of the master", master_killed, []),
     ("early connections", early_connections, []),
 ]
-# The child's own ServiceGroup handles its signals.
+# The child's own ServiceGroup handles the signals.
 OWN_SIGNALS = ["--group-handles-signals"]
 MORE_PROOFS = {
     "ServiceLifecycle": [
@@ -679,9 +486,9 @@ MORE_PROOFS = {
 
 
 def prove(name, configuration):
-    """Rows of the table: proof, whether it holds, what is told."""
+    """Rows of the table: the proof, whether it holds, and a text."""
     rows = []
-    binary = os.path.join(ROOT, "Platforms/Frameworks", name, ".build", configuration, SERVERS[name])
+    binary = os.path.join(PACKAGES, name, ".build", configuration, SERVERS[name])
     for title, proof, arguments in PROOFS + MORE_PROOFS.get(name, []):
         try:
             holds, text = True, proof(binary, arguments)
@@ -692,12 +499,11 @@ def prove(name, configuration):
         print(f"  {'ok  ' if holds else 'FAIL'}  {title}: {text}", flush=True)
         rows.append((title, holds, text))
     if name in SCRIPTS:
-        script = os.path.join(ROOT, "Platforms/Frameworks", name, SCRIPTS[name])
-        result = subprocess.run([script, configuration], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                check=False)
+        script = os.path.join(PACKAGES, name, SCRIPTS[name])
+        result = subprocess.run(
+            [script, configuration], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         holds = result.returncode == 0
-        last = (result.stdout.splitlines() or ["nothing said"])[-1]
-        text = f"{result.stdout.count(chr(10) + 'ok ')} checks" if holds else last
+        text = f"{len(re.findall('^ok ', result.stdout, re.MULTILINE))} checks" if holds else result.stdout
         print(f"  {'ok  ' if holds else 'FAIL'}  {SCRIPTS[name]}: {text}", flush=True)
         rows.append((SCRIPTS[name], holds, text))
     return rows
@@ -708,11 +514,11 @@ def prove(name, configuration):
 
 def bench(names, rounds, seconds):
     children = len(os.sched_getaffinity(0))
-    print(f"\n{children} processors, {rounds} rounds of {seconds} s in turn, medians; `wrk -t2` on the same machine\n")
+    print(f"\n{children} processors, medians of {rounds} rounds of {seconds} s in turn, `wrk -t2` on this machine\n")
     print("| server | connections | processes | requests/s | p50 ms | p99 ms | CPU µs/request | errors |")
     print("|---|---|---|---|---|---|---|---|")
     for name in names:
-        binary = os.path.join(ROOT, "Platforms/Frameworks", name, ".build", "release", SERVERS[name])
+        binary = os.path.join(PACKAGES, name, ".build", "release", SERVERS[name])
         arguments = {
             f"{children}, Prefork": ["--children", str(children)],
             f"{children}, Prefork, a processor each": ["--children", str(children), "--affinity", "onePerChild"],
@@ -721,7 +527,7 @@ def bench(names, rounds, seconds):
         with contextlib.ExitStack() as stack:
             servers, ports = [], {}
             for title, words in arguments.items():
-                server = stack.enter_context(Server(binary, *words))
+                server = stack.enter_context(Server(binary, *words, f"{HOST}:0"))
                 servers.append((title, server))
                 ports[server] = server.listening()
                 if "--children" in words:
@@ -733,28 +539,28 @@ def bench_rows(name, servers, ports, rounds, seconds):
     for connections in (64, 512):
         results = {title: [] for title, _ in servers}
         for number in range(rounds):
-            # Each begins a round in turn: what the machine does beside hits all of them.
+            # Each begins a round in turn, so that other work of the machine affects all of them.
             first = number % len(servers)
             for title, server in servers[first:] + servers[:first]:
-                if number == 0:  # Warm.
+                if number == 0:  # Warms up.
                     run_wrk(ports[server], connections, 1)
                 pids = [server.pid, *server.children()]
                 before = sum(processor_time(pid) for pid in pids)
-                count, rate, half, most, faults = run_wrk(ports[server], connections, seconds)
+                wrk = run_wrk(ports[server], connections, seconds)
                 used = sum(processor_time(pid) for pid in pids) - before
-                results[title].append((rate, half, most, used / count * 1e6, faults))
+                results[title].append((wrk.rate, wrk.p50, wrk.p99, used / wrk.requests * 1e6, wrk.faults))
         for title, _ in servers:
             rows = results[title]
-            rate, half, most, cost = (statistics.median(row[column] for row in rows) for column in range(4))
+            rate, p50, p99, cost = (statistics.median(row[column] for row in rows) for column in range(4))
             faults = "; ".join(sorted({row[4] for row in rows if row[4]})) or "none"
-            print(f"| {name} | {connections} | {title} | {rate:.0f} | {half:.2f} | {most:.2f} | {cost:.1f} | {faults} |",
-                  flush=True)
+            cells = [name, connections, title, f"{rate:.0f}", f"{p50:.2f}", f"{p99:.2f}", f"{cost:.1f}", faults]
+            print("| " + " | ".join(map(str, cells)) + " |", flush=True)
 
 
 def build(name, configuration, command="build"):
     start = time.monotonic()
     result = subprocess.run(
-        ["swift", command, "--package-path", os.path.join(ROOT, "Platforms/Frameworks", name), "-c", configuration],
+        ["swift", command, "--package-path", os.path.join(PACKAGES, name), "-c", configuration],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if result.returncode != 0:
         print(result.stdout)
@@ -770,23 +576,19 @@ def main():
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--debug", action="store_true")
     only.add_argument("--release", action="store_true")
-    parser.add_argument("--skip-build", action="store_true", help="take the servers as they were built")
+    parser.add_argument("--skip-build", action="store_true", help="use the servers of an earlier build")
     parser.add_argument("--bench", action="store_true")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
     options = parser.parse_args()
-    folders = [name for name in dict.fromkeys([*SERVERS, *COMMANDS]) if os.path.isdir(os.path.join(ROOT, "Platforms/Frameworks", name))]
+    folders = list(dict.fromkeys([*SERVERS, *COMMANDS]))
     unknown = [name for name in options.names if name not in folders]
     if unknown:
         parser.error(f"no such package: {', '.join(unknown)}; there are {', '.join(folders)}")
-    for program in ("swift", "curl", "wrk", "openssl"):
-        if not shutil.which(program):
-            parser.error(f"{program} is missing")
+    needs("swift=", "curl", "wrk", "openssl")
     names = options.names or folders
     configurations = ["debug"] if options.debug else ["release"] if options.release else ["debug", "release"]
 
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        parser.error("prctl(PR_SET_CHILD_SUBREAPER) failed")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (4096 if hard == resource.RLIM_INFINITY else min(hard, 4096), hard))
 

@@ -1,14 +1,25 @@
 #!/usr/bin/env python3
-"""Breaks the rules in Sources/Prefork/Supervisor, one line at a time, in a temporary copy of the package, and shows
-after how many schedules the simulation notices. A mutation that survives, or whose line is not there any more, is an error.
+"""Breaks the rules in Sources/Prefork/Supervisor, one line at a time, in a temporary copy of the package. Prints after
+how many schedules the simulation notices. Fails if a mutation survives, or if the line that it changes does not exist.
 
-    CI/mutants.py [N] [WORD …]    N schedules at most for each (200,000); only mutations whose name contains a WORD
+    CI/mutants.py [N] [WORD …]    up to N schedules each (200,000); only mutations whose name contains each WORD
 """
-import concurrent.futures, os, pathlib, queue, re, shutil, subprocess, sys, tempfile, time
+import concurrent.futures
+import os
+import pathlib
+import queue
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from support import ROOT, needs
 
 RULES = "Sources/Prefork/Supervisor"  # every Swift file in it
 
-# name, what stands there (exactly once), what is put in its place
+# Name, the text that occurs exactly once, and its replacement.
 MUTATIONS = [
     ("a stop keeps what waits for its next try",
      "case .waiting: slots[index].state = .empty",
@@ -130,7 +141,7 @@ MUTATIONS = [
 
 
 def run(tree, schedules):
-    """None when no rule was broken, else what was noticed."""
+    """None if no rule was broken, otherwise what the simulation noticed."""
     test = ["swift", "test", "-c", "release", "--scratch-path", tree / ".build", "--filter"]
     build = subprocess.run(test + ["SimulationTests/none"], cwd=tree, capture_output=True, text=True)
     if build.returncode != 0:
@@ -145,7 +156,7 @@ def run(tree, schedules):
         return "hung"
     line = re.search(r"^simulation: .*$", result.stdout, re.MULTILINE)
     if line is None:
-        # A trap in the rules is noticed, too; a filter that fits no test is not.
+        # A trap in the rules counts as noticed. A filter that matches no test does not.
         if result.returncode == 0:
             sys.exit(result.stdout + result.stderr)
         return "trapped"
@@ -156,7 +167,7 @@ def run(tree, schedules):
 
 
 def copy(root, tree):
-    """Of the tests only the simulation, and no demonstration: the others would not be run and take their time to build."""
+    """Copies the library and, of the tests, the simulation. The others take time to build and would not run."""
     shutil.copytree(root / "Sources", tree / "Sources", ignore=shutil.ignore_patterns("hello-prefork"))
     shutil.copy(root / "Package.swift", tree)
     for folder in ("Sources/hello-prefork", "Tests/PreforkTests", "Tests/IntegrationTests"):
@@ -171,15 +182,16 @@ def main():
     arguments = sys.argv[1:]
     schedules = int(arguments.pop(0)) if arguments and arguments[0].isdigit() else 200_000
     wanted = [m for m in MUTATIONS if all(word in m[0] for word in arguments)]
-    root = pathlib.Path(__file__).resolve().parent.parent
+    root = pathlib.Path(ROOT)
     originals = {rules.relative_to(root): rules.read_text() for rules in sorted((root / RULES).glob("*.swift"))}
     for name, old, _ in wanted:
         if (count := sum(text.count(old) for text in originals.values())) != 1:
-            sys.exit(f"{name}: its line is there {count} times")
+            sys.exit(f"{name}: its line occurs {count} times instead of once")
+    needs("swift=")
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="prefork-mutants-") as folder:
         trees = queue.SimpleQueue()
-        # Most of the time one file is compiled by one processor.
+        # One worker per processor, because the compiler mostly compiles one file on one processor.
         workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         for number in range(workers):
             copy(root, pathlib.Path(folder) / str(number))

@@ -1,82 +1,38 @@
 #!/usr/bin/env python3
-"""Measures hello-prefork against bare Swift programs that do the same without a library, interleaved in one run, and
-exits with status 1 where a target is missed. See README.md beside this file.
+"""Measures hello-prefork against bare Swift programs that do the same without a library, interleaved in one run. Exits
+with status 1 if a target is missed. README.md beside this file describes the targets.
 
-What is timed waits in the kernel (accept queue, pidfds), never in a polling loop, so that the client takes no processor
-time from the servers.
+While the time runs, the client waits in the kernel (accept queue, pidfds) and never polls in a loop. So it takes no
+processor time from the servers.
 """
 import argparse
-import ctypes
 import os
 import re
-import select
 import signal
 import socket
 import statistics
-import subprocess
 import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
-HOST = "127.0.0.1"
-DEADLINE = 20  # seconds, for whatever one sample waits for
+sys.path.insert(0, os.path.join(HERE, "../../CI"))
+from support import (  # noqa: E402
+    DEADLINE, HOST, Failure, become_subreaper, converse, expect, interleaved, needs, state_and_parent, swift_product,
+    sweep, wait_readable)
+
 SETTLE = 15
 WINDOW = 10
-MOST_IDLE_FLEETS = 5  # they settle side by side
-PR_SET_CHILD_SUBREAPER = 36
-READY = r"child (\d+) \(slot \d+\) ready"  # in Prefork's log
-
-
-class Failure(Exception):
-    pass
+MOST_IDLE_FLEETS = 5  # They settle side by side.
+READY = r"child (\d+) \(slot \d+\) ready"  # In Prefork's log.
 
 
 def now():
-    return time.perf_counter()
-
-
-# ---- Processes
-
-
-def state_and_parent(pid):
-    """As in ps(1), of the main thread; the parent is 0 where there is no such process any more."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            text = file.read()
-    except OSError:
-        return "X", 0
-    state, parent = text[text.rindex(b")") + 2:].split()[:2]
-    return state.decode(), int(parent)
-
-
-def children_of(pid):
-    return [int(name) for name in os.listdir("/proc") if name.isdigit() and state_and_parent(name)[1] == pid]
-
-
-def sweep():
-    """Kills and reaps every process below this one. A master goes first; its children then are ours, because this
-    process is a subreaper. Nobody else reaps them, so no number can be another process's meanwhile."""
-    end = now() + DEADLINE
-    while pids := children_of(os.getpid()):
-        for pid in pids:
-            watch = os.pidfd_open(pid)
-            try:
-                signal.pidfd_send_signal(watch, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # A zombie already.
-            wait_for(watch, end)
-            os.close(watch)
-            os.waitpid(pid, 0)
-
-
-def wait_for(descriptor, end):
-    if not select.select([descriptor], [], [], max(0, end - now()))[0]:
-        raise Failure("nothing happened before the deadline")
+    return time.monotonic()
 
 
 class Server:
-    """A started master: its log, its port, its children."""
+    """A running master with its log, its port and its children. Unlike the servers of support.py, it reads the log only
+    when asked."""
 
     def __init__(self, *command):
         log, log_end = os.pipe()
@@ -102,12 +58,11 @@ class Server:
         """The first group of the first `count` matches."""
         while len(found := re.findall(pattern, self.text)) < count:
             try:
-                wait_for(self.log, self.end)
+                wait_readable(self.log, self.end)
             except Failure:
                 raise Failure(f"the log has no {pattern!r}:\n{self.text}") from None
             read = os.read(self.log, 65536).decode()
-            if not read:
-                raise Failure(f"the server has ended:\n{self.text}")
+            expect(read, f"the server has exited:\n{self.text}")
             self.text += read
         return found[:count]
 
@@ -115,69 +70,59 @@ class Server:
         self.port = int(self.await_log(rf"listening on {re.escape(HOST)}:(\d+)\n")[0])
 
     def ask(self):
-        """The answer to GET /pid. A connection waits in the accept queue until there is somebody who answers."""
+        """The answer to GET /pid. A connection waits in the accept queue until a child accepts it."""
         while now() < self.end:
             try:
                 with socket.socket() as connection:
                     connection.settimeout(max(0.001, self.end - now()))
                     connection.connect((HOST, self.port))
-                    connection.sendall(b"GET /pid HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                    answer = b""
-                    while part := connection.recv(4096):
-                        answer += part
-                        head, separator, body = answer.partition(b"\r\n\r\n")
-                        length = re.search(rb"Content-Length: (\d+)", head)
-                        if separator and length and len(body) == int(length[1]):
-                            return int(body)
-            except (ConnectionRefusedError, ConnectionResetError):
-                time.sleep(0.0001)
+                    return int(converse(connection, "/pid"))
             except TimeoutError:
                 break
+            except OSError:
+                time.sleep(0.0001)  # Refused, reset, or closed without an answer.
         raise Failure(f"no answer before the deadline; the log:\n{self.text}")
 
     def watch(self, pid):
-        """A pidfd of a child. The parent is looked at after the pidfd is there: what it stands for is ours."""
+        """A pidfd of a child. The parent is checked after the pidfd exists, so the pidfd can't belong to a stranger."""
         watch = os.pidfd_open(pid)
-        if state_and_parent(pid)[1] != self.pid:
-            raise Failure(f"{pid} is not a child of {self.pid}")
+        expect(state_and_parent(pid)[1] == self.pid, f"{pid} is not a child of {self.pid}")
         return watch
 
     def await_answers(self, count):
-        """Seconds from the start until each of `count` children has answered. Who has answered is stopped (SIGSTOP), so
-        that the next answer is another child's: otherwise luck in accept(2) would be measured, too."""
+        """Seconds from the start until each of `count` children has answered. SIGSTOP stops each child after its
+        answer, so that the next answer comes from another child. Luck in accept(2) is not measured."""
         seen = set()
         while len(seen) < count:
             pid = self.ask()
             answered = now()
-            if pid in seen:
-                raise Failure(f"{pid} has answered in spite of SIGSTOP")
+            expect(pid not in seen, f"{pid} answered in spite of SIGSTOP")
             seen.add(pid)
             self.halt(pid)
         return answered - self.started
 
     def halt(self, pid):
-        """Returns when the child is stopped: an accept(2) that it is in might still take the next connection."""
+        """Returns when the child has stopped. Until then its accept(2) may still take the next connection."""
         watch = self.watch(pid)
         signal.pidfd_send_signal(watch, signal.SIGSTOP)
         while state_and_parent(pid)[0] != "T":
-            if now() > self.end:
-                raise Failure(f"{pid} does not stop")
+            expect(now() < self.end, f"{pid} does not stop")
             os.sched_yield()
         os.close(watch)
 
     def await_ready(self, count):
-        """The children's pids, when Prefork's log says that they serve."""
+        """The children's process ids, as soon as Prefork's log says that they serve."""
         return [int(pid) for pid in self.await_log(READY, count)]
 
 
-# ---- What is measured; each function takes one sample and returns it in milliseconds
+# ---- Samples: each function takes one and returns it in milliseconds.
 
 
 class Programs:
     def __init__(self):
-        self.prefork = build(ROOT, "hello-prefork")
-        self.bare = build(f"{HERE}/bare", "bare-prefork")
-        self.pause = build(f"{HERE}/bare", "bare-pause")
+        self.prefork = swift_product("hello-prefork")
+        self.bare = swift_product("bare-prefork", f"{HERE}/bare")
+        self.pause = swift_product("bare-pause", f"{HERE}/bare")
 
     def fleet(self, children, listening="automatic"):
         return Server(self.prefork, "--children", str(children), "--listening", listening, f"{HOST}:0")
@@ -186,16 +131,8 @@ class Programs:
         return Server(self.bare, str(children), *more)
 
 
-def build(package, product):
-    command = ["swift", "build", "-c", "release", "--package-path", package, "--product", product]
-    subprocess.run(command, check=True, timeout=900, stdout=subprocess.DEVNULL)
-    # --show-bin-path knows where, whatever the platform's triple.
-    shown = subprocess.run([*command, "--show-bin-path"], check=True, timeout=60, stdout=subprocess.PIPE, text=True)
-    return f"{shown.stdout.strip()}/{product}"
-
-
 def start_time(server, children):
-    """Where children have listeners of their own, a stopped one's would get the next connection: for shared ones only."""
+    """Works with shared listeners only. With sharded ones, the listener of a stopped child could get the connection."""
     with server:
         server.await_port()
         return 1000 * server.await_answers(children)
@@ -208,7 +145,7 @@ def ready_time(server, children):
 
 
 def recovery_time(server, log=None):
-    """SIGKILL of the only child -> an answer of its replacement: with one child, nobody else can answer."""
+    """SIGKILL of the only child -> an answer of its replacement. No other process can answer."""
     with server:
         server.await_port()
         if log:
@@ -225,7 +162,7 @@ def recovery_time(server, log=None):
 
 
 def spawn_time(programs):
-    """A byte to the bare parent, which has no child -> an answer of the child that it spawns."""
+    """A byte to the bare parent, which has no child yet -> an answer of the child that it spawns."""
     with programs.bare_fleet(0) as server:
         server.await_port()
         start = now()
@@ -235,15 +172,15 @@ def spawn_time(programs):
 
 
 def death_time(programs):
-    """SIGKILL of the master of two children -> both pidfds readable. No connection was ever made."""
+    """SIGKILL of the master of two children -> both pidfds readable. No client ever connects."""
     with programs.fleet(2) as server:
         server.await_port()
         watches = [server.watch(pid) for pid in server.await_ready(2)]
-        # The master is our child and not reaped yet.
+        # This process is the master's parent and has not reaped it yet.
         start = now()
         os.kill(server.pid, signal.SIGKILL)
         for watch in watches:
-            wait_for(watch, server.end)
+            wait_readable(watch, server.end)
         taken = now() - start
         for watch in watches:
             os.close(watch)
@@ -263,7 +200,7 @@ def switches(pid):
 
 
 def resident(pid):
-    """Kilobytes. smaps_rollup counts pages; VmRSS of status may lag behind by some for each processor."""
+    """Kilobytes. smaps_rollup counts pages. VmRSS of status may lag behind by some pages per processor."""
     with open(f"/proc/{pid}/smaps_rollup") as file:
         return int(re.search(r"\nRss:\s+(\d+) kB", file.read())[1])
 
@@ -274,7 +211,7 @@ def libraries(pid):
 
 
 def rest(programs, rounds):
-    """Fleets and pausing programs, started in turn, settle side by side."""
+    """Starts fleets and pausing programs in turn and lets them settle side by side."""
     servers, pausing = [], []
     try:
         for _ in range(min(rounds, MOST_IDLE_FLEETS)):
@@ -285,12 +222,12 @@ def rest(programs, rounds):
             server.await_port()
             families.append([server.pid, *server.await_ready(2)])
         time.sleep(SETTLE)
-        everybody = [pid for family in families for pid in family]
-        before = {pid: switches(pid) for pid in everybody}
+        members = [pid for family in families for pid in family]
+        before = {pid: switches(pid) for pid in members}
         time.sleep(WINDOW)
-        after = {pid: switches(pid) for pid in everybody}
+        after = {pid: switches(pid) for pid in members}
         counts = {
-            pid: sum(count - before[pid].get(thread, 0) for thread, count in after[pid].items()) for pid in everybody
+            pid: sum(count - before[pid].get(thread, 0) for thread, count in after[pid].items()) for pid in members
         }
         return {
             "master": [counts[family[0]] for family in families],
@@ -325,7 +262,7 @@ class Report:
         self.row(what, value, reference, ratio, target, "ok" if good else "MISSED")
 
     def compare(self, what, values, references, limit, unit, digits=1):
-        """The ratio is the median of the rounds' ratios: what was measured side by side is compared."""
+        """The ratio is the median of the rounds' ratios, because values of one round were measured side by side."""
         ratios = [value / reference for value, reference in zip(values, references)]
         cells = [what, span(values, digits, unit), span(references, digits, unit), span(ratios, 2)]
         if limit is None:
@@ -337,16 +274,6 @@ class Report:
 def span(values, digits, unit=""):
     low, middle, high = (f"{value:.{digits}f}" for value in (min(values), statistics.median(values), max(values)))
     return f"{middle}{unit} [{low}-{high}]"
-
-
-def interleaved(rounds, *samples):
-    """One of each in turn, the order turned round each time: drift of the machine hits all alike."""
-    taken = [[] for _ in samples]
-    for number in range(rounds):
-        order = list(enumerate(samples))
-        for index, sample in order if number % 2 == 0 else reversed(order):
-            taken[index].append(sample())
-    return taken
 
 
 def measure(programs, only, rounds):
@@ -397,7 +324,7 @@ def measure(programs, only, rounds):
         report.compare("e. start of 64 children, reference: of 8", *both, 10, " ms")
     if "d" in only:
         print(f"\nbare-pause maps {', '.join(sorted(found['libraries']))}.")
-        print(f"The master besides: {', '.join(sorted(found['more']))}.")
+        print(f"The master also maps {', '.join(sorted(found['more']))}.")
     return report
 
 
@@ -408,15 +335,15 @@ def main():
     options = parser.parse_args()
     only = options.only.split(",")
     if options.rounds < 1 or not set(only) <= set("abcde"):
-        parser.error("--rounds is at least 1, --only takes letters from a to e")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # So that what was started is killed.
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        sys.exit(f"prctl: {os.strerror(ctypes.get_errno())}")
+        parser.error("--rounds must be 1 or more, and --only takes letters from a to e")
+    needs("swift=")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # Runs `sweep`.
+    become_subreaper()
     try:
         programs = Programs()
         before = os.getloadavg()[0]
         report = measure(programs, only, options.rounds)
-        # Who waits for a processor, waits alike in all subjects: a loaded machine brings the ratios nearer to 1.
+        # On a loaded machine all subjects wait for a processor alike, which brings the ratios nearer to 1.
         print(f"Load average {before:.1f} before, {os.getloadavg()[0]:.1f} after, {os.cpu_count()} processors.")
     except Failure as failure:
         sys.exit(f"failed: {failure}")
