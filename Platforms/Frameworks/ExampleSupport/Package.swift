@@ -1,7 +1,8 @@
 // swift-tools-version: 6.0
 import PackageDescription
 
-// What the examples beside this folder share: their command line and a few lines of HTTP. Nothing of it is needed to use Prefork.
+// What the examples beside this folder share: their command line and a few lines of HTTP. Nothing of it is needed to
+// use Prefork.
 let package = Package(
     name: "ExampleSupport",
     platforms: [.macOS(.v15)],

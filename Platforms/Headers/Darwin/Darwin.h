@@ -1,4 +1,4 @@
-// The headers of macOS's C library that Prefork uses; module.modulemap makes the module `Darwin` of them.
+// The headers of macOS's C library that Prefork uses. module.modulemap makes them the module `Darwin`.
 #include <crt_externs.h>
 #include <dirent.h>
 #include <dlfcn.h>

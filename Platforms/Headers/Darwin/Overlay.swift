@@ -1,5 +1,5 @@
-// For the type-check only, compiled into the same module as the library. First what Apple's SDK adds in Swift to the C
-// headers; the signatures are Apple's, the bodies never run.
+// For the type-check only, compiled into the same module as the library. The first part is what Apple's SDK adds in
+// Swift to the C headers. The signatures are Apple's, and the bodies never run.
 import Darwin
 
 var errno: Int32 {
@@ -14,7 +14,8 @@ func open(_ path: UnsafePointer<CChar>, _ flags: Int32) -> Int32 { -1 }
 func fcntl(_ descriptor: Int32, _ command: Int32) -> Int32 { -1 }
 func fcntl(_ descriptor: Int32, _ command: Int32, _ value: Int32) -> Int32 { -1 }
 
-// Then what the standard library for embedded systems, the only one of a toolchain on Linux for an Apple system, leaves out.
+// The second part is what the standard library for embedded systems omits. A toolchain on Linux has no other one for an
+// Apple system.
 enum CommandLine {
     static var argc: Int32 { 0 }
     static var unsafeArgv: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?> { .allocate(capacity: 1) }

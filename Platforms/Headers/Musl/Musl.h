@@ -1,4 +1,4 @@
-// The headers of musl that Prefork uses; module.modulemap makes the module `Musl` of them.
+// The headers of musl that Prefork uses. module.modulemap makes them the module `Musl`.
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
-// For the type-check only, compiled into the same module as the library: what the static SDK for Linux adds in Swift to
-// musl's headers. The signatures are its, the bodies never run.
+// For the type-check only, compiled into the same module as the library. This is what the static SDK for Linux adds in
+// Swift to musl's headers. The signatures are the SDK's, and the bodies never run.
 import Musl
 
 var errno: Int32 {

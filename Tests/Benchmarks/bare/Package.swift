@@ -1,7 +1,7 @@
 // swift-tools-version: 6.0
 import PackageDescription
 
-// A package of its own: the references must not get anything from Prefork, not even its build settings.
+// A separate package, because the references must get nothing from Prefork, not even its build settings.
 let package = Package(
     name: "bare",
     targets: [

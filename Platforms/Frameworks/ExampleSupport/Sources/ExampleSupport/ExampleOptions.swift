@@ -49,8 +49,8 @@ public struct ExampleOptions: ParsableCommand {
         return configuration
     }
 
-    /// To be called before `Prefork.main`. In a child it blocks for the time that `--delay-ready` asks for, so that a test can
-    /// connect before anybody is ready.
+    /// To be called before `Prefork.main`. In a child it blocks for the time that `--delay-ready` asks for, so that a
+    /// test can connect before anybody is ready.
     public func delayChild() {
         if case .child = Prefork.role { Thread.sleep(forTimeInterval: Double(delayReady) / 1000) }
     }

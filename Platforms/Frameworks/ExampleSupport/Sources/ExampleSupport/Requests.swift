@@ -1,7 +1,8 @@
 import Foundation
 
-/// Answers the HTTP/1.1 requests of one connection, in the calling thread, until the client has no more or `stop` is readable:
-/// `/` with `hello`, `/pid` with the process id, `/slow?ms=100` after that time, `/big?mb=1` with that much. Requests have no bodies.
+/// Answers the HTTP/1.1 requests of one connection, in the calling thread, until the client has no more or `stop` is
+/// readable: `/` with `hello`, `/pid` with the process id, `/slow?ms=100` after that time, `/big?mb=1` with that much.
+/// Requests have no bodies.
 public func answerRequests(on connection: Int32, until stop: Int32) {
     let readable = Int16(POLLIN)
     var bytes: [UInt8] = []

@@ -1,7 +1,8 @@
 import Foundation
 import Prefork
 
-/// What `--single` needs in an example that has no framework to listen for it: a listener, and a descriptor that tells of SIGTERM.
+/// What `--single` needs in an example that has no framework to listen for it: a listener, and a descriptor that tells
+/// of SIGTERM.
 public struct SingleServer: Sendable {
     /// Bound, listening, non-blocking.
     public let listener: Int32

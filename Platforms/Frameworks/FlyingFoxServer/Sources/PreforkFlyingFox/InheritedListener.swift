@@ -6,8 +6,8 @@ import Synchronization
 
 /// Makes an `HTTPServer` serve on a listener of a child's, with FlyingFox's public API alone.
 ///
-/// FlyingFox binds a socket of its own and then waits on it in its pool. This is that pool: at the first wait it puts the
-/// child's listener in the place of that socket, by dup2(2); all later waits go to FlyingFox's own pool.
+/// FlyingFox binds a socket of its own and then waits on it in its pool. This is that pool: at the first wait it puts
+/// the child's listener in the place of that socket, by dup2(2); all later waits go to FlyingFox's own pool.
 ///
 ///     var routes = RoutedHTTPHandler()
 ///     routes.appendRoute("/") { _ in HTTPResponse(statusCode: .ok) }
@@ -50,9 +50,9 @@ public final class InheritedListener: AsyncSocketPool {
         if let inherited = state.withLock({ $0.inherited }) { close(inherited) }
     }
 
-    /// Makes a server for these routes and runs it until the child is to leave and its connections are done. At a stop an
-    /// answer says `Connection: close`, unless it is that to a request that takes longer than `timeout`, so that a client that
-    /// asks on and on is not cut.
+    /// Makes a server for these routes and runs it until the child is to leave and its connections are done. At a stop
+    /// an answer says `Connection: close`, unless it is that to a request that takes longer than `timeout`, so that a
+    /// client that asks on and on is not cut.
     /// - Parameters:
     ///   - handler: what answers, for example a `RoutedHTTPHandler`.
     ///   - timeout: of a request, in seconds, as `HTTPServer` takes it.
@@ -71,12 +71,12 @@ public final class InheritedListener: AsyncSocketPool {
         try await run(server, settle: settle, grace: grace)
     }
 
-    /// Runs a server of your own, made with ``placeholder`` as its address and this as its pool, until the child is to leave and
-    /// its connections are done. Its answers do not tell at a stop that the connection ends.
+    /// Runs a server of your own, made with ``placeholder`` as its address and this as its pool, until the child is to
+    /// leave and its connections are done. Its answers do not tell at a stop that the connection ends.
     /// - Parameters:
     ///   - settle: how long connections that have been accepted before the stop may take to bring their request.
-    ///   - grace: how long requests may take then, before they are cancelled; nil: until `shutdownGracePeriod` is nearly over,
-    ///     when the task of `serve` is cancelled.
+    ///   - grace: how long requests may take then, before they are cancelled. If nil, until `shutdownGracePeriod` is
+    ///     nearly over, when the task of `serve` is cancelled.
     public func run(
         _ server: HTTPServer, settle: Duration = .milliseconds(100), grace: Duration? = nil
     ) async throws {
@@ -104,9 +104,9 @@ public final class InheritedListener: AsyncSocketPool {
         }
     }
 
-    // FlyingFox's accept loop takes `disconnected` for an orderly end: it lets the connections finish, and `stop(timeout:)`
-    // then returns with the last one. Where only the socket is closed nobody wakes the loop, and `stop` takes its whole
-    // timeout.
+    // FlyingFox's accept loop takes `disconnected` for an orderly end: it lets the connections finish, and
+    // `stop(timeout:)` then returns with the last one. Where only the socket is closed nobody wakes the loop, and
+    // `stop` takes its whole timeout.
     private func acceptNoMore() {
         state.withLock { state in
             state.isClosing = true

@@ -8,16 +8,18 @@ import PreforkNIO
 import ServiceLifecycle
 
 extension Prefork.Child {
-    /// Runs an application on the listeners of this child, with everything that it has but its address, until the child is to
-    /// stop; then the application shuts down gracefully, in its own order: first the server, when the last request is
-    /// answered, then its services.
+    /// Runs an application on the listeners of this child, with everything that it has but its address, until the child
+    /// is to stop; then the application shuts down gracefully, in its own order: first the server, when the last
+    /// request is answered, then its services.
     ///
     /// Hummingbird has no way to hand a descriptor to its own server. So this does what `Application.run()` does, with
     /// public API; what cannot be had so is `server` (give `http` in its place) and `availableConnectionsDelegate`.
     /// - Parameters:
     ///   - application: its responder, logger, services, `beforeServerStarts` and `onServerRunning` are used.
-    ///   - indices: of the listeners, in the order of the addresses. By default all: an application's services run once only.
-    ///   - group: in place of the application's own. By default one event loop: the fleet has a child for each processor.
+    ///   - indices: of the listeners, in the order of the addresses. All by default, because an application's services
+    ///     run only once.
+    ///   - group: replaces the application's own. One event loop by default, because the fleet has a child for each
+    ///     processor.
     ///   - http: makes the protocol from what answers a request. HTTP/1.1 by default; wrap it for TLS.
     public func serve<Application: ApplicationProtocol, HTTP: ServerChildChannel>(
         _ application: Application,
@@ -59,7 +61,8 @@ extension Prefork.Child {
         }
     }
 
-    /// What `Application.run()` does with a request. While the child stops it also tells the client that the connection ends.
+    /// What `Application.run()` does with a request. While the child stops it also tells the client that the connection
+    /// ends.
     private func answer<Application: ApplicationProtocol>(
         _ request: Request,
         _ writer: consuming ResponseWriter,

@@ -24,9 +24,9 @@ public struct LogObserver: Sendable {
         logger.log(level: level(event), message, metadata: metadata.isEmpty ? nil : metadata)
     }
 
-    /// What swift-log advises to libraries: `debug` for what goes well, `info` for what goes wrong and is dealt with, `warning`
-    /// only for what comes once. That a fleet gives up is a warning; the error itself is what `run` throws. The status that
-    /// somebody has asked for by a signal is `notice`: he wants to see it.
+    /// What swift-log advises to libraries: `debug` for what goes well, `info` for what goes wrong and is dealt with,
+    /// `warning` only for what comes once. That a fleet gives up is a warning; the error itself is what `run` throws.
+    /// The status that somebody has asked for by a signal is `notice`: he wants to see it.
     @Sendable public static func defaultLevel(of event: Prefork.Event) -> Logger.Level {
         switch event {
         case .mechanisms, .listening, .spawned, .ready, .stopped, .reapedOrphans: .debug

@@ -3,8 +3,8 @@ import ServiceLifecycle
 
 /// A fleet as a service of a `ServiceGroup`: the group's graceful shutdown is the fleet's orderly stop.
 ///
-/// The group handles the signals of the master, so the fleet does not. The program's children run the same `main`, and with it
-/// the same group around this service; there it calls `serve`.
+/// The group handles the signals of the master, so the fleet does not. The program's children run the same `main`, and
+/// with it the same group around this service; there it calls `serve`.
 public struct PreforkService: Service {
     /// The fleet, for its `status`.
     public let fleet: Prefork
@@ -42,8 +42,8 @@ public struct PreforkService: Service {
         }
     }
 
-    /// How this service stands in a group: when the fleet has ended, in order or not, the other services are shut down gracefully,
-    /// and the group returns or throws the fleet's error. A group's default would cancel them.
+    /// How this service stands in a group: when the fleet has ended, in order or not, the other services are shut down
+    /// gracefully, and the group returns or throws the fleet's error. A group's default would cancel them.
     public var configuration: ServiceGroupConfiguration.ServiceConfiguration {
         .init(
             service: self,
@@ -53,8 +53,8 @@ public struct PreforkService: Service {
 }
 
 extension Prefork.Child {
-    /// Runs a group of a child's own services. When the child is to leave, because the fleet stops or the master has died, the
-    /// group is shut down gracefully.
+    /// Runs a group of a child's own services. When the child is to leave, because the fleet stops or the master has
+    /// died, the group is shut down gracefully.
     public func run(_ group: ServiceGroup) async throws {
         onStop {
             // Before the group runs it is remembered.

@@ -6,15 +6,16 @@ import Prefork
 extension Prefork.Child {
     /// The one event loop of this child, made when it is first asked for.
     ///
-    /// One, because the fleet has a child for each processor already: with SwiftNIO's own default, a loop for each processor
-    /// in each process, N processors would run N × N loops, and connections would go from the accepting loop to another.
+    /// One, because the fleet has a child for each processor already: with SwiftNIO's own default, a loop for each
+    /// processor in each process, N processors would run N × N loops, and connections would go from the accepting loop
+    /// to another.
     public static let eventLoop: any EventLoopGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
 
-    /// Takes a listener and accepts on it. Call ``Prefork/Prefork/Child/ready()`` afterwards: SwiftNIO has called listen(2) with
-    /// a backlog of 128 by then, and that is when the master puts its own back.
+    /// Takes a listener and accepts on it. Call ``Prefork/Prefork/Child/ready()`` afterwards: SwiftNIO has called
+    /// listen(2) with a backlog of 128 by then, and that is when the master puts its own back.
     ///
-    /// Release builds accept by `ServerBootstrap.withBoundSocket`. Debug builds accept in a way of their own, for SwiftNIO's
-    /// assertions end a process when another one was quicker to accept from a shared listener
+    /// Release builds accept by `ServerBootstrap.withBoundSocket`. Debug builds accept in a way of their own, for
+    /// SwiftNIO's assertions end a process when another one was quicker to accept from a shared listener
     /// (https://github.com/apple/swift-nio/issues/3500); there the `parent` of a connection is no server channel.
     /// - Parameters:
     ///   - index: of the listener, in the order of the addresses.
@@ -38,8 +39,8 @@ extension Prefork.Child {
     }
 }
 
-/// SwiftNIO has closed the listener by itself: accept(2) failed with an error that it does not expect to pass. The child that
-/// passes this on is replaced.
+/// SwiftNIO has closed the listener by itself: accept(2) failed with an error that it does not expect to pass. The
+/// child that passes this on is replaced.
 public struct ListenerClosed: Error, CustomStringConvertible {
     /// One line.
     public var description: String { "the listener was closed before the stop; no more connections are accepted" }
@@ -84,9 +85,11 @@ public struct InheritedListener: Sendable {
         try await quiesce()
     }
 
-    /// Accepts no more, tells each connection so by a `ChannelShouldQuiesceEvent`, and returns when the last one is closed.
-    /// SwiftNIO's HTTP pipeline closes idle connections then, and others after the answer: see ``LingerHandler``.
-    /// - Throws: `CancellationError` where the task is cancelled, as by a drain that takes too long; what is open stays so.
+    /// Accepts no more, tells each connection so by a `ChannelShouldQuiesceEvent`, and returns when the last one is
+    /// closed. SwiftNIO's HTTP pipeline closes idle connections then, and others after the answer: see
+    /// ``LingerHandler``.
+    /// - Throws: `CancellationError` if the task is cancelled, for example by a drain that takes too long. Open
+    ///   connections stay open.
     public func quiesce() async throws {
         let closed = channel.eventLoop.makePromise(of: Void.self)
         quiescing.initiateShutdown(promise: closed)

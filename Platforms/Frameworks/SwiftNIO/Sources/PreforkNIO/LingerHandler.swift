@@ -1,13 +1,14 @@
 import NIOCore
 
-/// Holds back a connection's `ChannelShouldQuiesceEvent` until one more message was read from it, or some time has passed.
+/// Holds back a connection's `ChannelShouldQuiesceEvent` until one more message was read from it, or some time has
+/// passed.
 ///
-/// At a stop SwiftNIO's and Hummingbird's HTTP pipelines close a connection at once that has no request in progress. That
-/// cuts off the client whose request is on its way, and the one that has just connected. With this handler behind the HTTP
-/// decoder such a request is answered, with `Connection: close`.
+/// At a stop SwiftNIO's and Hummingbird's HTTP pipelines close a connection at once that has no request in progress.
+/// That cuts off the client whose request is on its way, and the one that has just connected. With this handler behind
+/// the HTTP decoder such a request is answered, with `Connection: close`.
 ///
-/// They also close one whose answer has been handed over but not sent yet, which cuts off the client that reads slowly. During
-/// a stop this handler lets a connection close only when all that was written to it is the kernel's.
+/// They also close one whose answer has been handed over but not sent yet, which cuts off the client that reads slowly.
+/// During a stop this handler lets a connection close only when all that was written to it is the kernel's.
 public final class LingerHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// Any: messages are passed on as they are.
     public typealias InboundIn = NIOAny
@@ -78,8 +79,9 @@ public final class LingerHandler: ChannelDuplexHandler, RemovableChannelHandler 
         }
     }
 
-    /// What is left of a request's head when the connection closes is no error any more, nor is what comes while the rest of
-    /// the last answer is sent: nobody could be told, and SwiftNIO's pipeline, asked to answer it, traps in debug builds.
+    /// What is left of a request's head when the connection closes is no error any more, nor is what comes while the
+    /// rest of the last answer is sent: nobody could be told, and SwiftNIO's pipeline, asked to answer it, traps in
+    /// debug builds.
     public func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if case .quiescing = state, isClosing || !context.channel.isActive { return }
         context.fireErrorCaught(error)

@@ -12,8 +12,8 @@ import Prefork
 
 /// Accepts without a server channel, which is where debug builds of SwiftNIO take a lost race for a bug.
 ///
-/// A thread waits for the listener; the event loop accepts. In place of the server channel stands a pipe's: it collects the
-/// connections, and the thread sees at the other end that it was closed.
+/// A thread waits for the listener; the event loop accepts. In place of the server channel stands a pipe's: it collects
+/// the connections, and the thread sees at the other end that it was closed.
 enum WatchedListener {
     /// How many connections are accepted before the event loop does something else.
     private static let batch = 16
