@@ -44,7 +44,8 @@ find_missing() {
 is_installed() {
     case $1 in
     python3:*) python3 -c "import ${1#*:}" 2>/dev/null ;;
-    *) command -v "$1" >/dev/null ;;
+    # `type` alone also finds files that are not executable.
+    *) [ -x "$(type -P "$1")" ] ;;
     esac
 }
 
