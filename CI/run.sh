@@ -17,6 +17,11 @@ swift format lint --strict --recursive Package.swift Sources Tests
 # Skips the build folders of the nested packages. Git can't list the files, because it refuses the working copy of
 # another user, which a workflow's container has.
 find Platforms -name .build -prune -o -name '*.swift' -print0 | xargs -0 swift format lint --strict
+# swift-format does not check comments. In this locale grep counts characters, not bytes.
+long=$(find Package.swift CI Platforms Sources Tests -name .build -prune -o \
+    \( -name '*.swift' -o -name '*.sh' -o -name '*.py' \) -print0 |
+    LC_ALL=C.UTF-8 xargs -0 grep -nHE '^.{121}' | cut -d: -f1,2) || true
+[ -z "$long" ] || fail "lines over 120 columns:"$'\n'"$long"
 
 step "build, warnings as errors"
 swift build --build-tests --scratch-path .build/strict \
