@@ -64,32 +64,6 @@ extension Prefork {
         }
         thread.join()
     }
-
-    /// The same as the blocking form, for an async `serve`. To be called at the top of an async `main`.
-    public static func main(
-        _ addresses: Address...,
-        adopting: SocketSource = .none,
-        configuration: Configuration = Configuration(),
-        serve: @escaping @Sendable (Child) async throws -> Void
-    ) async -> Never {
-        await main(addresses, adopting: adopting, configuration: configuration, serve: serve)
-    }
-
-    /// The same for an array of addresses.
-    public static func main(
-        _ addresses: [Address],
-        adopting: SocketSource = .none,
-        configuration: Configuration = Configuration(),
-        serve: @escaping @Sendable (Child) async throws -> Void
-    ) async -> Never {
-        do {
-            try await Prefork(addresses, adopting: adopting, configuration: configuration).run(
-                isLast: true, beforeReturn: { finish($0) }, serve: serve)
-            finish(.success(()))
-        } catch {
-            finish(.failure(error))
-        }
-    }
 }
 
 /// Carries a thread over a suspension point, which a noncopyable value cannot cross in a closure.

@@ -3,7 +3,7 @@
 /// The process that the user starts becomes the *master*: it binds the addresses, starts children by executing its own
 /// program again, and keeps them alive. The same call in a *child* calls `serve`. `Prefork.main`
 /// is what a program uses; this value is for those who embed a fleet.
-public struct Prefork: Sendable {
+public final class Prefork: Sendable {
     /// Where the fleet listens.
     public let addresses: [Address]
     /// On which sockets of somebody else's it serves, too.
@@ -24,7 +24,7 @@ public struct Prefork: Sendable {
     }
 
     /// A fleet, not started yet. Nothing is checked or opened before `run`.
-    public init(
+    public convenience init(
         _ addresses: Address...,
         adopting: SocketSource = .none,
         configuration: Configuration = Configuration()
@@ -73,43 +73,4 @@ public struct Prefork: Sendable {
 
     /// What the fleet looks like now; without slots before it runs and after its end. From any thread.
     public var status: Status { handle.status }
-
-    // MARK: For programs
-
-    /// Runs a fleet and never returns: an error is one line on standard error, not a trap with a backtrace.
-    ///
-    /// Exit statuses: 0 after an orderly stop; ``PreforkError/exitStatus``; 70 for an error that a hook threw; 1 in a child
-    /// whose `serve` threw.
-    @_disfavoredOverload
-    public static func main(
-        _ addresses: Address...,
-        adopting: SocketSource = .none,
-        configuration: Configuration = Configuration(),
-        serve: (Child) throws -> Void
-    ) -> Never {
-        main(addresses, adopting: adopting, configuration: configuration, serve: serve)
-    }
-
-    /// The same for an array of addresses.
-    @_disfavoredOverload
-    public static func main(
-        _ addresses: [Address],
-        adopting: SocketSource = .none,
-        configuration: Configuration = Configuration(),
-        serve: (Child) throws -> Void
-    ) -> Never {
-        let fleet = Prefork(addresses, adopting: adopting, configuration: configuration)
-        finish(Result { try fleet.run(isLast: true, beforeReturn: { finish($0) }, serve: serve) })
-    }
-
-    /// Called while signals are still handled: a second SIGTERM, to the group or from an impatient supervisor, must not turn
-    /// an orderly stop into a death by signal at the last moment.
-    static func finish(_ result: Result<Void, any Error>) -> Never {
-        guard case .failure(let error) = result else { System.exit(0) }
-        EventLog.write("error: \(error)")
-        // The status says "do not try again" only where the error is ours: a PreforkError that `serve` passes on is one too.
-        if let error = error as? PreforkError { System.exit(error.exitStatus) }
-        if case .child = role { System.exit(1) }
-        System.exit(70)
-    }
 }

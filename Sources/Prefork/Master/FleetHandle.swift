@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What other threads may do to a master: stop it and look at it. One for each `Prefork` value.
+/// What other threads may do to a master: stop it and look at it. One for each `Prefork`.
 final class FleetHandle: Sendable {
     private enum Phase {
         case fresh
