@@ -160,13 +160,13 @@ part_static() {
     program=$(static_program)
     if ldd "$program" | grep -i swift; then fail "static: the Swift runtime is a shared library"; fi
     serves "static standard library" "$program"
-    says "exits by pidfd, descriptors closed by closefrom"
+    says "using pidfd to watch children, closefrom to close descriptors"
 
     program=$(fully_static_program)
     if ldd "$program" >/dev/null 2>&1; then fail "static: $program has shared libraries"; fi
     serves "fully static executable" "$program"
     # Without dlsym(3) the library finds neither pidfd_open(2) nor closefrom.
-    says "exits by SIGCHLD and ppid polling, descriptors closed one by one"
+    says "using SIGCHLD and ppid polling to watch children, enumeration to close descriptors"
 }
 
 # bare ARGUMENT...: runs bwrap with an empty directory in place of /proc, on a read-only system, without any variable.
@@ -377,7 +377,7 @@ part_arm64() {
     in_arm64 bash -euo pipefail -c '. /tree/CI/support.sh
         make_scratch
         serves arm64 "$0"
-        says "exits by pidfd, descriptors closed by closefrom"
+        says "using pidfd to watch children, closefrom to close descriptors"
         says "cannot be steered to ready children"' "$built/hello-prefork"
 }
 

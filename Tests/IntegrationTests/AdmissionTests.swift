@@ -152,7 +152,7 @@
                 _ = try subject.waitForReady(1)
                 subject.signal(SIGTERM)
                 try subject.waitForTold("clean")
-                let lines = subject.errors.split(separator: "\n").filter { $0.contains("takes connections while") }
+                let lines = subject.errors.split(separator: "\n").filter { $0.contains("accepts connections while") }
                 try subject.require(
                     lines.count == 1 && lines[0].hasSuffix("closed to newcomers; what no child accepts is reset"),
                     "\(lines)")
@@ -162,7 +162,7 @@
                 _ = try without.waitForReady(1)
                 without.signal(SIGTERM)
                 try without.waitForTold("clean")
-                try without.require(!without.errors.contains("takes connections while"), "no event")
+                try without.require(!without.errors.contains("accepts connections while"), "no event")
             }
 
             @Test(arguments: ["sharded", "shared"])

@@ -82,8 +82,8 @@
             @Test(arguments: [
                 ("throws", "spawnClosureFailed", "the producer failed on purpose"),
                 ("zero", "spawnedStranger", "returned 0"),
-                ("self", "spawnedStranger", "no live child"), ("parent", "spawnedStranger", "no live child"),
-                ("twice", "spawnedStranger", "no live child"),
+                ("self", "spawnedStranger", "not a live child"), ("parent", "spawnedStranger", "not a live child"),
+                ("twice", "spawnedStranger", "not a live child"),
             ])
             func testDoCommandCommandProducerErrors(spawn: String, kind: String, text: String) throws {
                 let subject = try Subject.role("fleet", "children=2;spawn=\(spawn)")

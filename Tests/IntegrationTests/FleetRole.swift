@@ -117,16 +117,16 @@
         configuration.onChildRecover = { try recovered("\($0) \($1)") }
         configuration.observe = { event in
             Prefork.logToStandardError(event)
-            if settings.has("slowObserver"), case .stopping = event {
+            if settings.has("slowObserver"), event.code == .stopping {
                 tell("observing")
                 poll(nil, 0, 400)  // Longer than a burst.
             }
-            if case .queueFilling = event {
+            if event.code == .queueFilling {
                 let status = currentFleet.withLock { $0 }?.status
-                tell("waiting \(status?.slots.first?.waiting ?? -1) \(status?.listeners.first?.sharing.rawValue ?? "")")
+                tell("waiting \(status?.slots.first?.waiting ?? -1) \(status?.listeners.first?.mode.description ?? "")")
             }
-            if settings.has("stopWhenReady"), case .ready = event { currentFleet.withLock { $0 }?.stop() }
-            if case .exited(let exit, let consequence) = event {
+            if settings.has("stopWhenReady"), event.code == .ready { currentFleet.withLock { $0 }?.stop() }
+            if event.code == .exited, let exit = event.exit, let consequence = event.consequence {
                 tell("exited \(exit.pid) \(exit.reason) \(consequence)")
             }
         }
@@ -174,7 +174,7 @@
     private func asyncRun(_ fleet: Prefork, _ settings: Settings) async -> Result<Void, any Error> {
         let task = Task { try await fleet.run { child in try await asyncServe(child, settings) } }
         if settings.has("cancelWhenReady"), case .master = Prefork.role {
-            while fleet.status.slots.filter({ if case .ready = $0.state { true } else { false } }).isEmpty {
+            while fleet.status.slots.filter({ $0.state.code == .ready }).isEmpty {
                 try? await Task.sleep(for: .milliseconds(2))
             }
             task.cancel()

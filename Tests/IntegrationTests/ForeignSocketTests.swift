@@ -25,7 +25,7 @@
                 try subject.require(subject.told.filter { $0 == Self.asFound }.count == 2, "as it was found")
                 try subject.require(
                     subject.errors.contains(
-                        "127.0.0.1:\(port) takes connections while the children drain: it stays its owner's"),
+                        "127.0.0.1:\(port) accepts connections while the children drain: it stays its owner's"),
                     "an event says that its owner keeps it open")
                 try subject.wait()
             }
@@ -35,7 +35,7 @@
                 arguments: [
                     ("children=0", "invalid children"), ("children=1;fail=onChildSpawn:1", "onChildSpawn failed"),
                     ("children=1;fail=onMasterReady:1", "onMasterReady failed"),
-                    ("children=1;serve=exit:78", "not tried again"), ("children=1;spawn=self", "spawn closure"),
+                    ("children=1;serve=exit:78", "not trying again"), ("children=1;spawn=self", "spawn closure"),
                     ("children=1;shardingFault=no;listening=sharded", "invalid listening"),
                 ])
             func failures(settings: String, reason: String) throws {
@@ -138,8 +138,8 @@
                 try subject.require(
                     get("/", port: try subject.port()) == .answer(status: 200, body: "Hello world!", closes: true),
                     "it serves")
-                let text = count == 1 ? "a socket was handed over" : "\(count) sockets were handed over"
-                let lines = subject.errors.split(separator: "\n").filter { $0.contains("handed over") }
+                let text = count == 1 ? "a socket was passed to this process" : "\(count) sockets were passed to this process"
+                let lines = subject.errors.split(separator: "\n").filter { $0.contains("passed to this process") }
                 try subject.require(lines.count == 1 && lines[0].contains("prefork[\(subject.pid)]: \(text) "), text)
                 subject.signal(SIGTERM)
                 try subject.require(subject.wait() == 0, "status 0")

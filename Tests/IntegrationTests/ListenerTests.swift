@@ -75,7 +75,7 @@
             func badAddresses(text: String, status: CInt, reason: String) throws {
                 let subject = try Subject.hello(["--children", "1"], address: text)
                 try subject.require(subject.wait() == status, "status \(status)")
-                let lines = subject.errors.split(separator: "\n").filter { !$0.contains("exits by") }
+                let lines = subject.errors.split(separator: "\n").filter { !$0.contains("to watch children") }
                 try subject.require(lines.count == 1, "one line")
                 try subject.require(lines.first?.contains(reason) == true, "it says \(reason)")
                 try subject.require(lines.first?.contains(text) == true, "it quotes \(text)")

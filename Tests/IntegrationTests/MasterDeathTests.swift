@@ -151,7 +151,7 @@
                 let subject = try Subject.role("fleet", "children=3;mechanisms=portable;interval=0")
                 let pids = try subject.waitForReady(3)
                 try subject.require(
-                    subject.errors.contains("exits by SIGCHLD and ppid polling, descriptors closed one by one"),
+                    subject.errors.contains("using SIGCHLD and ppid polling to watch children, enumeration to close descriptors"),
                     "one event says what is in use"
                 )
                 let start = ContinuousClock.now
@@ -178,7 +178,7 @@
             @Test func bestMechanismsHere() throws {
                 let subject = try Subject.hello(["--children", "1"])
                 _ = try subject.waitForReady(1)
-                let lines = subject.errors.split(separator: "\n").filter { $0.contains("exits by") }
+                let lines = subject.errors.split(separator: "\n").filter { $0.contains("to watch children") }
                 try subject.require(lines.count == 1, "told once")
                 subject.signal(SIGTERM)
                 try subject.wait()

@@ -112,7 +112,7 @@
                 _ = get("/exit?code=78", port: port)
                 try subject.require(subject.wait() == 78, "status 78")
                 try subject.waitUntilAlone()
-                try subject.require(subject.errors.contains("not tried again"), "it says so")
+                try subject.require(subject.errors.contains("not trying again"), "it says so")
             }
 
             /// Every second spawn fails: the fleet gets there all the same, and the other slots serve meanwhile.
@@ -170,7 +170,7 @@
 
             @Test func takenTwice() throws {
                 let subject = try Subject.role("fleet", "children=1;serve=twice")
-                try subject.waitForTold("second listener 0 has been taken before")
+                try subject.waitForTold("second listener 0 is already taken")
                 try subject.waitForTold("seventh there is no listener 7; there are 1")
                 subject.signal(SIGTERM)
                 try subject.require(subject.wait() == 0, "status 0")

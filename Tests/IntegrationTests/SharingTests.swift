@@ -116,7 +116,7 @@
                     subject.told("unnamed") == ["there is no listener named \"nobody\""], "no such name")
                 try subject.require(
                     Set(subject.told("again"))
-                        == Set([0, 1, 3].map { "listener \($0) has been taken before" }), "once each")
+                        == Set([0, 1, 3].map { "listener \($0) is already taken" }), "once each")
                 subject.signal(SIGTERM)
                 try subject.waitForTold("returned")
             }

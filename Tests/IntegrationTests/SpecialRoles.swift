@@ -52,7 +52,7 @@
             if let delay = settings.milliseconds("reapDelay") { configuration.orphanReapDelay = delay }
             configuration.observe = { event in
                 Prefork.logToStandardError(event)  // Which leaves lines out in a crash loop.
-                if case .reapedOrphans(let pids) = event { tell("reaped \(pids.count)") }
+                if event.code == .reapedOrphans { tell("reaped \(event.pids.count)") }
             }
             configuration.onChildRecover = { _, _ in recoveries.wrappingAdd(1, ordering: .relaxed) }
             return configuration
@@ -96,7 +96,7 @@
         configuration.orphanReapDelay = settings.milliseconds("reapDelay")
         configuration.observe = { event in
             Prefork.logToStandardError(event)
-            if case .reapedOrphans(let pids) = event { reapedOrphans.wrappingAdd(pids.count, ordering: .relaxed) }
+            reapedOrphans.wrappingAdd(event.pids.count, ordering: .relaxed)
         }
         let fleet = Prefork(.tcp("127.0.0.1", port: 0), configuration: configuration)
         guard case .master = Prefork.role else {
@@ -104,7 +104,7 @@
             leave(0)
         }
         let task = Task { try await fleet.run { _ in } }
-        while !fleet.status.slots.contains(where: { if case .ready = $0.state { true } else { false } }) {
+        while !fleet.status.slots.contains(where: { $0.state.code == .ready }) {
             try? await Task.sleep(for: .milliseconds(2))
         }
         // It stays until it has waited: what a thread that ends leaves behind is the first thread's.
@@ -248,7 +248,7 @@
         configuration.observe = { event in
             Prefork.logToStandardError(event)
             let fleet = reentered.withLock { $0 }
-            if case .stopped = event { tell("stopping \(fleet?.status.isStopping == true)") }
+            if event.code == .stopped { tell("stopping \(fleet?.status.isStopping == true)") }
         }
         configuration.onChildSpawn = { _ in
             let fleet = reentered.withLock { $0 }

@@ -35,7 +35,7 @@
             @Test func termDuringStart() throws {
                 for round in 0..<repetitions(100) {
                     let subject = try Subject.hello(["--children", "16"])
-                    if round % 4 != 0 { try subject.waitForError("exits by") }
+                    if round % 4 != 0 { try subject.waitForError("to watch children") }
                     if round % 4 > 1 { try subject.waitForError("(slot \(round % 16)) started") }
                     subject.signal(SIGTERM)
                     let status = try subject.wait()
@@ -236,7 +236,7 @@
                 try subject.require(
                     subject.told("addresses") == ["1", "1", "1"], "three starts before the stop: \(subject.told)")
                 try subject.require(subject.told("stopping") == ["true"], "the observer sees the stop: \(subject.told)")
-                try subject.require(subject.errors.contains("stopping: asked to"), "it says why")
+                try subject.require(subject.errors.contains("stopping: requested by the program"), "it says why")
                 try subject.require(subject.wait() == 0, "status 0")
                 try subject.waitUntilAlone()
             }
@@ -259,7 +259,7 @@
             @Test func firstSignalAfterARequestDoesNotKill() throws {
                 let subject = try Subject.role("fleet", "children=1;grace=60000;serve=stubborn;stopWhenReady")
                 try subject.eventually("one that ignores TERM") { subject.told("stubborn").count == 1 }
-                try subject.waitForError("stopping: asked to")
+                try subject.waitForError("stopping: requested by the program")
                 poll(nil, 0, 150)  // The rule's own time.
                 subject.signal(SIGTERM)
                 subject.signal(SIGUSR1)

@@ -126,7 +126,7 @@ import Testing
     ])
     func refuses(text: String, reason: String) throws {
         let error = try #require(failure { () throws(PreforkError) in try Prefork.Address(text) })
-        guard case .invalidAddress(let given, let why) = error else {
+        guard case .invalidAddress(let given, let why) = error.payload else {
             Issue.record("\(error)")
             return
         }

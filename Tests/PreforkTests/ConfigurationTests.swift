@@ -159,7 +159,7 @@ private let goodChanges: [@Sendable (inout Prefork.Configuration) -> Void] = [
         var configuration = Prefork.Configuration()
         bad.change(&configuration)
         let error = failure { () throws(PreforkError) in try configuration.check() }
-        guard case .invalidConfiguration(let name, let reason) = error else {
+        guard case .invalidConfiguration(let name, let reason) = error?.payload else {
             Issue.record("nothing was found wrong")
             return
         }

@@ -121,7 +121,7 @@
             #expect(try openListeners(shards: 2).decoy == nil)
             try withTemporaryDirectory { directory in
                 let listener = try openForStop(.unix("\(directory)/a"), shards: 2)
-                #expect(listener.decoy == nil && listener.sharing == .shared && listener.sockets.count == 1)
+                #expect(listener.decoy == nil && listener.mode == .shared && listener.sockets.count == 1)
                 #expect(listener.admissionFault?.contains("cannot be closed to newcomers") == true)
                 listener.beginClosingAdmission([0], at: System.now())
                 #expect(listener.isAdmissionClosed([0], at: System.now()))

@@ -114,15 +114,15 @@ private let noMemory = Prefork.SystemError(
     @Test(arguments: [
         (
             Prefork.Event.mechanisms(.init(exitNotice: .pidfd, descriptorClosing: .closefrom)),
-            "exits by pidfd, descriptors closed by closefrom"
+            "using pidfd to watch children, closefrom to close descriptors"
         ),
         (
             .mechanisms(.init(exitNotice: .signalAndPolling, descriptorClosing: .enumeration)),
-            "exits by SIGCHLD and ppid polling, descriptors closed one by one"
+            "using SIGCHLD and ppid polling to watch children, enumeration to close descriptors"
         ),
         (
             .procIsMissing(program: "/bin/app"),
-            "there is no /proc: children are started as /bin/app, and no CPU quota is seen"
+            "there is no /proc: children are started as /bin/app, and CPU quotas are ignored"
         ),
         (.moreChildrenThanProcessors(children: 8, allowed: 2), "8 children, but only 2 processors are allowed"),
         (.moreChildrenThanProcessors(children: 8, allowed: 1), "8 children, but only 1 processor is allowed"),
@@ -149,7 +149,7 @@ private let noMemory = Prefork.SystemError(
         ),
         (
             .admissionStaysOpen(.unix("/a"), reason: "it is Unix"),
-            "unix:/a takes connections while the children drain: it is Unix"
+            "unix:/a accepts connections while the children drain: it is Unix"
         ),
         (.spawned(slot: 0, pid: 1239, replaces: nil), "child 1239 (slot 0) started"),
         (.spawned(slot: 1, pid: 1250, replaces: 1240), "child 1250 (slot 1) started in place of 1240"),
@@ -160,7 +160,7 @@ private let noMemory = Prefork.SystemError(
         (.ready(slot: 1, pid: 1240, after: .milliseconds(31)), "child 1240 (slot 1) ready after 0.031 s"),
         (
             .notReady(slot: 1, pid: 1240, after: .seconds(60)),
-            "child 1240 (slot 1) not ready after 60 s; stopping it (readinessTimeout)"
+            "child 1240 (slot 1) not ready after 60 s; stopping it (readiness.timeout)"
         ),
         (
             .exited(exit(.signal(9, coreDumped: false)), .recovering(after: .milliseconds(100))),
@@ -186,16 +186,45 @@ private let noMemory = Prefork.SystemError(
         (.exited(exit(.status(0)), .expected), "child 1240 (slot 1) exited: status 0 after 12.4 s"),
         (
             .exited(exit(.unknown), .expected),
-            "child 1240 (slot 1) exited: with a status that somebody else has taken after 12.4 s"
+            "child 1240 (slot 1) exited: status unknown (other code waited for it) after 12.4 s"
         ),
-        (.suspended(.seconds(90)), "the master was held up for 90 s; timers start anew"),
+        (.suspended(.seconds(90)), "the master did not run for 90 s; restarting its timers"),
         (.stopping(.signal(15), grace: .seconds(5)), "stopping: signal 15 (TERM); children have 5 s"),
-        (.stopping(.request, grace: .milliseconds(2500)), "stopping: asked to; children have 2.5 s"),
+        (.stopping(.request, grace: .milliseconds(2500)), "stopping: requested by the program; children have 2.5 s"),
         (.stopping(.failure("a hook failed"), grace: .zero), "stopping: a hook failed; children have 0 s"),
         (
             .killing(slot: 1, pid: 1240, .notDrained, after: .seconds(5)),
             "child 1240 (slot 1) has not exited after 5 s; killing it"
         ),
+        (
+            .killing(slot: 1, pid: 1240, .secondInterrupt, after: .milliseconds(1500)),
+            "child 1240 (slot 1) has drained for 1.5 s; a second SIGINT kills it"
+        ),
+        (
+            .alreadyStopping(.signal(15), remaining: .seconds(3)),
+            "already stopping (signal 15 (TERM)); children have up to 3 s left"
+        ),
+        (
+            .draining(slot: 1, pid: 1240, .signal(sender: 4711, user: 0)),
+            "child 1240 (slot 1) drains unasked and gets no new connections: SIGTERM from process 4711 (user 0)"
+        ),
+        (
+            .draining(slot: 1, pid: 1240, .program),
+            "child 1240 (slot 1) drains unasked and gets no new connections: its program ended serving"
+        ),
+        (
+            .draining(slot: 1, pid: 1240, .closedChannel),
+            "child 1240 (slot 1) drains unasked and gets no new connections: it closed its channel to the master"
+        ),
+        (
+            .exited(exit(.status(0)), .replaced),
+            "child 1240 (slot 1) exited: status 0 after 12.4 s; already replaced"
+        ),
+        (
+            .backtracesSuppressed,
+            "too many crashes: new children print no backtraces until a minute passes without one"
+        ),
+        (.backtracesResumed, "a minute without a crash: new children print backtraces again"),
         (.stopped, "stopped"),
         (.systemError(noMemory), "posix_spawn /bin/app: Cannot allocate memory (code 12)"),
     ])
@@ -232,9 +261,11 @@ private let noMemory = Prefork.SystemError(
                     isInRotation: false, waiting: nil),
             ],
             listeners: [
-                .init(address: .tcp("127.0.0.1", port: 8080), sharing: .sharded, queues: [nil, nil]),
-                .init(address: .unix("/a"), sharing: .shared, queues: [nil]),
-                .init(address: .tcp("::1", port: 1), sharing: .adopted, queues: [.init(waiting: 2, limit: 128)]),
+                .init(address: .tcp("127.0.0.1", port: 8080), mode: .sharded, ownership: .bound, queues: [nil, nil]),
+                .init(address: .unix("/a"), mode: .shared, ownership: .bound, queues: [nil]),
+                .init(
+                    address: .tcp("::1", port: 1), mode: .shared, ownership: .adopted,
+                    queues: [.init(waiting: 2, limit: 128)]),
             ]
         )
         let expected = """
@@ -246,7 +277,7 @@ private let noMemory = Prefork.SystemError(
               3     stopping     1234567890 2 s       1       -      -
               4     empty        -         0 s       0       -      posix_spawn /bin/app: Cannot allocate memory (code 12) after 12.4 s
               shared unix:/a: queue unknown
-              adopted [::1]:1: 2 of 128 waiting
+              shared, adopted [::1]:1: 2 of 128 waiting
             """
         #expect(status.description == expected)
         #expect(Prefork.Event.status(status).description == expected)
@@ -350,11 +381,11 @@ private struct HookFailure: Error, CustomStringConvertible {
             (.alreadyRunning, 70, "a master is already running in this process"),
             (
                 .overRecovery([]), 70,
-                "giving up after too many exits of children (recoverThreshold, recoverLimitPerSlot)"
+                "giving up after too many exits of children (recovery.threshold, recovery.limitPerSlot)"
             ),
             (
                 .overRecovery([exit(.status(1)), exit(.signal(11, coreDumped: false), wasReady: false)]), 70,
-                "giving up after too many exits of children (recoverThreshold, recoverLimitPerSlot); the last of 2: "
+                "giving up after too many exits of children (recovery.threshold, recovery.limitPerSlot); the last of 2: "
                     + "child 1240 (slot 1) exited: signal 11 (SEGV) after 12.4 s, never ready"
             ),
             (
@@ -363,7 +394,8 @@ private struct HookFailure: Error, CustomStringConvertible {
             ),
             (
                 .childRefused(exit(.status(78))), 78,
-                "not tried again, its status being one of fatalExitStatuses: child 1240 (slot 1) exited: status 78 after 12.4 s"
+                "not trying again, because the status is in recovery.fatalExitStatuses: "
+                    + "child 1240 (slot 1) exited: status 78 after 12.4 s"
             ),
             (
                 .spawnClosureFailed(slot: 3, HookFailure()), 70,
@@ -371,16 +403,16 @@ private struct HookFailure: Error, CustomStringConvertible {
             ),
             (
                 .spawnedStranger(slot: 3, pid: 99), 70,
-                "the spawn closure returned 99 for slot 3, which is no live child of this process"
+                "the spawn closure returned 99 for slot 3, which is not a live child of this process"
             ),
-            (.listenerTaken(index: 0), 70, "listener 0 has been taken before"),
+            (.listenerTaken(index: 0), 70, "listener 0 is already taken"),
             (.noSuchListener(index: 2, count: 1), 70, "there is no listener 2; there are 1"),
             (.noListenerNamed("web"), 70, "there is no listener named \"web\""),
             (
                 .cannotAdopt(7, reason: "descriptor 7 is no socket"), 64,
                 "cannot adopt a listener: descriptor 7 is no socket"
             ),
-            (.noActivatedSockets(reason: "nobody"), 64, "no inherited listeners: nobody"),
+            (.noActivatedSockets(reason: "nobody"), 64, "no activated sockets: nobody"),
             (.system(noMemory), 70, "posix_spawn /bin/app: Cannot allocate memory (code 12)"),
         ] as [(PreforkError, Int32, String)]
     )
@@ -402,7 +434,7 @@ private struct HookFailure: Error, CustomStringConvertible {
         let error = failure { () throws(PreforkError) in
             try wrappingSystemErrors { () throws(SystemError) -> Int in throw noMemory }
         }
-        guard case .system(let inner) = error else {
+        guard case .system(let inner) = error?.payload else {
             Issue.record("\(String(describing: error))")
             return
         }

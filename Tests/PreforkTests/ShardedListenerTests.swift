@@ -24,7 +24,7 @@
             arguments: tcpAddresses)
         func sockets(address: Prefork.Address) throws {
             let listener = try openListeners(address, shards: 3)
-            #expect(listener.sharing == .sharded)
+            #expect(listener.mode == .sharded)
             let sockets = listener.sockets.map(\.raw)
             #expect(sockets.count == 3)
             #expect((0..<3).map { listener.socket(of: $0) } == sockets)
@@ -42,7 +42,7 @@
 
         @Test("are one for all where they are shared") func shared() throws {
             let listener = try openListeners(shards: nil)
-            #expect(listener.sharing == .shared)
+            #expect(listener.mode == .shared)
             #expect(listener.socket(of: 0) == listener.raw && listener.socket(of: 7) == listener.raw)
             #expect(listener.sockets(of: [0, 7]) == listener.sockets.map(\.raw))
             #expect(listener.sockets(of: []) == [])
@@ -111,7 +111,7 @@
             let status = ListenerView(listener).status
             #expect(status.queues.map { $0?.waiting } == [0, 7])
             #expect(status.queues.allSatisfy { ($0?.limit ?? 0) > 128 })
-            #expect(status.sharing == .sharded)
+            #expect(status.mode == .sharded)
             #expect(acceptAll(listener.sockets[1].raw) == clients.count)
             #expect(ListenerView(listener).status.queues.map { $0?.waiting } == [0, 0])
         }
@@ -149,7 +149,7 @@
         func refusal() throws {
             let sockets = try (0..<2).map { _ in OpenSocket(try PlatformListener.makeSocket(family: AF_INET)) }
             let listener = Listener(
-                address: .tcp("127.0.0.1", port: 1), sharing: .sharded, sockets: sockets, backlog: 1)
+                address: .tcp("127.0.0.1", port: 1), mode: .sharded, sockets: sockets, backlog: 1)
             #expect(listener.steer(to: [0])?.context == "SO_ATTACH_REUSEPORT_CBPF")
             #expect(listener.steer(to: [1]) == nil)
             // Who has the option is taken for the beginning of a group.

@@ -214,7 +214,7 @@ final class Simulation {
 
     private func feed(_ input: Supervisor.Input) throws(Violation) {
         var arrived = now
-        if case .stop(.signal) = input {
+        if case .stop(let reason) = input, reason.code == .signal {
             // The master was busy when it came; but it cannot have come before the one before it.
             if random.chance(of: 500) { arrived = max(lastArrival, now - random.time(upTo: 300_000_000)) }
             lastArrival = arrived

@@ -166,7 +166,7 @@ extension Referee {
             try require(batch.stops && stop == nil, "\(report) out of order")
             stop = (batch.now, away)
             batch.began = true
-            if case .failure = reason {} else { coverage.note(.orderlyStops) }
+            if reason.code != .failure { coverage.note(.orderlyStops) }
             if isFilling { coverage.note(.stopsWhileFilling) }
             isFilling = false
             for index in slots.indices { slots[index].nextTry = nil }
@@ -186,7 +186,7 @@ extension Referee {
     ) throws(Violation) {
         try require(!batch.reportedExit, "\(exit) is handled twice")
         try require(exit == batch.exit, "\(exit) is not what happened")
-        if case .recovering(let delay) = consequence {
+        if let delay = consequence.delay {
             try require(delay.clampedNanoseconds <= limits.maximum, "a delay of \(delay)")
         }
         try require(consequence == batch.consequence, "\(exit) leads to \(consequence), not \(batch.consequence)")
@@ -201,7 +201,7 @@ extension Referee {
         guard let stop else { throw Violation(text: "an end without a stop") }
         try require(slots.allSatisfy { $0.pid == 0 }, "the end comes before the last child's")
         let isRight =
-            switch (failure, supervisor.failure) {
+            switch (failure, supervisor.failure?.payload) {
             case (.nothing, nil), (.childRefused, .childRefused), (.childExited, .childExited),
                 (.spawn, .spawnedStranger):
                 true

@@ -194,7 +194,7 @@ struct Referee {
                 case .lost: .unknown
                 }
             exited(slot, reason, lifetime: now - slots[slot].spawnedAt)
-        case .stop(.signal):
+        case .stop(let reason) where reason.code == .signal:
             if stop == nil { begin(.nothing) }
             if let firstStopSignal {
                 batch.killsAll = arrived - firstStopSignal >= Self.burst
@@ -272,7 +272,7 @@ struct Referee {
     }
 
     func refusal(_ slot: Int, _ reason: Prefork.ChildExit.Reason) -> Failure? {
-        if case .status(let status) = reason, limits.fatalExitStatuses.contains(status) {
+        if let status = reason.status, limits.fatalExitStatuses.contains(status) {
             let healthy = slots.filter {
                 $0.pid != 0 && !$0.isTold && $0.readyAt.map { batch.now - $0 >= limits.healthyAfter } == true
             }

@@ -26,7 +26,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
         let found = fcntl(raw, F_GETFL)
         let ownFlags = fcntl(raw, F_GETFD)
         let listener = try AdoptedSocket.listener(raw, name: "web", lowest: 200)
-        #expect(listener.sharing == .adopted)
+        #expect(listener.mode == .shared && listener.ownership == .adopted)
         #expect(listener.address.name == "web")
         let port = try SocketAddress(of: raw).port
         #expect(listener.address.port == Int(port))
@@ -214,10 +214,13 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
 }
 
 @Suite("Queues") struct QueueTests {
-    private func listener(_ sharing: Prefork.Status.Sharing, _ waiting: [Int?]) -> Prefork.Status.Listener {
+    private func listener(
+        _ mode: Prefork.ListenerMode, _ waiting: [Int?], _ ownership: Prefork.ListenerOwnership = .bound
+    ) -> Prefork.Status.Listener {
         Prefork.Status.Listener(
             address: .tcp("127.0.0.1", port: 80),
-            sharing: sharing,
+            mode: mode,
+            ownership: ownership,
             queues: waiting.map { $0.map { Prefork.Status.Queue(waiting: $0, limit: 100) } }
         )
     }
@@ -240,7 +243,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
             events(listener(.sharded, [0, 0]), listener(.shared, [51])) == [
                 "51 of 100 connections wait on 127.0.0.1:80"
             ])
-        #expect(events(listener(.shared, [nil]), listener(.adopted, [nil])) == [])
+        #expect(events(listener(.shared, [nil]), listener(.shared, [nil], .adopted)) == [])
     }
 
     @Test("are looked at in intervals") func intervals() throws {

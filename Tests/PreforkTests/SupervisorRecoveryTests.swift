@@ -91,7 +91,7 @@ extension SupervisorTests {
             #expect(bench.feed(.exited(pid: 100, .exited(1))).consequence == .recovering(after: .zero))
             #expect(bench.feed(.exited(pid: 101, .exited(0))).consequence == .recovering(after: .zero))
             #expect(bench.feed(.exited(pid: 102, .exited(1))).consequence == .givingUp)
-            guard case .overRecovery(let exits) = bench.supervisor.failure else {
+            guard case .overRecovery(let exits) = bench.supervisor.failure?.payload else {
                 Issue.record("\(String(describing: bench.supervisor.failure))")
                 return
             }
@@ -136,7 +136,7 @@ extension SupervisorTests {
                 bench.replace(slot: 0, by: pid + 1)
             }
             #expect(bench.feed(.exited(pid: 140, .exited(1))).consequence == .givingUp)
-            guard case .overRecovery(let exits) = bench.supervisor.failure else {
+            guard case .overRecovery(let exits) = bench.supervisor.failure?.payload else {
                 Issue.record("\(String(describing: bench.supervisor.failure))")
                 return
             }
@@ -162,7 +162,7 @@ extension SupervisorTests {
                 bench.replace(slot: 0, by: pid)
             }
             #expect(bench.feed(.exited(pid: pid, .exited(1))).consequence == .givingUp)
-            guard case .overRecovery = bench.supervisor.failure else {
+            guard case .overRecovery = bench.supervisor.failure?.payload else {
                 Issue.record("\(String(describing: bench.supervisor.failure))")
                 return
             }
@@ -174,7 +174,7 @@ extension SupervisorTests {
             let actions = bench.feed(.exited(pid: 101, .exited(0)))
             #expect(actions.consequence == .givingUp)
             #expect(actions.pids(with: .terminate) == [100])
-            guard case .childExited(let exit) = bench.supervisor.failure else {
+            guard case .childExited(let exit) = bench.supervisor.failure?.payload else {
                 Issue.record("\(String(describing: bench.supervisor.failure))")
                 return
             }
@@ -207,7 +207,7 @@ extension SupervisorTests {
             #expect(bench.feed(.exited(pid: 200, .signaled(3, coreDumped: false))).consequence != .givingUp)
             let actions = bench.feed(.exited(pid: 101, .exited(78)))
             #expect(actions.consequence == .givingUp)
-            guard case .childRefused(let exit) = bench.supervisor.failure else {
+            guard case .childRefused(let exit) = bench.supervisor.failure?.payload else {
                 Issue.record("\(String(describing: bench.supervisor.failure))")
                 return
             }
@@ -275,7 +275,7 @@ extension SupervisorTests {
             bench.timer()
             let actions = bench.feed(.spawnRefused(slot: 0, .spawnedStranger(slot: 0, pid: 1)))
             #expect(actions.pids(with: .terminate) == [101])
-            guard case .spawnedStranger(slot: 0, pid: 1) = bench.supervisor.failure else {
+            guard case .spawnedStranger(slot: 0, pid: 1) = bench.supervisor.failure?.payload else {
                 Issue.record("\(String(describing: bench.supervisor.failure))")
                 return
             }

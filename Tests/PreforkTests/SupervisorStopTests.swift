@@ -167,7 +167,7 @@ extension SupervisorTests {
             #expect(bench.feed(.fail(description: "no")).isEmpty)
             #expect(bench.feed(.stop(.request)).isEmpty)
             bench.feed(.exited(pid: 102, .exited(0)))
-            guard case .childRefused(let exit) = bench.supervisor.failure else {
+            guard case .childRefused(let exit) = bench.supervisor.failure?.payload else {
                 Issue.record("\(String(describing: bench.supervisor.failure))")
                 return
             }

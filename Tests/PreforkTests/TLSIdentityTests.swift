@@ -265,7 +265,7 @@ private func check(_ chain: String, _ key: String) -> String? {
         let error = failure { () throws(PreforkError) in
             try Prefork.TLSIdentity.files(certificateChain: chain, privateKey: key).check()
         }
-        guard case .invalidTLSIdentity(let reason) = error else { return error.map { "\($0)" } }
+        guard case .invalidTLSIdentity(let reason) = error?.payload else { return error.map { "\($0)" } }
         return reason
     }
 

@@ -1,54 +1,50 @@
-/// Everything that can go wrong, each with what was wrong.
+/// An error of Prefork's.
 ///
-/// What a hook throws is not wrapped: `run` throws it as it is.
-public enum PreforkError: Error, Sendable, CustomStringConvertible {
-    /// An address that nothing could be bound to; the text is what was given.
-    case invalidAddress(String, reason: String)
-    /// The system refused to listen there: taken (EADDRINUSE), not allowed (EACCES), no such host or directory.
-    case cannotListen(Prefork.Address, Prefork.SystemError)
-    /// A value in ``Prefork/Configuration`` or a variable that stands for one, by name.
-    case invalidConfiguration(String, reason: String)
-    /// Certificate chain or private key are missing, unreadable, no PEM or exchanged.
-    case invalidTLSIdentity(String)
-    /// Variables that only a master sets are there, but do not describe this process: it must not become a master.
-    case invalidHandshake(reason: String)
-    /// This process was started as a child, and its master is dead already.
-    case masterIsGone(pid: Int32)
-    /// There is a running master in this process.
-    case alreadyRunning
-    /// In a child: this run is one that its master has behind it, where it ended with an error. The child belongs to a later
-    /// one.
-    case earlierRunFailed
-    /// In a child: it has served; what it had inherited is gone.
-    case childHasServed
-    /// More exits than ``Prefork/Configuration/recoverThreshold`` or ``Prefork/Configuration/recoverLimitPerSlot`` allow;
-    /// the last of them (at most 32), the newest at the end.
-    case overRecovery([Prefork.ChildExit])
-    /// A child ended unasked while ``Prefork/Configuration/recoverThreshold`` is `.never`.
-    case childExited(Prefork.ChildExit)
-    /// A child left with a status of ``Prefork/Configuration/fatalExitStatuses``: another try would end the same way.
-    case childRefused(Prefork.ChildExit)
-    /// The ``Prefork/Configuration/spawn`` closure threw something other than a ``Prefork/SystemError``.
-    case spawnClosureFailed(slot: Int, any Error)
-    /// The ``Prefork/Configuration/spawn`` closure returned the id of a process that is no live child of this one.
-    case spawnedStranger(slot: Int, pid: Int32)
-    /// ``Prefork/Child/takeListener(at:)`` for a listener that somebody has taken before.
-    case listenerTaken(index: Int)
-    /// ``Prefork/Child/takeListener(at:)`` for a listener that there is not.
-    case noSuchListener(index: Int, count: Int)
-    /// ``Prefork/Child/takeListener(named:)`` for a name that no listener has.
-    case noListenerNamed(String)
-    /// A descriptor of ``Prefork/SocketSource`` that is no bound, listening stream socket.
-    case cannotAdopt(Int32, reason: String)
-    /// ``Prefork/SocketSource/systemd``, and nobody has handed over sockets to this process.
-    case noActivatedSockets(reason: String)
-    /// The system refused something that a master or child cannot do without.
-    case system(Prefork.SystemError)
+/// ``code-swift.property`` says what is wrong. The other properties are its details: each code in ``Code`` lists which of them it
+/// has, and the others are `nil` or empty. ``Prefork/Event`` says why a new code breaks no program.
+///
+/// ```swift
+/// do {
+///     try fleet.run { child in … }
+/// } catch let error as PreforkError where error.code == .cannotListen {
+///     print(error.address, error.systemError)
+/// }
+/// ```
+///
+/// `run` throws the error of a hook as it is, without wrapping it in a `PreforkError`.
+public struct PreforkError: Error, Sendable, Hashable, CustomStringConvertible {
+    package enum Payload: Sendable, Hashable {
+        case invalidAddress(String, reason: String)
+        case cannotListen(Prefork.Address, Prefork.SystemError)
+        case invalidConfiguration(String, reason: String)
+        case invalidTLSIdentity(String)
+        case invalidHandshake(reason: String)
+        case masterIsGone(pid: Int32)
+        case alreadyRunning
+        case earlierRunFailed
+        case childHasServed
+        case overRecovery([Prefork.ChildExit])
+        case childExited(Prefork.ChildExit)
+        case childRefused(Prefork.ChildExit)
+        case spawnClosureFailed(slot: Int, ForeignError)
+        case spawnedStranger(slot: Int, pid: Int32)
+        case listenerTaken(index: Int)
+        case noSuchListener(index: Int, count: Int)
+        case noListenerNamed(String)
+        case cannotAdopt(Int32, reason: String)
+        case noActivatedSockets(reason: String)
+        case system(Prefork.SystemError)
+    }
 
-    /// What `Prefork.main` exits with (sysexits.h): 64 usage or address,
-    /// 78 configuration, 75 for a child whose master is gone, 70 otherwise.
+    package let payload: Payload
+
+    private init(_ payload: Payload) { self.payload = payload }
+
+    /// The status that `Prefork.main` exits with (sysexits.h).
+    ///
+    /// 64 for a wrong use or address, 78 for a wrong configuration, 75 in a child whose master is gone, and 70 otherwise.
     public var exitStatus: Int32 {
-        switch self {
+        switch payload {
         case .invalidAddress, .cannotListen, .cannotAdopt, .noActivatedSockets, .invalidHandshake: 64
         case .invalidConfiguration, .invalidTLSIdentity, .childRefused: 78
         case .masterIsGone: 75
@@ -58,7 +54,7 @@ public enum PreforkError: Error, Sendable, CustomStringConvertible {
 
     /// One line.
     public var description: String {
-        switch self {
+        switch payload {
         case .invalidAddress(let text, let reason): "invalid address \(quoted(text)): \(reason)"
         case .cannotListen(let address, let error): "cannot listen on \(address): \(error)"
         case .invalidConfiguration(let name, let reason): "invalid \(name): \(reason)"
@@ -67,27 +63,69 @@ public enum PreforkError: Error, Sendable, CustomStringConvertible {
             "this process has variables that only a Prefork master sets, but it is not that master's child: \(reason)"
         case .masterIsGone(let pid): "the master \(pid) is gone"
         case .alreadyRunning: "a master is already running in this process"
-        case .earlierRunFailed: "this run has failed in the master, whose later run this child belongs to"
-        case .childHasServed: "this child has served already"
+        case .earlierRunFailed: "this run failed in the master; the child belongs to a later run"
+        case .childHasServed: "this child has already served"
         case .overRecovery(let exits):
-            "giving up after too many exits of children (recoverThreshold, recoverLimitPerSlot)"
+            "giving up after too many exits of children (recovery.threshold, recovery.limitPerSlot)"
                 + (exits.last.map { "; the last of \(exits.count): \($0)" } ?? "")
         case .childExited(let exit): "recovery is off and \(exit)"
-        case .childRefused(let exit): "not tried again, its status being one of fatalExitStatuses: \(exit)"
-        case .spawnClosureFailed(let slot, let error): "the spawn closure failed for slot \(slot): \(error)"
+        case .childRefused(let exit):
+            "not trying again, because the status is in recovery.fatalExitStatuses: \(exit)"
+        case .spawnClosureFailed(let slot, let foreign):
+            "the spawn closure failed for slot \(slot): \(foreign.error)"
         case .spawnedStranger(let slot, let pid):
-            "the spawn closure returned \(pid) for slot \(slot), which is no live child of this process"
-        case .listenerTaken(let index): "listener \(index) has been taken before"
+            "the spawn closure returned \(pid) for slot \(slot), which is not a live child of this process"
+        case .listenerTaken(let index): "listener \(index) is already taken"
         case .noSuchListener(let index, let count): "there is no listener \(index); there are \(count)"
         case .noListenerNamed(let name): "there is no listener named \(quoted(name))"
         case .cannotAdopt(_, let reason): "cannot adopt a listener: \(reason)"
-        case .noActivatedSockets(let reason): "no inherited listeners: \(reason)"
+        case .noActivatedSockets(let reason): "no activated sockets: \(reason)"
         case .system(let error): "\(error)"
         }
     }
 }
 
-/// What the system refuses is one of our errors.
+// Errors are made as if `PreforkError` were the enumeration of its payloads.
+extension PreforkError {
+    /// An error for code that uses a ``Prefork/TLSIdentity``, such as an adapter for a TLS library.
+    ///
+    /// `Prefork.main` exits with status 78 for it, in a child too. That ends a fleet that has not served yet.
+    public static func invalidTLSIdentity(_ reason: String) -> Self { Self(.invalidTLSIdentity(reason)) }
+
+    package static func invalidAddress(_ text: String, reason: String) -> Self {
+        Self(.invalidAddress(text, reason: reason))
+    }
+    package static func cannotListen(_ address: Prefork.Address, _ error: Prefork.SystemError) -> Self {
+        Self(.cannotListen(address, error))
+    }
+    package static func invalidConfiguration(_ name: String, reason: String) -> Self {
+        Self(.invalidConfiguration(name, reason: reason))
+    }
+    package static func invalidHandshake(reason: String) -> Self { Self(.invalidHandshake(reason: reason)) }
+    package static func masterIsGone(pid: Int32) -> Self { Self(.masterIsGone(pid: pid)) }
+    package static var alreadyRunning: Self { Self(.alreadyRunning) }
+    package static var earlierRunFailed: Self { Self(.earlierRunFailed) }
+    package static var childHasServed: Self { Self(.childHasServed) }
+    package static func overRecovery(_ exits: [Prefork.ChildExit]) -> Self { Self(.overRecovery(exits)) }
+    package static func childExited(_ exit: Prefork.ChildExit) -> Self { Self(.childExited(exit)) }
+    package static func childRefused(_ exit: Prefork.ChildExit) -> Self { Self(.childRefused(exit)) }
+    package static func spawnClosureFailed(slot: Int, _ error: any Error) -> Self {
+        Self(.spawnClosureFailed(slot: slot, ForeignError(error)))
+    }
+    package static func spawnedStranger(slot: Int, pid: Int32) -> Self { Self(.spawnedStranger(slot: slot, pid: pid)) }
+    package static func listenerTaken(index: Int) -> Self { Self(.listenerTaken(index: index)) }
+    package static func noSuchListener(index: Int, count: Int) -> Self {
+        Self(.noSuchListener(index: index, count: count))
+    }
+    package static func noListenerNamed(_ name: String) -> Self { Self(.noListenerNamed(name)) }
+    package static func cannotAdopt(_ descriptor: Int32, reason: String) -> Self {
+        Self(.cannotAdopt(descriptor, reason: reason))
+    }
+    package static func noActivatedSockets(reason: String) -> Self { Self(.noActivatedSockets(reason: reason)) }
+    package static func system(_ error: Prefork.SystemError) -> Self { Self(.system(error)) }
+}
+
+/// Turns an error of a system call into one of ours.
 func wrappingSystemErrors<Value: ~Copyable>(_ body: () throws(SystemError) -> Value) throws(PreforkError) -> Value {
     do throws(SystemError) {
         return try body()

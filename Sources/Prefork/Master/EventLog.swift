@@ -4,8 +4,8 @@ extension Prefork {
     /// master. From any thread.
     @Sendable public static func logToStandardError(_ event: Event) {
         EventLog.shared.withLock { log in
-            if case .mechanisms = event { log.limiter = LineLimiter() }  // A run begins.
-            if case .spawned(_, _, nil) = event { log.limiter.expectChild() }
+            if case .mechanisms = event.payload { log.limiter = LineLimiter() }  // A run begins.
+            if case .spawned(_, _, nil) = event.payload { log.limiter.expectChild() }
             let lines = log.limiter.admit(event.description, always: !event.belongsToLoop, at: System.now())
             for line in lines { EventLog.write(line) }
         }
@@ -65,10 +65,10 @@ struct LineLimiter: Sendable {
 extension Prefork.Event {
     /// What a crash loop, or overload, repeats; everything else comes once in a fleet's or a child's life, or was asked for.
     fileprivate var belongsToLoop: Bool {
-        switch self {
+        switch payload {
         case .spawned(_, _, .some), .ready, .notReady, .systemError, .suspended, .queueFilling, .reapedOrphans: true
         case .spawnFailed(_, let consequence), .exited(_, let consequence):
-            if case .recovering = consequence { true } else { false }
+            if case .recovering = consequence.payload { true } else { false }
         default: false
         }
     }

@@ -123,7 +123,7 @@ final class FleetHandle: Sendable {
     }
 
     private static func waiting(in slot: Int, _ listeners: [Prefork.Status.Listener]) -> Int? {
-        let own = listeners.filter { $0.sharing == .sharded }.compactMap { listener -> Int? in
+        let own = listeners.filter { $0.mode == .sharded }.compactMap { listener -> Int? in
             listener.queues.indices.contains(slot) ? listener.queues[slot]?.waiting : nil
         }
         return own.isEmpty ? nil : own.reduce(0, +)

@@ -24,7 +24,7 @@ struct AdoptedSocket {
         try System.setNonBlocking(raw)
         return Listener(
             address: address,
-            sharing: .adopted,
+            mode: .shared,
             sockets: [OpenSocket(copy)],
             backlog: limit.map { CInt(clamping: $0) },
             admissionFault: "it stays its owner's; what no child accepts waits for whoever accepts next",

@@ -71,7 +71,7 @@ extension Listener {
         }
         return Listener(
             address: try bound.address(network: address.network, name: address.name),
-            sharing: options.shards == nil ? .shared : .sharded,
+            mode: options.shards == nil ? .shared : .sharded,
             sockets: sockets,
             backlog: options.backlog,
             decoy: decoy,
@@ -204,7 +204,7 @@ extension Listener {
                 let moved = try System.move(socket, atLeast: options.lowest)
                 return Listener(
                     address: address,
-                    sharing: .shared,
+                    mode: .shared,
                     sockets: [OpenSocket(moved)],
                     backlog: options.backlog,
                     file: SocketFile(path: path, identity: made),

@@ -34,7 +34,7 @@ final class Listener {
 
     /// With the port that the kernel chose where 0 was asked for.
     let address: Prefork.Address
-    let sharing: Prefork.Status.Sharing
+    let mode: Prefork.ListenerMode
     /// In the order in which they listen, which is how the kernel numbers them: one for each slot, or one for all. Empty once
     /// closed.
     private(set) var sockets: [OpenSocket]
@@ -50,7 +50,7 @@ final class Listener {
 
     init(
         address: Prefork.Address,
-        sharing: Prefork.Status.Sharing,
+        mode: Prefork.ListenerMode,
         sockets: [OpenSocket],
         backlog: CInt?,
         file: SocketFile? = nil,
@@ -59,7 +59,7 @@ final class Listener {
         adopted: AdoptedSocket? = nil
     ) {
         self.address = address
-        self.sharing = sharing
+        self.mode = mode
         self.sockets = sockets
         self.backlog = backlog
         self.file = file
@@ -70,23 +70,25 @@ final class Listener {
 
     deinit { close() }
 
+    var ownership: Prefork.ListenerOwnership { adopted == nil ? .bound : .adopted }
+
     /// The number of the first socket, as long as it is open.
     var raw: CInt? { sockets.first?.raw }
 
     /// The socket that a child in that slot gets, as long as it is open.
     func socket(of slot: Int) -> CInt? {
         guard !sockets.isEmpty else { return nil }
-        return sockets[sharing == .sharded ? slot : 0].raw
+        return sockets[mode == .sharded ? slot : 0].raw
     }
 
     /// Those of these slots, each once.
     func sockets(of slots: [Int]) -> [CInt] {
-        if sharing == .sharded { return slots.compactMap { socket(of: $0) } }
+        if mode == .sharded { return slots.compactMap { socket(of: $0) } }
         return slots.isEmpty ? [] : sockets.map(\.raw)
     }
 
     /// The numbers in the group of what these slots accept on.
-    private func indices(_ slots: [Int]) -> [Int] { sharing == .sharded ? slots : [0] }
+    private func indices(_ slots: [Int]) -> [Int] { mode == .sharded ? slots : [0] }
 
     // MARK: While the fleet runs
 
@@ -94,7 +96,7 @@ final class Listener {
     /// - Parameter rotation: ascending and not empty.
     /// - Returns: what the kernel says, the first time that it refuses: then it spreads connections over all slots.
     func steer(to rotation: [Int]) -> SystemError? {
-        guard sharing == .sharded, sockets.count > 1, let raw else { return nil }
+        guard mode == .sharded, sockets.count > 1, let raw else { return nil }
         do throws(SystemError) {
             try PlatformListener.attach(.spread(over: rotation, of: sockets.count), to: raw)
             isSteeringRefused = false
@@ -171,7 +173,7 @@ final class Listener {
     func closeAfterExitRequests() {
         // Our copies of the slots' sockets stay where a decoy works: each that left the group would change the others'
         // numbers. Adopted ones stay non-blocking until nobody polls them any more.
-        let needed = adopted != nil || sharing == .sharded && decoy?.isActive == true
+        let needed = adopted != nil || mode == .sharded && decoy?.isActive == true
         if needed { return }
         if decoy?.isActive != true { decoy = nil }
         closeSockets()
@@ -180,7 +182,7 @@ final class Listener {
     /// Closes our copies and removes the socket's file if it is still ours. Never shutdown(2): that would stop the copies
     /// elsewhere, too. More than once is harmless.
     func close() {
-        if let decoy, decoy.isActive, sharing == .sharded {
+        if let decoy, decoy.isActive, mode == .sharded {
             // From the last on, so that the decoys keep everything out until no slot is left in the group.
             while !sockets.isEmpty {
                 decoy.prepareClosing(of: sockets.count - 1)

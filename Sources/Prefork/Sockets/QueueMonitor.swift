@@ -4,12 +4,14 @@
 /// lock under which the master takes them away before it closes them.
 struct ListenerView: Sendable {
     let address: Prefork.Address
-    let sharing: Prefork.Status.Sharing
+    let mode: Prefork.ListenerMode
+    let ownership: Prefork.ListenerOwnership
     fileprivate let descriptors: [CInt]
 
     init(_ listener: Listener) {
         address = listener.address
-        sharing = listener.sharing
+        mode = listener.mode
+        ownership = listener.ownership
         descriptors = listener.sockets.map(\.raw)
     }
 
@@ -17,7 +19,8 @@ struct ListenerView: Sendable {
     var status: Prefork.Status.Listener {
         Prefork.Status.Listener(
             address: address,
-            sharing: sharing,
+            mode: mode,
+            ownership: ownership,
             queues: descriptors.map { PlatformListener.queue(of: $0) }
         )
     }
@@ -46,7 +49,7 @@ struct QueueMonitor {
                 let share = Double(queue.waiting) / Double(queue.limit)
                 if share >= alarm.share {
                     guard raised.insert([index, number]).inserted else { continue }
-                    let slot = listener.sharing == .sharded ? number : nil
+                    let slot = listener.mode == .sharded ? number : nil
                     events.append(.queueFilling(listener.address, slot: slot, queue))
                 } else if share <= alarm.share / 2 {
                     raised.remove([index, number])

@@ -198,7 +198,7 @@ struct Supervisor {
 
     private func refusal(_ index: Int, _ exit: Prefork.ChildExit, _ now: Instant) -> PreforkError? {
         // A replacement that does not like what it finds, such as half of a renewed certificate, must not end those that serve.
-        if case .status(let status) = exit.reason, rules.fatalExitStatuses.contains(status), !isAnyHealthy(now) {
+        if let status = exit.reason.status, rules.fatalExitStatuses.contains(status), !isAnyHealthy(now) {
             return .childRefused(exit)
         }
         switch rules.recovery {
@@ -237,7 +237,7 @@ struct Supervisor {
         _ actions: inout [Action]
     ) {
         stop(reason, nil, now, &actions)
-        guard case .signal = reason else { return }
+        guard case .signal = reason.payload else { return }
         // The first signal is a request, also where the stop has begun without one.
         guard let first = firstStopSignal else {
             firstStopSignal = arrived

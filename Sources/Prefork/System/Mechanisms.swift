@@ -28,7 +28,7 @@ extension Prefork {
             case cloexecDefault = "POSIX_SPAWN_CLOEXEC_DEFAULT"
             /// One close action for each descriptor that the system lists in /proc/self/fd or /dev/fd, or that is open among all
             /// numbers where there is neither. A descriptor that another thread opens at the same moment without close-on-exec is not among them.
-            case enumeration = "one by one"
+            case enumeration
         }
 
         /// How exits are noticed.
@@ -36,10 +36,9 @@ extension Prefork {
         /// How descriptors are closed.
         public var descriptorClosing: DescriptorClosing
 
-        /// For example `exits by pidfd, descriptors closed by closefrom`.
+        /// For example `pidfd to watch children, closefrom to close descriptors`.
         public var description: String {
-            "exits by \(exitNotice.rawValue), descriptors closed "
-                + (descriptorClosing == .enumeration ? "" : "by ") + descriptorClosing.rawValue
+            "\(exitNotice.rawValue) to watch children, \(descriptorClosing.rawValue) to close descriptors"
         }
 
         init(exitNotice: ExitNotice, descriptorClosing: DescriptorClosing) {

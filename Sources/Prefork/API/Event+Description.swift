@@ -1,0 +1,63 @@
+// The lines of the default log. Scripts look for parts of them, among others for "listening on ", " ready after " and
+// "child N (slot S) ".
+
+extension Prefork.Event {
+    /// One line, but a table for ``Code/status``.
+    public var description: String {
+        switch payload {
+        case .mechanisms(let mechanisms): "using \(mechanisms)"
+        case .procIsMissing(let program):
+            "there is no /proc: children are started as \(program), and CPU quotas are ignored"
+        case .moreChildrenThanProcessors(let children, let allowed):
+            "\(children) children, but only \(allowed) processor\(allowed == 1 ? " is" : "s are") allowed"
+        case .notAdopted(let count):
+            count == 1
+                ? "a socket was passed to this process (LISTEN_FDS) but is not served; see SocketSource.systemd"
+                : "\(count) sockets were passed to this process (LISTEN_FDS) but are not served; see SocketSource.systemd"
+        case .bindRetry(let address, let attempt, let count, let delay):
+            "\(address) is in use; trying again in \(delay.inSeconds) (\(attempt) of \(count))"
+        case .listening(let addresses):
+            "listening on \(addresses.map(\.description).concatenated(separator: ", "))"
+        case .sharing(let reason): "all children share one listener for each address: \(reason)"
+        case .steeringRefused(let address, let error):
+            "connections to \(address) cannot be steered to ready children: \(error)"
+        case .queueFilling(let address, let slot, let queue):
+            "\(queue) connections wait on \(address)" + (slot.map { " for slot \($0)" } ?? "")
+        case .spawned(let slot, let pid, let old):
+            "child \(pid) (slot \(slot)) started" + (old.map { " in place of \($0)" } ?? "")
+        case .spawnFailed(let exit, let consequence): "\(exit)\(consequence.suffix)"
+        case .ready(let slot, let pid, let time): "child \(pid) (slot \(slot)) ready after \(time.inSeconds)"
+        case .notReady(let slot, let pid, let time):
+            "child \(pid) (slot \(slot)) not ready after \(time.inSeconds); stopping it (readiness.timeout)"
+        case .draining(let slot, let pid, let origin):
+            "child \(pid) (slot \(slot)) drains unasked and gets no new connections: \(origin)"
+        case .backtracesSuppressed:
+            "too many crashes: new children print no backtraces until a minute passes without one"
+        case .backtracesResumed: "a minute without a crash: new children print backtraces again"
+        // The likely reason is a `serve` that returns at once.
+        case .exited(let exit, let consequence) where exit.reason == .status(0) && consequence.isUnexpected:
+            "\(exit), as when serve returns\(consequence.suffix)"
+        case .exited(let exit, let consequence): "\(exit)\(consequence.suffix)"
+        case .suspended(let time): "the master did not run for \(time.inSeconds); restarting its timers"
+        case .stopping(let reason, let grace): "stopping: \(reason); children have \(grace.inSeconds)"
+        case .admissionStaysOpen(let address, let reason):
+            "\(address) accepts connections while the children drain: \(reason)"
+        case .alreadyStopping(let reason, let time):
+            "already stopping (\(reason)); children have up to \(time.inSeconds) left"
+        case .killing(let slot, let pid, let reason, let time):
+            reason == .secondInterrupt
+                ? "child \(pid) (slot \(slot)) has drained for \(time.inSeconds); a second SIGINT kills it"
+                : "child \(pid) (slot \(slot)) has not exited after \(time.inSeconds); killing it"
+        case .stopped: "stopped"
+        case .reapedOrphans(let pids):
+            pids.count == 1 ? "reaped the orphan \(pids[0])" : "reaped \(pids.count) orphans"
+        case .status(let status): "\(status)"
+        case .systemError(let error): "\(error)"
+        }
+    }
+}
+
+extension Prefork.Event.Consequence {
+    fileprivate var suffix: String { self == .expected ? "" : "; \(self)" }
+    fileprivate var isUnexpected: Bool { self != .expected && self != .replaced }
+}

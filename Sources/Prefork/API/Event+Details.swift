@@ -1,0 +1,156 @@
+extension Prefork.Event {
+    // MARK: Children
+
+    /// The slot of the child.
+    public var slot: Int? {
+        switch payload {
+        case .spawned(let slot, _, _), .ready(let slot, _, _), .draining(let slot, _, _), .notReady(let slot, _, _),
+            .killing(let slot, _, _, _):
+            slot
+        case .queueFilling(_, let slot, _): slot
+        case .exited(let exit, _), .spawnFailed(let exit, _): exit.slot
+        default: nil
+        }
+    }
+
+    /// The process id of the child.
+    public var pid: Int32? {
+        switch payload {
+        case .spawned(_, let pid, _), .ready(_, let pid, _), .draining(_, let pid, _), .notReady(_, let pid, _),
+            .killing(_, let pid, _, _):
+            pid
+        case .exited(let exit, _): exit.pid
+        default: nil
+        }
+    }
+
+    /// The process id of the child that the slot had before. `nil` for the slot's first child.
+    public var replacedPID: Int32? {
+        if case .spawned(_, _, let old) = payload { old } else { nil }
+    }
+
+    /// How the child ended, or why it could not be started.
+    public var exit: Prefork.ChildExit? {
+        switch payload {
+        case .exited(let exit, _), .spawnFailed(let exit, _): exit
+        default: nil
+        }
+    }
+
+    /// What the master does after the exit.
+    public var consequence: Consequence? {
+        switch payload {
+        case .exited(_, let consequence), .spawnFailed(_, let consequence): consequence
+        default: nil
+        }
+    }
+
+    /// Why the child drains.
+    public var drainOrigin: Prefork.DrainOrigin? {
+        if case .draining(_, _, let origin) = payload { origin } else { nil }
+    }
+
+    /// Why the master kills the child.
+    public var killReason: Prefork.KillReason? {
+        if case .killing(_, _, let reason, _) = payload { reason } else { nil }
+    }
+
+    // MARK: Listeners
+
+    /// The address that the event is about.
+    public var address: Prefork.Address? {
+        switch payload {
+        case .bindRetry(let address, _, _, _), .steeringRefused(let address, _), .queueFilling(let address, _, _),
+            .admissionStaysOpen(let address, _):
+            address
+        default: nil
+        }
+    }
+
+    /// Where the master listens. Empty for codes other than ``Code/listening``.
+    public var addresses: [Prefork.Address] {
+        if case .listening(let addresses) = payload { addresses } else { [] }
+    }
+
+    /// The queue of the listener.
+    public var queue: Prefork.Status.Queue? {
+        if case .queueFilling(_, _, let queue) = payload { queue } else { nil }
+    }
+
+    // MARK: Others
+
+    /// Why the fleet stops.
+    public var stopReason: Prefork.StopReason? {
+        switch payload {
+        case .stopping(let reason, _), .alreadyStopping(let reason, _): reason
+        default: nil
+        }
+    }
+
+    /// The system call that failed.
+    public var systemError: Prefork.SystemError? {
+        switch payload {
+        case .steeringRefused(_, let error), .systemError(let error): error
+        default: nil
+        }
+    }
+
+    /// A duration. The code says which.
+    public var duration: Duration? {
+        switch payload {
+        case .bindRetry(_, _, _, let delay): delay
+        case .ready(_, _, let time), .notReady(_, _, let time): time
+        case .suspended(let time): time
+        case .stopping(_, let grace): grace
+        case .alreadyStopping(_, let time), .killing(_, _, _, let time): time
+        default: nil
+        }
+    }
+
+    /// A number of things. The code says which.
+    public var count: Int? {
+        switch payload {
+        case .moreChildrenThanProcessors(let children, _): children
+        case .bindRetry(_, let attempt, _, _): attempt
+        case .notAdopted(let sockets): sockets
+        default: nil
+        }
+    }
+
+    /// What ``count`` is compared with. The code says which.
+    public var limit: Int? {
+        switch payload {
+        case .moreChildrenThanProcessors(_, let allowed): allowed
+        case .bindRetry(_, _, let attempts, _): attempts
+        default: nil
+        }
+    }
+
+    /// Why it happened, as a text.
+    public var reason: String? {
+        switch payload {
+        case .sharing(let reason), .admissionStaysOpen(_, let reason): reason
+        default: nil
+        }
+    }
+
+    /// The path of the program.
+    public var path: String? {
+        if case .procIsMissing(let program) = payload { program } else { nil }
+    }
+
+    /// The process ids of the orphans. Empty for codes other than ``Code/reapedOrphans``.
+    public var pids: [Int32] {
+        if case .reapedOrphans(let pids) = payload { pids } else { [] }
+    }
+
+    /// How this run learns of exits and closes descriptors.
+    public var mechanisms: Prefork.Mechanisms? {
+        if case .mechanisms(let mechanisms) = payload { mechanisms } else { nil }
+    }
+
+    /// What the fleet looked like.
+    public var status: Prefork.Status? {
+        if case .status(let status) = payload { status } else { nil }
+    }
+}

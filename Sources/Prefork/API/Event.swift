@@ -1,0 +1,128 @@
+extension Prefork {
+    /// Something that happened in a fleet.
+    ///
+    /// ``Configuration/observe`` receives all events in the order in which they happen. ``code-swift.property`` says what
+    /// happened. The other properties are its details: each code in ``Code`` lists which of them it has, and the others are `nil`
+    /// or empty. ``description`` is the line of the default log.
+    ///
+    /// ```swift
+    /// configuration.observe = { event in
+    ///     switch event.code {
+    ///     case .exited where event.consequence?.code == .recovering: restarts.increment()
+    ///     case .queueFilling: alert("\(event)")
+    ///     default: break
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// ## New codes and details
+    ///
+    /// A later version can report more without breaking a program that compiles today:
+    ///
+    /// - A `switch` over a ``Code`` needs a `default`, because `Code` is a structure and not an enumeration. The `default` handles
+    ///   codes that the program does not know, so a new static member breaks no `switch`.
+    /// - A detail is a property and not an associated value, so no pattern names all details of a code. A new property breaks no
+    ///   pattern, and a code can gain a detail that other codes already have.
+    ///
+    /// All values that Prefork hands out and that can grow have this shape: `Event`, its ``Consequence``, ``StopReason``,
+    /// ``DrainOrigin``, ``ChildExit/Reason``, ``Status/State`` and ``PreforkError``. Values without details, such as
+    /// ``ListenerMode`` and ``KillReason``, are the code itself.
+    public struct Event: Sendable, Hashable, CustomStringConvertible {
+        package enum Payload: Sendable, Hashable {
+            case mechanisms(Mechanisms)
+            case procIsMissing(program: String)
+            case moreChildrenThanProcessors(children: Int, allowed: Int)
+            case bindRetry(Address, attempt: Int, of: Int, after: Duration)
+            case listening([Address])
+            case sharing(reason: String)
+            case steeringRefused(Address, SystemError)
+            case queueFilling(Address, slot: Int?, Status.Queue)
+            case spawned(slot: Int, pid: Int32, replaces: Int32?)
+            case spawnFailed(ChildExit, Consequence)
+            case ready(slot: Int, pid: Int32, after: Duration)
+            case draining(slot: Int, pid: Int32, DrainOrigin)
+            case notReady(slot: Int, pid: Int32, after: Duration)
+            case exited(ChildExit, Consequence)
+            case suspended(Duration)
+            case stopping(StopReason, grace: Duration)
+            case admissionStaysOpen(Address, reason: String)
+            case alreadyStopping(StopReason, remaining: Duration)
+            case killing(slot: Int, pid: Int32, KillReason, after: Duration)
+            case backtracesSuppressed
+            case backtracesResumed
+            case stopped
+            case reapedOrphans([Int32])
+            case notAdopted(Int)
+            case status(Status)
+            case systemError(SystemError)
+        }
+
+        package let payload: Payload
+
+        private init(_ payload: Payload) { self.payload = payload }
+    }
+}
+
+// Events are made as if `Event` were the enumeration of its payloads.
+extension Prefork.Event {
+    package static func mechanisms(_ mechanisms: Prefork.Mechanisms) -> Self { Self(.mechanisms(mechanisms)) }
+    package static func procIsMissing(program: String) -> Self { Self(.procIsMissing(program: program)) }
+    package static func moreChildrenThanProcessors(children: Int, allowed: Int) -> Self {
+        Self(.moreChildrenThanProcessors(children: children, allowed: allowed))
+    }
+    package static func bindRetry(
+        _ address: Prefork.Address, attempt: Int, of attempts: Int, after delay: Duration
+    ) -> Self {
+        Self(.bindRetry(address, attempt: attempt, of: attempts, after: delay))
+    }
+    package static func listening(_ addresses: [Prefork.Address]) -> Self { Self(.listening(addresses)) }
+    package static func sharing(reason: String) -> Self { Self(.sharing(reason: reason)) }
+    package static func steeringRefused(_ address: Prefork.Address, _ error: Prefork.SystemError) -> Self {
+        Self(.steeringRefused(address, error))
+    }
+    package static func queueFilling(
+        _ address: Prefork.Address, slot: Int?, _ queue: Prefork.Status.Queue
+    ) -> Self {
+        Self(.queueFilling(address, slot: slot, queue))
+    }
+    package static func spawned(slot: Int, pid: Int32, replaces old: Int32?) -> Self {
+        Self(.spawned(slot: slot, pid: pid, replaces: old))
+    }
+    package static func spawnFailed(_ exit: Prefork.ChildExit, _ consequence: Consequence) -> Self {
+        Self(.spawnFailed(exit, consequence))
+    }
+    package static func ready(slot: Int, pid: Int32, after time: Duration) -> Self {
+        Self(.ready(slot: slot, pid: pid, after: time))
+    }
+    package static func draining(slot: Int, pid: Int32, _ origin: Prefork.DrainOrigin) -> Self {
+        Self(.draining(slot: slot, pid: pid, origin))
+    }
+    package static func notReady(slot: Int, pid: Int32, after time: Duration) -> Self {
+        Self(.notReady(slot: slot, pid: pid, after: time))
+    }
+    package static func exited(_ exit: Prefork.ChildExit, _ consequence: Consequence) -> Self {
+        Self(.exited(exit, consequence))
+    }
+    package static func suspended(_ duration: Duration) -> Self { Self(.suspended(duration)) }
+    package static func stopping(_ reason: Prefork.StopReason, grace: Duration) -> Self {
+        Self(.stopping(reason, grace: grace))
+    }
+    package static func admissionStaysOpen(_ address: Prefork.Address, reason: String) -> Self {
+        Self(.admissionStaysOpen(address, reason: reason))
+    }
+    package static func alreadyStopping(_ reason: Prefork.StopReason, remaining: Duration) -> Self {
+        Self(.alreadyStopping(reason, remaining: remaining))
+    }
+    package static func killing(
+        slot: Int, pid: Int32, _ reason: Prefork.KillReason, after time: Duration
+    ) -> Self {
+        Self(.killing(slot: slot, pid: pid, reason, after: time))
+    }
+    package static var backtracesSuppressed: Self { Self(.backtracesSuppressed) }
+    package static var backtracesResumed: Self { Self(.backtracesResumed) }
+    package static var stopped: Self { Self(.stopped) }
+    package static func reapedOrphans(_ pids: [Int32]) -> Self { Self(.reapedOrphans(pids)) }
+    package static func notAdopted(_ count: Int) -> Self { Self(.notAdopted(count)) }
+    package static func status(_ status: Prefork.Status) -> Self { Self(.status(status)) }
+    package static func systemError(_ error: Prefork.SystemError) -> Self { Self(.systemError(error)) }
+}
