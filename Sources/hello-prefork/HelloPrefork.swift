@@ -66,25 +66,25 @@ struct Options {
     private mutating func apply(_ name: String, _ value: String) {
         switch name {
         case "--children": configuration.children = Self.number(name, value, 1...4096)
-        case "--grace": configuration.shutdownGracePeriod = Self.seconds(name, value)
+        case "--grace": configuration.shutdown.gracePeriod = Self.seconds(name, value)
         case "--recover-threshold":
-            configuration.recoverThreshold = .exits(Self.number(name, value, 0...Int(Int32.max)))
+            configuration.recovery.threshold = .exits(Self.number(name, value, 0...Int(Int32.max)))
         case "--recover-window":
             let window = Self.seconds(name, value)
-            configuration.recoverWindow = window == .zero ? nil : window
-        case "--recover-interval": configuration.recoverInterval = .constant(Self.seconds(name, value))
+            configuration.recovery.window = window == .zero ? nil : window
+        case "--recover-interval": configuration.recovery.delays = .constant(Self.seconds(name, value))
         case "--listening":
             switch value {
-            case "automatic": configuration.listening = .automatic
-            case "shared": configuration.listening = .shared
-            case "sharded": configuration.listening = .sharded
+            case "automatic": configuration.sockets.mode = .automatic
+            case "shared": configuration.sockets.mode = .shared
+            case "sharded": configuration.sockets.mode = .sharded
             default: Self.refuse("--listening: \"\(value)\" is none of automatic, shared and sharded")
             }
         default:
             switch value {
-            case "drain": configuration.onMasterDeath = .drain
-            case "exit": configuration.onMasterDeath = .exit(1)
-            case "ignore": configuration.onMasterDeath = .ignore
+            case "drain": configuration.masterDeath.policy = .drain
+            case "exit": configuration.masterDeath.policy = .exit(1)
+            case "ignore": configuration.masterDeath.policy = .ignore
             default: Self.refuse("--master-death: \"\(value)\" is none of drain, exit and ignore")
             }
         }

@@ -11,44 +11,45 @@
 
     private func configuration(_ settings: Settings) -> Prefork.Configuration {
         var configuration = Prefork.Configuration(children: settings.number("children") ?? 2)
-        if let exits = settings.number("threshold") { configuration.recoverThreshold = .exits(exits) }
-        if settings.has("never") { configuration.recoverThreshold = .never }
-        if settings.has("unlimited") { configuration.recoverThreshold = .unlimited }
-        if let delay = settings.milliseconds("interval") { configuration.recoverInterval = .constant(delay) }
-        if let limit = settings.number("slotLimit") { configuration.recoverLimitPerSlot = limit }
-        if let grace = settings.milliseconds("grace") { configuration.shutdownGracePeriod = grace }
+        if let exits = settings.number("threshold") { configuration.recovery.threshold = .exits(exits) }
+        if settings.has("never") { configuration.recovery.threshold = .never }
+        if settings.has("unlimited") { configuration.recovery.threshold = .unlimited }
+        if let delay = settings.milliseconds("interval") { configuration.recovery.delays = .constant(delay) }
+        if let limit = settings.number("slotLimit") { configuration.recovery.limitPerSlot = limit }
+        if let grace = settings.milliseconds("grace") { configuration.shutdown.gracePeriod = grace }
         configureSockets(&configuration, settings)
         if let ready = settings.milliseconds("readinessTimeout") {
-            configuration.readiness = .explicit
-            configuration.readinessTimeout = ready
+            configuration.readiness.mode = .explicit
+            configuration.readiness.timeout = ready
         }
-        if let retry = settings.number("bindRetry") { configuration.bindRetry = .init(attempts: retry) }
-        if let interval = settings.milliseconds("bindInterval") { configuration.bindRetry.interval = interval }
-        if settings.has("unhandled") { configuration.signals = .unhandled }
-        if settings.has("childUnhandled") { configuration.childSignals = .unhandled }
-        if settings.has("cancelOnDrain") { configuration.onDrain = .cancel }
+        if let retry = settings.number("bindRetry") { configuration.sockets.bindRetry = .init(attempts: retry) }
+        if let interval = settings.milliseconds("bindInterval") { configuration.sockets.bindRetry.interval = interval }
+        if settings.has("unhandled") { configuration.signals.master = .unhandled }
+        if settings.has("childUnhandled") { configuration.signals.children = .unhandled }
+        if settings.has("cancelOnDrain") { configuration.shutdown.drainPolicy = .cancel }
         if let delay = settings["reapDelay"] {
             configuration.orphanReapDelay = Int(delay).map { .milliseconds($0) }  // "never" is no number.
         }
-        if settings.has("affinity") { configuration.affinity = .onePerChild }
-        if settings.has("noChannel") { configuration.watchesChannel = false }
-        if let poll = settings.milliseconds("parentPoll") { configuration.parentPollInterval = poll }
-        configuration.executable = settings["executable"]
-        if let value = settings["extra"] { configuration.environment = ["EXTRA": value] }
+        if settings.has("affinity") { configuration.program.affinity = .onePerChild }
+        if settings.has("noChannel") { configuration.testing.watchesChannel = false }
+        if let poll = settings.milliseconds("parentPoll") { configuration.masterDeath.pollInterval = poll }
+        configuration.program.executable = settings["executable"]
+        if let value = settings["extra"] { configuration.program.environment = ["EXTRA": value] }
         switch settings["mechanisms"] {
         case "portable":
-            configuration.mechanisms = .init(exitNotice: .signalAndPolling, descriptorClosing: .enumeration)
-        case "polling": configuration.mechanisms = .init(exitNotice: .signalAndPolling, descriptorClosing: .closefrom)
+            configuration.testing.mechanisms = .init(exitNotice: .signalAndPolling, descriptorClosing: .enumeration)
+        case "polling":
+            configuration.testing.mechanisms = .init(exitNotice: .signalAndPolling, descriptorClosing: .closefrom)
         default: break
         }
         switch settings["masterDeath"] {
-        case "exit": configuration.onMasterDeath = .exit(3)
+        case "exit": configuration.masterDeath.policy = .exit(3)
         case "call":
-            configuration.onMasterDeath = .call {
+            configuration.masterDeath.policy = .call {
                 tell("masterDeath \(getpid())")
                 leave(0)
             }
-        case "ignore": configuration.onMasterDeath = .ignore
+        case "ignore": configuration.masterDeath.policy = .ignore
         default: break
         }
         switch settings["tls"] {
@@ -69,16 +70,16 @@
 
     private func configureSockets(_ configuration: inout Prefork.Configuration, _ settings: Settings) {
         switch settings["listening"] {
-        case "sharded": configuration.listening = .sharded
-        case "shared": configuration.listening = .shared
+        case "sharded": configuration.sockets.mode = .sharded
+        case "shared": configuration.sockets.mode = .shared
         default: break
         }
-        configuration.shardingFault = settings["shardingFault"]
-        if let backlog = settings.number("backlog") { configuration.backlog = backlog }
-        if let period = settings.milliseconds("queueDrain") { configuration.queueDrainPeriod = period }
-        configuration.deferAccept = settings.milliseconds("deferAccept")
+        configuration.testing.shardingFault = settings["shardingFault"]
+        if let backlog = settings.number("backlog") { configuration.sockets.backlog = backlog }
+        if let period = settings.milliseconds("queueDrain") { configuration.shutdown.queueDrainPeriod = period }
+        configuration.sockets.deferAccept = settings.milliseconds("deferAccept")
         if let percent = settings.number("alarm") {
-            configuration.queueAlarm = .init(share: Double(percent) / 100, interval: .milliseconds(20))
+            configuration.sockets.queueAlarm = .init(share: Double(percent) / 100, interval: .milliseconds(20))
         }
     }
 
@@ -101,20 +102,20 @@
         let ready = hook("onMasterReady", settings)
         let recovered = hook("onChildRecover", settings)
         let awaited = Counter()
-        configuration.onChildSpawn = { pid in
+        configuration.hooks.onChildSpawn = { pid in
             try spawned("\(pid)")
             // `awaitEnds=N`: of the first N children it waits for the end, and takes nothing away.
             if let count = settings.number("awaitEnds"), awaited.next() <= count { waitForZombie(pid) }
             if let time = settings.number("slowSpawn") { poll(nil, 0, CInt(time)) }
         }
-        configuration.onMasterReady = { pids in
+        configuration.hooks.onMasterReady = { pids in
             try ready(pids.map { "\($0)" }.joined(separator: " "))
             if settings.has("slowReady") { poll(nil, 0, 3300) }  // Longer than the test's grace period.
             // `holdReady=PATH`: until the test has made that file.
             if let path = settings["holdReady"] { try eventually(path) { access(path, F_OK) == 0 } }
             if settings.has("stopAfterHold") { currentFleet.withLock { $0 }?.stop() }
         }
-        configuration.onChildRecover = { try recovered("\($0) \($1)") }
+        configuration.hooks.onChildRecover = { try recovered("\($0) \($1)") }
         configuration.observe = { event in
             Prefork.logToStandardError(event)
             if settings.has("slowObserver"), event.code == .stopping {
@@ -130,7 +131,7 @@
                 tell("exited \(exit.pid) \(exit.reason) \(consequence)")
             }
         }
-        configuration.spawn = spawnClosure(settings)
+        configuration.program.spawn = spawnClosure(settings)
         // Here, because the test library's own descriptors would take the numbers.
         if settings.has("closeStandard"), case .master = Prefork.role { for number in CInt(0)...2 { close(number) } }
         if let count = settings.number("leak") { leakDescriptors(count) }

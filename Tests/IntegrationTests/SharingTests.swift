@@ -91,7 +91,7 @@
                 let refused = try Subject.role(
                     "fleet", "children=2;listening=sharded;shardingFault=no such thing here;serve=wait")
                 try refused.waitForTold(
-                    "threw PreforkError invalid listening: no such thing here")
+                    "threw PreforkError invalid sockets.mode: no such thing here")
                 try refused.require(refused.told.contains("clean") && refused.told("child").isEmpty, "nothing left")
                 // Only Unix-domain sockets: nothing to shard, and nothing to try out.
                 let directory = try makeDirectory()

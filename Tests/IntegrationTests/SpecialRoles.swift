@@ -44,17 +44,17 @@
     private func foreignProcessRole(_ settings: Settings) async {
         let configuration: Prefork.Configuration = {
             var configuration = Prefork.Configuration(children: 2)
-            configuration.recoverThreshold = .unlimited
-            configuration.recoverInterval = .constant(.milliseconds(1))
+            configuration.recovery.threshold = .unlimited
+            configuration.recovery.delays = .constant(.milliseconds(1))
             if settings.has("portable") {
-                configuration.mechanisms = .init(exitNotice: .signalAndPolling, descriptorClosing: .enumeration)
+                configuration.testing.mechanisms = .init(exitNotice: .signalAndPolling, descriptorClosing: .enumeration)
             }
             if let delay = settings.milliseconds("reapDelay") { configuration.orphanReapDelay = delay }
             configuration.observe = { event in
                 Prefork.logToStandardError(event)  // Which leaves lines out in a crash loop.
                 if event.code == .reapedOrphans { tell("reaped \(event.pids.count)") }
             }
-            configuration.onChildRecover = { _, _ in recoveries.wrappingAdd(1, ordering: .relaxed) }
+            configuration.hooks.onChildRecover = { _, _ in recoveries.wrappingAdd(1, ordering: .relaxed) }
             return configuration
         }()
         let fleet = Prefork(.tcp("127.0.0.1", port: 0), configuration: configuration)
@@ -158,7 +158,7 @@
     private func secondRunRole() {
         let second = Prefork(.tcp("127.0.0.1", port: 0), configuration: .init(children: 1))
         var configuration = Prefork.Configuration(children: 1)
-        configuration.onMasterReady = { _ in
+        configuration.hooks.onMasterReady = { _ in
             do { try second.run { _ in } } catch { tell("second \(error)") }
         }
         let fleet = Prefork(.tcp("127.0.0.1", port: 0), configuration: configuration)
@@ -250,11 +250,11 @@
             let fleet = reentered.withLock { $0 }
             if event.code == .stopped { tell("stopping \(fleet?.status.isStopping == true)") }
         }
-        configuration.onChildSpawn = { _ in
+        configuration.hooks.onChildSpawn = { _ in
             let fleet = reentered.withLock { $0 }
             tell("addresses \(fleet?.status.addresses.count ?? -1)")
         }
-        configuration.onMasterReady = { _ in reentered.withLock { $0 }?.stop() }
+        configuration.hooks.onMasterReady = { _ in reentered.withLock { $0 }?.stop() }
         let fleet = Prefork(.tcp("127.0.0.1", port: 0), configuration: configuration)
         reentered.withLock { $0 = fleet }
         do {
@@ -266,7 +266,7 @@
     /// The child starts a process that outlives it; nothing of the fleet's may be handed on.
     private func grandchildRole(_ settings: Settings) {
         var configuration = Prefork.Configuration(children: 1)
-        configuration.recoverThreshold = .exits(50)
+        configuration.recovery.threshold = .exits(50)
         let fleet = Prefork(.tcp("127.0.0.1", port: 0), configuration: configuration)
         try? fleet.run { child in
             // Inheriting everything that is not close-on-exec, and the environment.
@@ -279,7 +279,7 @@
 
     private func environmentRole(_ settings: Settings) {
         var configuration = Prefork.Configuration(children: 1)
-        configuration.environment = ["EXTRA": "added", "REPLACED": "new"]
+        configuration.program.environment = ["EXTRA": "added", "REPLACED": "new"]
         let raw = currentEnvironment()
         if raw["PREFORK_SLOT"] != nil {
             var names: [String: Int] = [:]
@@ -316,7 +316,7 @@
         signal(SIGTERM) { _ in tellFromHandler("@ own TERM\n") }
         signal(SIGUSR1, SIG_IGN)
         var configuration = Prefork.Configuration(children: 1)
-        configuration.onMasterReady = { _ in signal(SIGINT) { _ in tellFromHandler("@ own INT\n") } }
+        configuration.hooks.onMasterReady = { _ in signal(SIGINT) { _ in tellFromHandler("@ own INT\n") } }
         let fleet = Prefork(.tcp("127.0.0.1", port: 0), configuration: configuration)
         try? fleet.run { child in answerWithPID(try child.takeListener(), child) }
         guard case .master = Prefork.role else { return }

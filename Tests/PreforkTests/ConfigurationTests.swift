@@ -18,129 +18,141 @@ private struct BadValue: Sendable, CustomTestStringConvertible {
 }
 
 private let badValues: [BadValue] = [
-    BadValue("backlog", "0 is not a positive 32-bit number") { $0.backlog = 0 },
-    BadValue("backlog", "-1 is not a positive 32-bit number") { $0.backlog = -1 },
-    BadValue("backlog", "2147483648 is not a positive 32-bit number") { $0.backlog = 1 << 31 },
-    BadValue("bindRetry.attempts", "-1 is negative") { $0.bindRetry.attempts = -1 },
-    BadValue("bindRetry.interval", "0 s is not positive") { $0.bindRetry.interval = .zero },
-    BadValue("bindRetry.interval", "-0.5 s is not positive") { $0.bindRetry.interval = .milliseconds(-500) },
-    BadValue("deferAccept", "0 s is not positive") { $0.deferAccept = .zero },
-    BadValue("fastOpen", "0 is not a positive 32-bit number") { $0.fastOpen = 0 },
-    BadValue("fastOpen", "2147483648 is not a positive 32-bit number") { $0.fastOpen = 1 << 31 },
-    BadValue("queueAlarm.share", "0.0 is not above 0 and at most 1") { $0.queueAlarm = .init(share: 0) },
-    BadValue("queueAlarm.share", "1.01 is not above 0 and at most 1") { $0.queueAlarm = .init(share: 1.01) },
-    BadValue("queueAlarm.share", "nan is not above 0 and at most 1") { $0.queueAlarm = .init(share: .nan) },
-    BadValue("queueAlarm.interval", "0 s is not positive") { $0.queueAlarm = .init(interval: .zero) },
-    BadValue("queueDrainPeriod", "-1 s is negative") { $0.queueDrainPeriod = .seconds(-1) },
-    BadValue("executable", "\"\" is no path") { $0.executable = "" },
-    BadValue("executable", #""/bin/a\0b" is no path"#) { $0.executable = "/bin/a\0b" },
-    BadValue("arguments", #""a\0" contains a NUL"#) { $0.arguments = ["fine", "a\0"] },
-    BadValue("environment", "\"\" is no name of a variable") { $0.environment = ["": "1"] },
-    BadValue("environment", "\"A=B\" is no name of a variable") { $0.environment = ["A=B": "1"] },
-    BadValue("environment", #""A\0" is no name of a variable"#) { $0.environment = ["A\0": "1"] },
-    BadValue("environment", "the value of A contains a NUL") { $0.environment = ["A": "\0"] },
-    BadValue("environment", "PREFORK_SLOT is set by Prefork") { $0.environment = ["PREFORK_SLOT": "1"] },
-    BadValue("environment", "PREFORK_CHANNEL is set by Prefork") { $0.environment = ["PREFORK_CHANNEL": "1"] },
-    BadValue("recoverThreshold", "-1 is negative") { $0.recoverThreshold = .perChild(-1) },
-    BadValue("recoverThreshold", "-2 is negative") { $0.recoverThreshold = .exits(-2) },
-    BadValue("recoverInterval", "without a recoverThreshold it must not be zero") {
-        $0.recoverThreshold = .unlimited
-        $0.recoverInterval = .constant(.zero)
+    BadValue("sockets.backlog", "0 is not a positive 32-bit number") { $0.sockets.backlog = 0 },
+    BadValue("sockets.backlog", "-1 is not a positive 32-bit number") { $0.sockets.backlog = -1 },
+    BadValue("sockets.backlog", "2147483648 is not a positive 32-bit number") { $0.sockets.backlog = 1 << 31 },
+    BadValue("sockets.bindRetry.attempts", "-1 is negative") { $0.sockets.bindRetry.attempts = -1 },
+    BadValue("sockets.bindRetry.interval", "0 s is not positive") { $0.sockets.bindRetry.interval = .zero },
+    BadValue("sockets.bindRetry.interval", "-0.5 s is not positive") {
+        $0.sockets.bindRetry.interval = .milliseconds(-500)
     },
-    BadValue("recoverInterval", "without a recoverThreshold it must not be zero") {
-        $0.recoverThreshold = .unlimited
-        $0.recoverInterval.next = .zero
+    BadValue("sockets.deferAccept", "0 s is not positive") { $0.sockets.deferAccept = .zero },
+    BadValue("sockets.fastOpen", "0 is not a positive 32-bit number") { $0.sockets.fastOpen = 0 },
+    BadValue("sockets.fastOpen", "2147483648 is not a positive 32-bit number") { $0.sockets.fastOpen = 1 << 31 },
+    BadValue("sockets.queueAlarm.share", "0.0 is not greater than 0 and at most 1") {
+        $0.sockets.queueAlarm = .init(share: 0)
     },
-    BadValue("recoverWindow", "0 s is not positive") { $0.recoverWindow = .zero },
-    BadValue("recoverWindow", "-60 s is not positive") { $0.recoverWindow = .seconds(-60) },
-    BadValue("recoverLimitPerSlot", "-1 is negative") { $0.recoverLimitPerSlot = -1 },
-    BadValue("recoverInterval", "a delay is negative") { $0.recoverInterval.first = .seconds(-1) },
-    BadValue("recoverInterval", "a delay is negative") { $0.recoverInterval.next = .seconds(-1) },
-    BadValue("recoverInterval", "a delay is negative") { $0.recoverInterval = .constant(.seconds(-1)) },
-    BadValue("recoverInterval", "a delay is above the maximum") { $0.recoverInterval.first = .seconds(31) },
-    BadValue("recoverInterval", "a delay is above the maximum") { $0.recoverInterval.next = .seconds(31) },
-    BadValue("healthyAfter", "-0.5 s is negative") { $0.healthyAfter = .milliseconds(-500) },
-    BadValue("shutdownGracePeriod", "-1.5 s is negative") { $0.shutdownGracePeriod = .milliseconds(-1500) },
-    BadValue("readinessTimeout", "0 s is not positive") { $0.readinessTimeout = .zero },
-    BadValue("parentPollInterval", "0 s is not positive") { $0.parentPollInterval = .zero },
-    BadValue("fatalExitStatuses", "a status is not in 0...255") { $0.fatalExitStatuses = [78, 256] },
-    BadValue("fatalExitStatuses", "a status is not in 0...255") { $0.fatalExitStatuses = [-1] },
+    BadValue("sockets.queueAlarm.share", "1.01 is not greater than 0 and at most 1") {
+        $0.sockets.queueAlarm = .init(share: 1.01)
+    },
+    BadValue("sockets.queueAlarm.share", "nan is not greater than 0 and at most 1") {
+        $0.sockets.queueAlarm = .init(share: .nan)
+    },
+    BadValue("sockets.queueAlarm.interval", "0 s is not positive") { $0.sockets.queueAlarm = .init(interval: .zero) },
+    BadValue("shutdown.queueDrainPeriod", "-1 s is negative") { $0.shutdown.queueDrainPeriod = .seconds(-1) },
+    BadValue("program.executable", "\"\" is not a path") { $0.program.executable = "" },
+    BadValue("program.executable", #""/bin/a\0b" is not a path"#) { $0.program.executable = "/bin/a\0b" },
+    BadValue("program.arguments", #""a\0" contains a NUL"#) { $0.program.arguments = ["fine", "a\0"] },
+    BadValue("program.environment", "\"\" is not the name of a variable") { $0.program.environment = ["": "1"] },
+    BadValue("program.environment", "\"A=B\" is not the name of a variable") { $0.program.environment = ["A=B": "1"] },
+    BadValue("program.environment", #""A\0" is not the name of a variable"#) { $0.program.environment = ["A\0": "1"] },
+    BadValue("program.environment", "the value of A contains a NUL") { $0.program.environment = ["A": "\0"] },
+    BadValue("program.environment", "PREFORK_SLOT is set by Prefork") {
+        $0.program.environment = ["PREFORK_SLOT": "1"]
+    },
+    BadValue("program.environment", "PREFORK_CHANNEL is set by Prefork") {
+        $0.program.environment = ["PREFORK_CHANNEL": "1"]
+    },
+    BadValue("recovery.threshold", "-1 is negative") { $0.recovery.threshold = .perChild(-1) },
+    BadValue("recovery.threshold", "-2 is negative") { $0.recovery.threshold = .exits(-2) },
+    BadValue("recovery.delays", "zero is too short for an unlimited recovery.threshold") {
+        $0.recovery.threshold = .unlimited
+        $0.recovery.delays = .constant(.zero)
+    },
+    BadValue("recovery.delays", "zero is too short for an unlimited recovery.threshold") {
+        $0.recovery.threshold = .unlimited
+        $0.recovery.delays.next = .zero
+    },
+    BadValue("recovery.window", "0 s is not positive") { $0.recovery.window = .zero },
+    BadValue("recovery.window", "-60 s is not positive") { $0.recovery.window = .seconds(-60) },
+    BadValue("recovery.limitPerSlot", "-1 is negative") { $0.recovery.limitPerSlot = -1 },
+    BadValue("recovery.delays", "a delay is negative") { $0.recovery.delays.first = .seconds(-1) },
+    BadValue("recovery.delays", "a delay is negative") { $0.recovery.delays.next = .seconds(-1) },
+    BadValue("recovery.delays", "a delay is negative") { $0.recovery.delays = .constant(.seconds(-1)) },
+    BadValue("recovery.delays", "a delay is longer than the maximum") { $0.recovery.delays.first = .seconds(31) },
+    BadValue("recovery.delays", "a delay is longer than the maximum") { $0.recovery.delays.next = .seconds(31) },
+    BadValue("recovery.healthyAfter", "-0.5 s is negative") { $0.recovery.healthyAfter = .milliseconds(-500) },
+    BadValue("shutdown.gracePeriod", "-1.5 s is negative") { $0.shutdown.gracePeriod = .milliseconds(-1500) },
+    BadValue("readiness.timeout", "0 s is not positive") { $0.readiness.timeout = .zero },
+    BadValue("masterDeath.pollInterval", "0 s is not positive") { $0.masterDeath.pollInterval = .zero },
+    BadValue("recovery.fatalExitStatuses", "a status is not in 0...255") { $0.recovery.fatalExitStatuses = [78, 256] },
+    BadValue("recovery.fatalExitStatuses", "a status is not in 0...255") { $0.recovery.fatalExitStatuses = [-1] },
 ]
 
 private let goodChanges: [@Sendable (inout Prefork.Configuration) -> Void] = [
     { _ in },
-    { $0.backlog = 1 },
-    { $0.backlog = Int(Int32.max) },
-    { $0.bindRetry = .never },
-    { $0.executable = "/bin/true" },
-    { $0.listening = .sharded },
-    { $0.queueDrainPeriod = .zero },
-    { $0.deferAccept = .nanoseconds(1) },
-    { $0.fastOpen = 1 },
-    { $0.queueAlarm = .init(share: 1) },
-    { $0.arguments = [] },
-    { $0.arguments = ["", "ü"] },
-    { $0.environment = ["A": "", "PREFORK_FOO": "1", "LISTEN_FDS": "3"] },
-    { $0.recoverThreshold = .exits(0) },
-    { $0.recoverThreshold = .perChild(0) },
-    { $0.recoverThreshold = .unlimited },
-    { $0.recoverThreshold = .never },
+    { $0.sockets.backlog = 1 },
+    { $0.sockets.backlog = Int(Int32.max) },
+    { $0.sockets.bindRetry = .never },
+    { $0.program.executable = "/bin/true" },
+    { $0.sockets.mode = .sharded },
+    { $0.shutdown.queueDrainPeriod = .zero },
+    { $0.sockets.deferAccept = .nanoseconds(1) },
+    { $0.sockets.fastOpen = 1 },
+    { $0.sockets.queueAlarm = .init(share: 1) },
+    { $0.program.arguments = [] },
+    { $0.program.arguments = ["", "ü"] },
+    { $0.program.environment = ["A": "", "PREFORK_FOO": "1", "LISTEN_FDS": "3"] },
+    { $0.recovery.threshold = .exits(0) },
+    { $0.recovery.threshold = .perChild(0) },
+    { $0.recovery.threshold = .unlimited },
+    { $0.recovery.threshold = .never },
     {
-        $0.recoverThreshold = .never
-        $0.recoverInterval = .constant(.zero)
+        $0.recovery.threshold = .never
+        $0.recovery.delays = .constant(.zero)
     },
-    { $0.recoverInterval = .constant(.zero) },
-    { $0.recoverInterval = .constant(.seconds(3)) },
-    { $0.recoverWindow = nil },
-    { $0.recoverLimitPerSlot = 0 },
-    { $0.healthyAfter = .zero },
-    { $0.shutdownGracePeriod = .zero },
-    { $0.shutdownGracePeriod = .seconds(Int64.max) },
-    { $0.fatalExitStatuses = [] },
-    { $0.fatalExitStatuses = [0, 255] },
+    { $0.recovery.delays = .constant(.zero) },
+    { $0.recovery.delays = .constant(.seconds(3)) },
+    { $0.recovery.window = nil },
+    { $0.recovery.limitPerSlot = 0 },
+    { $0.recovery.healthyAfter = .zero },
+    { $0.shutdown.gracePeriod = .zero },
+    { $0.shutdown.gracePeriod = .seconds(Int64.max) },
+    { $0.recovery.fatalExitStatuses = [] },
+    { $0.recovery.fatalExitStatuses = [0, 255] },
 ]
 
 @Suite struct ConfigurationTests {
     @Test func defaults() {
         let configuration = Prefork.Configuration()
         #expect(configuration.children == nil)
-        #expect(configuration.backlog == 4096)
-        #expect(configuration.bindRetry.attempts == nil)
-        #expect(configuration.bindRetry.interval == .milliseconds(500))
+        #expect(configuration.sockets.backlog == 4096)
+        #expect(configuration.sockets.bindRetry.attempts == nil)
+        #expect(configuration.sockets.bindRetry.interval == .milliseconds(500))
         #expect(configuration.tlsIdentity == nil)
-        #expect(configuration.listening == .automatic)
-        #expect(configuration.queueDrainPeriod == .seconds(1))
-        #expect(configuration.deferAccept == nil)
-        #expect(configuration.fastOpen == nil)
-        #expect(configuration.queueAlarm == nil)
-        #expect(Prefork.Configuration.QueueAlarm() == .init(share: 0.5, interval: .seconds(1)))
-        #expect(configuration.executable == nil)
-        #expect(configuration.arguments == nil)
-        #expect(configuration.environment.isEmpty)
-        #expect(configuration.spawn == nil)
-        #expect(configuration.recoverThreshold == .perChild(5))
-        #expect(configuration.recoverWindow == .seconds(60))
-        #expect(configuration.recoverInterval.first == .zero)
-        #expect(configuration.recoverInterval.next == .milliseconds(100))
-        #expect(configuration.recoverInterval.maximum == .seconds(30))
-        #expect(configuration.recoverLimitPerSlot == nil)
-        #expect(configuration.healthyAfter == .seconds(10))
-        #expect(configuration.fatalExitStatuses == [78])
-        #expect(configuration.readiness == .implicit)
-        #expect(configuration.readinessTimeout == .seconds(60))
-        #expect(configuration.shutdownGracePeriod == .seconds(5))
-        #expect(configuration.signals == .handled)
-        #expect(configuration.childSignals == .handled)
-        #expect(configuration.parentPollInterval == .milliseconds(500))
-        #expect(configuration.onChildSpawn == nil)
-        #expect(configuration.onMasterReady == nil)
-        #expect(configuration.onChildRecover == nil)
+        #expect(configuration.sockets.mode == .automatic)
+        #expect(configuration.shutdown.queueDrainPeriod == .seconds(1))
+        #expect(configuration.sockets.deferAccept == nil)
+        #expect(configuration.sockets.fastOpen == nil)
+        #expect(configuration.sockets.queueAlarm == nil)
+        #expect(Prefork.Configuration.Sockets.QueueAlarm() == .init(share: 0.5, interval: .seconds(1)))
+        #expect(configuration.program.executable == nil)
+        #expect(configuration.program.arguments == nil)
+        #expect(configuration.program.environment.isEmpty)
+        #expect(configuration.program.spawn == nil)
+        #expect(configuration.recovery.threshold == .perChild(5))
+        #expect(configuration.recovery.window == .seconds(60))
+        #expect(configuration.recovery.delays.first == .zero)
+        #expect(configuration.recovery.delays.next == .milliseconds(100))
+        #expect(configuration.recovery.delays.maximum == .seconds(30))
+        #expect(configuration.recovery.limitPerSlot == nil)
+        #expect(configuration.recovery.healthyAfter == .seconds(10))
+        #expect(configuration.recovery.fatalExitStatuses == [78])
+        #expect(configuration.readiness.mode == .implicit)
+        #expect(configuration.readiness.timeout == .seconds(60))
+        #expect(configuration.shutdown.gracePeriod == .seconds(5))
+        #expect(configuration.signals.master == .handled)
+        #expect(configuration.signals.children == .handled)
+        #expect(configuration.masterDeath.pollInterval == .milliseconds(500))
+        #expect(configuration.hooks.onChildSpawn == nil)
+        #expect(configuration.hooks.onMasterReady == nil)
+        #expect(configuration.hooks.onChildRecover == nil)
         #expect(configuration.observe == nil)
-        guard case .waitForServe = configuration.onDrain else {
+        guard case .waitForServe = configuration.shutdown.drainPolicy else {
             Issue.record("a drain is no cancellation")
             return
         }
-        guard case .drain = configuration.onMasterDeath else {
+        guard case .drain = configuration.masterDeath.policy else {
             Issue.record("a child without a master drains")
             return
         }
@@ -149,8 +161,8 @@ private let goodChanges: [@Sendable (inout Prefork.Configuration) -> Void] = [
     @Test func shortForms() {
         #expect(Prefork.Configuration(children: 3).children == 3)
         #expect(Prefork.Configuration { _ in }.observe != nil)
-        #expect(Prefork.Configuration.BindRetry.never.attempts == 0)
-        let constant = Prefork.Configuration.RecoverInterval.constant(.seconds(2))
+        #expect(Prefork.Configuration.Sockets.BindRetry.never.attempts == 0)
+        let constant = Prefork.Configuration.Recovery.Delays.constant(.seconds(2))
         #expect([constant.first, constant.next, constant.maximum] == [.seconds(2), .seconds(2), .seconds(2)])
     }
 
@@ -178,10 +190,10 @@ private let goodChanges: [@Sendable (inout Prefork.Configuration) -> Void] = [
 
     @Test func firstOfSeveralIsNamed() {
         var configuration = Prefork.Configuration()
-        configuration.readinessTimeout = .zero
-        configuration.backlog = 0
+        configuration.readiness.timeout = .zero
+        configuration.sockets.backlog = 0
         let error = failure { () throws(PreforkError) in try configuration.check() }
-        #expect(error?.description.hasPrefix("invalid backlog: ") == true)
+        #expect(error?.description.hasPrefix("invalid sockets.backlog: ") == true)
     }
 }
 

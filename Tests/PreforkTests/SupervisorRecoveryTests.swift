@@ -286,7 +286,7 @@ extension SupervisorTests {
 
         @Test("Delays at the extremes")
         func extremes() {
-            typealias Interval = Prefork.Configuration.RecoverInterval
+            typealias Interval = Prefork.Configuration.Recovery.Delays
             let usual = Interval()
             let many = 50_000_000
             #expect((0...4).map(usual.delay) == [0, 100, 200, 400, 800].map { .milliseconds($0) })

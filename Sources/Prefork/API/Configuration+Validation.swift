@@ -1,11 +1,11 @@
 extension Prefork.Configuration {
-    /// The most children that a fleet may have.
+    /// The largest number of children that a fleet may have.
     static let mostChildren = 4096
     static let concurrencyVariable = "WEB_CONCURRENCY"
 
-    /// The number of children, and what was allowed where an explicit number is above that.
+    /// The number of children, and what is allowed if an explicit number exceeds that.
     /// - Parameters:
-    ///   - variable: the value of WEB_CONCURRENCY; it replaces the default only, an explicit number wins (as in Puma).
+    ///   - variable: the value of WEB_CONCURRENCY. It replaces the default only; an explicit number wins, as in Puma.
     ///   - allowed: what affinity and quota allow.
     func resolvedChildren(variable: String?, allowed: Int) throws(PreforkError) -> (count: Int, exceeds: Int?) {
         if let children {
@@ -18,87 +18,104 @@ extension Prefork.Configuration {
         else {
             throw .invalidConfiguration(
                 Self.concurrencyVariable,
-                reason: "\(quoted(variable)) is not a number in 1...4096, nor \"auto\""
+                reason: "\(quoted(variable)) is neither a number in 1...4096 nor \"auto\""
             )
         }
         return (number, nil)
     }
 
-    /// - Throws: the first thing that is wrong, by its name.
+    /// - Throws: the first thing that is wrong, with the path of its property.
     func check() throws(PreforkError) {
-        try require("backlog", (1...Int(Int32.max)).contains(backlog), "\(backlog) is not a positive 32-bit number")
-        try require("bindRetry.attempts", (bindRetry.attempts ?? 0) >= 0, "\(bindRetry.attempts ?? 0) is negative")
-        try requirePositive("bindRetry.interval", bindRetry.interval)
-        if let deferAccept { try requirePositive("deferAccept", deferAccept) }
+        try sockets.check()
+        try program.check()
+        try recovery.check()
+        try requirePositive("readiness.timeout", readiness.timeout)
+        try requireNotNegative("shutdown.gracePeriod", shutdown.gracePeriod)
+        try requireNotNegative("shutdown.queueDrainPeriod", shutdown.queueDrainPeriod)
+        try requirePositive("masterDeath.pollInterval", masterDeath.pollInterval)
+        if let orphanReapDelay { try requireNotNegative("orphanReapDelay", orphanReapDelay) }
+    }
+}
+
+extension Prefork.Configuration.Sockets {
+    fileprivate func check() throws(PreforkError) {
+        try require(
+            "sockets.backlog", (1...Int(Int32.max)).contains(backlog), "\(backlog) is not a positive 32-bit number")
+        if let attempts = bindRetry.attempts {
+            try require("sockets.bindRetry.attempts", attempts >= 0, "\(attempts) is negative")
+        }
+        try requirePositive("sockets.bindRetry.interval", bindRetry.interval)
+        if let deferAccept { try requirePositive("sockets.deferAccept", deferAccept) }
         if let fastOpen {
             try require(
-                "fastOpen", (1...Int(Int32.max)).contains(fastOpen), "\(fastOpen) is not a positive 32-bit number")
+                "sockets.fastOpen", (1...Int(Int32.max)).contains(fastOpen),
+                "\(fastOpen) is not a positive 32-bit number")
         }
         if let queueAlarm {
             let share = queueAlarm.share
-            try require("queueAlarm.share", share > 0 && share <= 1, "\(share) is not above 0 and at most 1")
-            try requirePositive("queueAlarm.interval", queueAlarm.interval)
+            try require(
+                "sockets.queueAlarm.share", share > 0 && share <= 1, "\(share) is not greater than 0 and at most 1")
+            try requirePositive("sockets.queueAlarm.interval", queueAlarm.interval)
         }
-        try checkProgram()
-        switch recoverThreshold {
-        case .perChild(let count), .exits(let count):
-            try require("recoverThreshold", count >= 0, "\(count) is negative")
-        case .unlimited:
-            // Without a limit the delays are all that stands between a crash loop and a busy machine.
-            let positive = recoverInterval.next > .zero && recoverInterval.maximum > .zero
-            try require("recoverInterval", positive, "without a recoverThreshold it must not be zero")
-            try require("healthyAfter", healthyAfter > .zero, "without a recoverThreshold it must not be zero")
-        case .never: break
-        }
-        if let recoverWindow { try requirePositive("recoverWindow", recoverWindow) }
-        try require("recoverLimitPerSlot", (recoverLimitPerSlot ?? 0) >= 0, "\(recoverLimitPerSlot ?? 0) is negative")
-        let intervals = [recoverInterval.first, recoverInterval.next, recoverInterval.maximum]
-        try require("recoverInterval", intervals.allSatisfy { $0 >= .zero }, "a delay is negative")
-        try require(
-            "recoverInterval",
-            intervals.allSatisfy { $0 <= recoverInterval.maximum },
-            "a delay is above the maximum"
-        )
-        try require("healthyAfter", healthyAfter >= .zero, "\(healthyAfter.inSeconds) is negative")
-        try require("shutdownGracePeriod", shutdownGracePeriod >= .zero, "\(shutdownGracePeriod.inSeconds) is negative")
-        try require("queueDrainPeriod", queueDrainPeriod >= .zero, "\(queueDrainPeriod.inSeconds) is negative")
-        try requirePositive("readinessTimeout", readinessTimeout)
-        try requirePositive("parentPollInterval", parentPollInterval)
-        if let orphanReapDelay {
-            try require("orphanReapDelay", orphanReapDelay >= .zero, "\(orphanReapDelay.inSeconds) is negative")
-        }
-        try require(
-            "fatalExitStatuses", fatalExitStatuses.allSatisfy { (0...255).contains($0) }, "a status is not in 0...255")
     }
+}
 
-    private func checkProgram() throws(PreforkError) {
+extension Prefork.Configuration.Program {
+    fileprivate func check() throws(PreforkError) {
         if let executable {
             try require(
-                "executable",
+                "program.executable",
                 !executable.isEmpty && !executable.utf8.contains(0),
-                "\(quoted(executable)) is no path"
+                "\(quoted(executable)) is not a path"
             )
         }
         for argument in arguments ?? [] {
-            try require("arguments", !argument.utf8.contains(0), "\(quoted(argument)) contains a NUL")
+            try require("program.arguments", !argument.utf8.contains(0), "\(quoted(argument)) contains a NUL")
         }
         for (name, value) in environment {
             let valid = !name.isEmpty && !name.utf8.contains { $0 == 0 || $0 == UInt8(ascii: "=") }
-            try require("environment", valid, "\(quoted(name)) is no name of a variable")
-            try require("environment", !value.utf8.contains(0), "the value of \(name) contains a NUL")
-            try require("environment", !Handshake.names.contains(name), "\(name) is set by Prefork")
+            try require("program.environment", valid, "\(quoted(name)) is not the name of a variable")
+            try require("program.environment", !value.utf8.contains(0), "the value of \(name) contains a NUL")
+            try require("program.environment", !Handshake.names.contains(name), "\(name) is set by Prefork")
         }
     }
+}
 
-    private func requirePositive(_ name: String, _ duration: Duration) throws(PreforkError) {
-        try require(name, duration > .zero, "\(duration.inSeconds) is not positive")
+extension Prefork.Configuration.Recovery {
+    fileprivate func check() throws(PreforkError) {
+        switch threshold {
+        case .perChild(let count), .exits(let count):
+            try require("recovery.threshold", count >= 0, "\(count) is negative")
+        case .unlimited:
+            // Without a limit, only the delays stand between a crash loop and a busy machine.
+            let reason = "zero is too short for an unlimited recovery.threshold"
+            try require("recovery.delays", delays.next > .zero && delays.maximum > .zero, reason)
+            try require("recovery.healthyAfter", healthyAfter > .zero, reason)
+        case .never: break
+        }
+        if let window { try requirePositive("recovery.window", window) }
+        if let limitPerSlot { try require("recovery.limitPerSlot", limitPerSlot >= 0, "\(limitPerSlot) is negative") }
+        let all = [delays.first, delays.next, delays.maximum]
+        try require("recovery.delays", all.allSatisfy { $0 >= .zero }, "a delay is negative")
+        try require(
+            "recovery.delays", all.allSatisfy { $0 <= delays.maximum }, "a delay is longer than the maximum")
+        try requireNotNegative("recovery.healthyAfter", healthyAfter)
+        try require(
+            "recovery.fatalExitStatuses", fatalExitStatuses.allSatisfy { (0...255).contains($0) },
+            "a status is not in 0...255")
     }
+}
 
-    private func require(
-        _ name: String,
-        _ condition: Bool,
-        _ reason: @autoclosure () -> String
-    ) throws(PreforkError) {
-        if !condition { throw .invalidConfiguration(name, reason: reason()) }
-    }
+private func requirePositive(_ path: String, _ duration: Duration) throws(PreforkError) {
+    try require(path, duration > .zero, "\(duration.inSeconds) is not positive")
+}
+
+private func requireNotNegative(_ path: String, _ duration: Duration) throws(PreforkError) {
+    try require(path, duration >= .zero, "\(duration.inSeconds) is negative")
+}
+
+private func require(
+    _ path: String, _ condition: Bool, _ reason: @autoclosure () -> String
+) throws(PreforkError) {
+    if !condition { throw .invalidConfiguration(path, reason: reason()) }
 }

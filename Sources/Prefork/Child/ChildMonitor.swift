@@ -15,7 +15,7 @@ final class ChildMonitor: Sendable {
     private let isOver = Atomic<Bool>(false)
 
     private init(_ child: Prefork.Child, _ configuration: Prefork.Configuration) throws(SystemError) {
-        let handled = configuration.childSignals == .handled
+        let handled = configuration.signals.children == .handled
         self.child = child
         self.configuration = configuration
         // Handlers belong to the process, the mask to the thread: that one unblocks the signals for itself.
@@ -23,8 +23,8 @@ final class ChildMonitor: Sendable {
             handled: handled ? [.terminate] : [], silenced: handled ? [.interrupt] : [], unblocking: false)
         parent = ParentWatcher(
             masterPID: child.masterPID,
-            mechanism: configuration.mechanisms?.exitNotice ?? Prefork.Mechanisms.probeExitNotice(),
-            interval: configuration.parentPollInterval)
+            mechanism: configuration.testing.mechanisms?.exitNotice ?? Prefork.Mechanisms.probeExitNotice(),
+            interval: configuration.masterDeath.pollInterval)
     }
 
     /// Arms the watch and starts the thread, without waiting for it: no signal and no death after this goes unnoticed. A
@@ -64,7 +64,7 @@ final class ChildMonitor: Sendable {
             var watched = PollSet(wake: signals.descriptor.raw)
             var deadline = cancelAt.map { min($0, exitAt ?? $0) } ?? exitAt
             if masterLives {
-                let channel = configuration.watchesChannel ? child.channelDescriptor : -1
+                let channel = configuration.testing.watchesChannel ? child.channelDescriptor : -1
                 watched.add(child.masterPID, exit: parent.descriptor, channel: channel)
                 if let interval = parent.pollInterval {
                     let next = System.now() + interval
@@ -74,18 +74,18 @@ final class ChildMonitor: Sendable {
             if (try? System.poll(&watched.requests, until: deadline)) == nil { System.pause(milliseconds: 10) }
             let now = System.now()
             if signals.take().signals.contains(.terminate), exitAt == nil {
-                let grace = configuration.shutdownGracePeriod
+                let grace = configuration.shutdown.gracePeriod
                 cancelAt = cancelTime(now)
                 exitAt = now + grace + Self.selfMargin
                 drain()
             }
             if masterLives, isGone(watched) {
                 masterLives = false
-                if case .drain = configuration.onMasterDeath {
+                if case .drain = configuration.masterDeath.policy {
                     cancelAt = cancelAt ?? cancelTime(now)
                     exitAt = min(
-                        exitAt ?? now + configuration.shutdownGracePeriod,
-                        now + configuration.shutdownGracePeriod
+                        exitAt ?? now + configuration.shutdown.gracePeriod,
+                        now + configuration.shutdown.gracePeriod
                     )
                 }
                 handleMasterDeath()
@@ -95,7 +95,7 @@ final class ChildMonitor: Sendable {
                 child.cancelServe()
             }
             if let due = exitAt, due <= now {
-                EventLog.write("not drained within \(configuration.shutdownGracePeriod.inSeconds); leaving")
+                EventLog.write("not drained within \(configuration.shutdown.gracePeriod.inSeconds); leaving")
                 System.exitNow(Self.lateStatus)
             }
         }
@@ -110,8 +110,8 @@ final class ChildMonitor: Sendable {
     }
 
     private func cancelTime(_ now: Instant) -> Instant {
-        let grace = configuration.shutdownGracePeriod
-        return configuration.onDrain == .cancel ? now : now + grace - min(Self.cancelMargin, grace / 10)
+        let grace = configuration.shutdown.gracePeriod
+        return configuration.shutdown.drainPolicy == .cancel ? now : now + grace - min(Self.cancelMargin, grace / 10)
     }
 
     private func drain() {
@@ -124,12 +124,12 @@ final class ChildMonitor: Sendable {
     }
 
     private func handleMasterDeath() {
-        switch configuration.onMasterDeath {
+        switch configuration.masterDeath.policy {
         case .drain:
-            let grace = configuration.shutdownGracePeriod.inSeconds
+            let grace = configuration.shutdown.gracePeriod.inSeconds
             EventLog.write("the master \(child.masterPID) is gone; draining for at most \(grace)")
             child.closeUntakenListeners()
-            if configuration.childSignals == .unhandled { System.signalSelf(.terminate) }
+            if configuration.signals.children == .unhandled { System.signalSelf(.terminate) }
             drain()
         case .exit(let status): System.exitNow(status)
         case .call(let body): inOwnThread(body)

@@ -23,7 +23,7 @@ struct ChildRun: ~Copyable {
         }
         do throws(PreforkError) {
             let watch = try ChildMonitor.begin(child, configuration)
-            if configuration.readiness == .implicit { child.ready() }
+            if configuration.readiness.mode == .implicit { child.ready() }
             return ChildRun(child, watch)
         } catch {
             child.end()

@@ -3,7 +3,7 @@
 extension Supervisor.Rules {
     init(_ configuration: Prefork.Configuration, children: Int) {
         let recovery: Recovery =
-            switch configuration.recoverThreshold {
+            switch configuration.recovery.threshold {
             case .perChild(let count):
                 {
                     let (exits, overflow) = count.multipliedReportingOverflow(by: children)
@@ -16,14 +16,14 @@ extension Supervisor.Rules {
         self.init(
             children: children,
             recovery: recovery,
-            window: configuration.recoverWindow,
-            interval: configuration.recoverInterval,
-            limitPerSlot: configuration.recoverLimitPerSlot,
-            healthyAfter: configuration.healthyAfter,
-            fatalExitStatuses: configuration.fatalExitStatuses,
-            readinessTimeout: configuration.readinessTimeout,
-            grace: configuration.shutdownGracePeriod,
-            queueDrain: configuration.queueDrainPeriod
+            window: configuration.recovery.window,
+            interval: configuration.recovery.delays,
+            limitPerSlot: configuration.recovery.limitPerSlot,
+            healthyAfter: configuration.recovery.healthyAfter,
+            fatalExitStatuses: configuration.recovery.fatalExitStatuses,
+            readinessTimeout: configuration.readiness.timeout,
+            grace: configuration.shutdown.gracePeriod,
+            queueDrain: configuration.shutdown.queueDrainPeriod
         )
     }
 }

@@ -36,7 +36,7 @@ final class Master {
         let variable = System.environmentValue(Prefork.Configuration.concurrencyVariable)
         let allowed = ProcessorCount.current().allowed
         let count = try configuration.resolvedChildren(variable: variable, allowed: allowed)
-        let mechanisms = configuration.mechanisms ?? .probe()
+        let mechanisms = configuration.testing.mechanisms ?? .probe()
         let master = try wrappingSystemErrors { () throws(SystemError) in
             try System.openStandardDescriptors()
             return try Master(configuration, count.count, mechanisms, handle)
@@ -99,9 +99,9 @@ final class Master {
     /// Whether each slot gets a socket of its own.
     private func isSharded(_ wanted: [Listener.Resolved], children: Int) throws -> Bool {
         let count = wanted.filter { !$0.address.isUnix }.count
-        guard count > 0, configuration.listening != .shared else { return false }
+        guard count > 0, configuration.sockets.mode != .shared else { return false }
         let outcome = try wrappingSystemErrors { () throws(SystemError) in
-            switch configuration.shardingFault {
+            switch configuration.testing.shardingFault {
             case nil: try ReuseportProbe.run()
             case "": ReuseportProbe.Outcome.shardable
             case let reason?: ReuseportProbe.Outcome.notShardable(reason: reason)
@@ -115,7 +115,7 @@ final class Master {
         } else {
             return true
         }
-        if configuration.listening == .sharded { throw PreforkError.invalidConfiguration("listening", reason: reason) }
+        if configuration.sockets.mode == .sharded { throw PreforkError.invalidConfiguration("sockets.mode", reason: reason) }
         observe(.sharing(reason: reason))
         return false
     }
@@ -138,7 +138,7 @@ final class Master {
         _ configuration: Prefork.Configuration,
         _ mechanisms: Prefork.Mechanisms
     ) -> [Signal] {
-        (configuration.signals == .handled ? [.terminate, .interrupt, .user1] : [])
+        (configuration.signals.master == .handled ? [.terminate, .interrupt, .user1] : [])
             + (mechanisms.exitNotice == .signalAndPolling || OrphanWatch.isNeeded(configuration) ? [.child] : [])
     }
 
@@ -153,13 +153,13 @@ final class Master {
         self.mechanisms = mechanisms
         observe = configuration.observe ?? Prefork.logToStandardError
         let own = ProcessArguments.own
-        if let path = configuration.executable {
+        if let path = configuration.program.executable {
             executable = CString(path)
         } else {
             executable = try ProgramFile.path()
         }
-        let name = configuration.executable.map { CString($0) } ?? own.first ?? executable
-        arguments = [name] + (configuration.arguments?.map { CString($0) } ?? Array(own.dropFirst()))
+        let name = configuration.program.executable.map { CString($0) } ?? own.first ?? executable
+        arguments = [name] + (configuration.program.arguments?.map { CString($0) } ?? Array(own.dropFirst()))
         supervisor = Supervisor(Supervisor.Rules(configuration, children: children))
         orphans = OrphanWatch(configuration)
     }
@@ -315,11 +315,11 @@ final class Master {
         case .spawn(let slot, let launch): feed(spawn(slot, launch), System.now())
         case .announce(let pid, let old):
             callHook { () throws in
-                try configuration.onChildSpawn?(pid)
-                if let old { try configuration.onChildRecover?(old, pid) }
+                try configuration.hooks.onChildSpawn?(pid)
+                if let old { try configuration.hooks.onChildRecover?(old, pid) }
             }
         case .announceMaster(let pids):
-            callHook { () throws in try configuration.onMasterReady?(pids) }
+            callHook { () throws in try configuration.hooks.onMasterReady?(pids) }
         case .signal(let pid, let signal): send(signal, to: pid)
         case .rotate(let slots): for event in listeners.steer(to: slots) { observe(event) }
         case .closeAdmission: listeners.beginClosing(supervisor.readySlots, at: System.now())
@@ -328,7 +328,7 @@ final class Master {
             for event in listeners.closeAfterExitRequests() { observe(event) }
         case .report(let report):
             publish()
-            observe(Prefork.Event(report, grace: configuration.shutdownGracePeriod))
+            observe(Prefork.Event(report, grace: configuration.shutdown.gracePeriod))
         case .finish: break
         }
     }
@@ -378,7 +378,7 @@ final class Master {
                 arguments: arguments,
                 environment: handshake.environment(
                     inherited: System.environment(),
-                    extra: configuration.environment
+                    extra: configuration.program.environment
                 ),
                 descriptors: listeners.descriptors(of: slot) + [childEnd.raw]
             )
@@ -402,7 +402,7 @@ final class Master {
     }
 
     private func prepareAffinity() {
-        guard configuration.affinity == .onePerChild else { return }
+        guard configuration.program.affinity == .onePerChild else { return }
         do throws(SystemError) {
             affinity = try Affinity()
         } catch {
@@ -411,7 +411,7 @@ final class Master {
     }
 
     /// Another program, or other arguments, need not come by the runs that are behind us.
-    private var repeatsThisProgram: Bool { configuration.executable == nil && configuration.arguments == nil }
+    private var repeatsThisProgram: Bool { configuration.program.executable == nil && configuration.program.arguments == nil }
 
     private func startWithAffinity(_ request: Prefork.SpawnRequest) throws -> Int32 {
         guard let affinity else { return try start(request) }
@@ -421,7 +421,7 @@ final class Master {
     }
 
     private func start(_ request: Prefork.SpawnRequest) throws -> Int32 {
-        guard let spawn = configuration.spawn else { return try request.start() }
+        guard let spawn = configuration.program.spawn else { return try request.start() }
         let pid = try spawn(request)
         guard child(pid) == nil, ExitWatch.isChild(pid) else {
             throw PreforkError.spawnedStranger(slot: request.slot, pid: pid)

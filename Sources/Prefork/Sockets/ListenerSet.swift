@@ -39,8 +39,8 @@ struct ListenerSet {
         for socket in plan.adopted { try adopt(socket, options.lowest) }
         let adopted = open
         open = []
-        let retry = configuration.bindRetry
-        let attempts = retry.attempts(covering: configuration.shutdownGracePeriod)
+        let retry = configuration.sockets.bindRetry
+        let attempts = retry.attempts(covering: configuration.shutdown.gracePeriod)
         for target in plan.bound {
             var attempt = 0
             while let error = add(target, options) {
@@ -52,7 +52,7 @@ struct ListenerSet {
         }
         open += adopted
         addresses = open.map(\.address)
-        alarm = configuration.queueAlarm.map { QueueMonitor($0) }
+        alarm = configuration.sockets.queueAlarm.map { QueueMonitor($0) }
         observe(.listening(addresses))
         return true
     }
@@ -173,15 +173,17 @@ struct ListenerSet {
 
 extension Listener.Options {
     init(_ configuration: Prefork.Configuration) {
-        self.init(backlog: CInt(clamping: configuration.backlog), lowest: 0)
-        closesAdmission = configuration.queueDrainPeriod > .zero
+        self.init(backlog: CInt(clamping: configuration.sockets.backlog), lowest: 0)
+        closesAdmission = configuration.shutdown.queueDrainPeriod > .zero
         // Rounded up: the kernel counts seconds, and 0 is off.
-        deferAccept = configuration.deferAccept.map { CInt(clamping: ($0.clampedNanoseconds - 1) / 1_000_000_000 + 1) }
-        fastOpen = configuration.fastOpen.map { CInt(clamping: $0) }
+        deferAccept = configuration.sockets.deferAccept.map {
+            CInt(clamping: ($0.clampedNanoseconds - 1) / 1_000_000_000 + 1)
+        }
+        fastOpen = configuration.sockets.fastOpen.map { CInt(clamping: $0) }
     }
 }
 
-extension Prefork.Configuration.BindRetry {
+extension Prefork.Configuration.Sockets.BindRetry {
     /// The tries that it takes to wait for orphans that drain for `grace`.
     fileprivate func attempts(covering grace: Duration) -> Int {
         if let attempts { return attempts }

@@ -28,12 +28,12 @@ struct ListenerView: Sendable {
 
 /// Which queues have passed their share of the backlog.
 struct QueueMonitor {
-    private let alarm: Prefork.Configuration.QueueAlarm
+    private let alarm: Prefork.Configuration.Sockets.QueueAlarm
     private(set) var next: Instant = .distantPast
     /// Those that were told of, by listener and number: told again only after they have been at half of it.
     private var raised: Set<[Int]> = []
 
-    init(_ alarm: Prefork.Configuration.QueueAlarm) { self.alarm = alarm }
+    init(_ alarm: Prefork.Configuration.Sockets.QueueAlarm) { self.alarm = alarm }
 
     mutating func check(_ views: [ListenerView], at now: Instant) -> [Prefork.Event] {
         guard next <= now else { return [] }

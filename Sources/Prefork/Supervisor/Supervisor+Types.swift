@@ -6,7 +6,7 @@ extension Supervisor {
         var children: Int
         var recovery: Recovery
         var window: Duration?
-        var interval = Prefork.Configuration.RecoverInterval()
+        var interval = Prefork.Configuration.Recovery.Delays()
         var limitPerSlot: Int?
         var healthyAfter: Duration = .seconds(10)
         var fatalExitStatuses: [Int32] = [78]
@@ -148,7 +148,7 @@ extension Supervisor.Slot {
     }
 }
 
-extension Prefork.Configuration.RecoverInterval {
+extension Prefork.Configuration.Recovery.Delays {
     /// Doubled for each failure after the second, never above the maximum.
     func delay(afterFailures failures: Int) -> Duration {
         if failures == 0 { return min(first, maximum) }
