@@ -1,7 +1,9 @@
 extension Prefork {
-    /// The same as the blocking form, for an async `serve`. In the master the fleet runs in a thread of its own, never in the
-    /// cooperative pool; hooks and observer run there, and it has ended when this returns. A cancelled task begins an
-    /// orderly stop.
+    /// Runs the fleet in the master, and serves in a child with an async `serve`.
+    ///
+    /// It does the same as the blocking form. The master runs the fleet, its hooks and its observer on a thread of
+    /// their own and not in the cooperative pool. That thread has ended when this returns. Cancelling the task begins
+    /// an orderly stop.
     public func run(serve: @escaping @Sendable (Child) async throws -> Void) async throws {
         try await run(isLast: false, beforeReturn: { _ in }, serve: serve)
     }
@@ -21,7 +23,7 @@ extension Prefork {
         } onCancel: {
             task.cancel()
         }
-        // What the drain asked for is no failure of the child's.
+        // A cancellation by the drain is not a failure of the child.
         if case .failure(is CancellationError) = result, child.isCancelled { result = .success(()) }
         await serving.waitForCallbacks()
         beforeReturn(result)
@@ -49,7 +51,7 @@ extension Prefork {
         try EarlierRuns.recording { try outcome.withLock { $0 }.get() }
     }
 
-    /// Runs `body` in a thread of its own and waits for the thread's end without holding one of the pool.
+    /// Runs `body` on a new thread and waits for the thread's end without blocking one of the pool.
     private func withThread(_ body: @escaping @Sendable () -> Void) async throws {
         let thread = ThreadBox()
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
@@ -66,11 +68,12 @@ extension Prefork {
     }
 }
 
-/// Carries a thread over a suspension point, which a noncopyable value cannot cross in a closure.
+/// Carries a thread over a suspension point. A noncopyable value cannot cross one in a closure.
 private final class ThreadBox: Sendable {
     private let thread = LockedValueBox<Thread?>(nil)
 
-    /// The lock is held while the thread starts: `join` finds it, however early `body` resumes the caller.
+    /// The lock is held while the thread starts, so that `join` finds the thread even if `body` resumes the caller
+    /// first.
     func start(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
         try thread.withLock { thread throws(SystemError) in thread = try Thread(body) }
     }

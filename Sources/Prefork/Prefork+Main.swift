@@ -1,8 +1,9 @@
 extension Prefork {
-    /// Runs a fleet and never returns: an error is one line on standard error, not a trap with a backtrace.
+    /// Runs a fleet and never returns.
     ///
-    /// Exit statuses: 0 after an orderly stop; ``PreforkError/exitStatus``; 70 for an error that a hook threw; 1 in a child
-    /// whose `serve` threw.
+    /// An error becomes one line on standard error, without a trap and a backtrace. The exit status is 0 after an
+    /// orderly stop, ``PreforkError/exitStatus`` for an error of Prefork's, and 70 for an error of a hook. In a child,
+    /// it is 1 for any other error of `serve`.
     @_disfavoredOverload
     public static func main(
         _ addresses: Address...,
@@ -13,7 +14,7 @@ extension Prefork {
         main(addresses, adopting: adopting, configuration: configuration, serve: serve)
     }
 
-    /// The same for an array of addresses.
+    /// Runs a fleet on an array of addresses and never returns.
     @_disfavoredOverload
     public static func main(
         _ addresses: [Address],
@@ -25,7 +26,7 @@ extension Prefork {
         finish(Result { try fleet.run(isLast: true, beforeReturn: { finish($0) }, serve: serve) })
     }
 
-    /// The same as the blocking form, for an async `serve`. To be called at the top of an async `main`.
+    /// Runs a fleet with an async `serve` and never returns. Call it at the top of an async `main`.
     public static func main(
         _ addresses: Address...,
         adopting: SocketSource = .none,
@@ -35,7 +36,7 @@ extension Prefork {
         await main(addresses, adopting: adopting, configuration: configuration, serve: serve)
     }
 
-    /// The same for an array of addresses.
+    /// Runs a fleet on an array of addresses, with an async `serve`, and never returns.
     public static func main(
         _ addresses: [Address],
         adopting: SocketSource = .none,
@@ -51,12 +52,13 @@ extension Prefork {
         }
     }
 
-    /// Called while signals are still handled: a second SIGTERM, to the group or from an impatient supervisor, must not turn
-    /// an orderly stop into a death by signal at the last moment.
+    /// Called while signals are still handled. A second SIGTERM, to the group or from an impatient supervisor, must not
+    /// turn an orderly stop into a death by signal at the last moment.
     static func finish(_ result: Result<Void, any Error>) -> Never {
         guard case .failure(let error) = result else { System.exit(0) }
         EventLog.write("error: \(error)")
-        // The status says "do not try again" only where the error is ours: a PreforkError that `serve` passes on is one too.
+        // Only our own errors have a status that says "do not try again". A PreforkError that `serve` passes on is one
+        // too.
         if let error = error as? PreforkError { System.exit(error.exitStatus) }
         if case .child = role { System.exit(1) }
         System.exit(70)

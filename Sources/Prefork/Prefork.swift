@@ -1,18 +1,20 @@
 /// A fleet of processes that serve on the same listening sockets.
 ///
-/// The process that the user starts becomes the *master*: it binds the addresses, starts children by executing its own
-/// program again, and keeps them alive. The same call in a *child* calls `serve`. `Prefork.main`
-/// is what a program uses; this value is for those who embed a fleet.
+/// The process that the user starts becomes the *master*. It binds the addresses, starts *children* by executing its
+/// own program again, and keeps them alive. In a child, the same call runs `serve`.
+///
+/// Most programs call `Prefork.main`. Make a fleet to run code after it has stopped, to stop it from another thread, or
+/// to read its ``status``.
 public final class Prefork: Sendable {
     /// Where the fleet listens.
     public let addresses: [Address]
-    /// On which sockets of somebody else's it serves, too.
+    /// The sockets that it adopts.
     public let adopting: SocketSource
-    /// How it is run.
+    /// How the fleet runs.
     public let configuration: Configuration
     let handle = FleetHandle()
 
-    /// A fleet, not started yet. Nothing is checked or opened before `run`.
+    /// A fleet that is not started yet. Nothing is checked or opened before `run`.
     public init(
         _ addresses: [Address],
         adopting: SocketSource = .none,
@@ -23,7 +25,7 @@ public final class Prefork: Sendable {
         self.configuration = configuration
     }
 
-    /// A fleet, not started yet. Nothing is checked or opened before `run`.
+    /// A fleet that is not started yet. Nothing is checked or opened before `run`.
     public convenience init(
         _ addresses: Address...,
         adopting: SocketSource = .none,
@@ -32,22 +34,27 @@ public final class Prefork: Sendable {
         self.init(addresses, adopting: adopting, configuration: configuration)
     }
 
-    /// In the master: runs the fleet in this thread and returns after an orderly stop, when the last child is reaped. In a
-    /// child: calls `serve` and returns when it returns. Code after this call runs in both; ``role`` tells which it is.
+    /// Runs the fleet in the master, and serves in a child.
     ///
-    /// Whether it returns or throws, in the master nothing is left: no child, no zombie, no thread, no descriptor, no signal
-    /// handler of Prefork's; it may be called again, also with another fleet. A child of a later run executes the same program
-    /// from its beginning: there the calls before its own return where they have returned in the master, and throw
-    /// ``PreforkError/earlierRunFailed`` where they have thrown, so they must not stand behind a look at ``role``. After its
-    /// own run a child is to leave; a further call throws ``PreforkError/childHasServed``. It never calls exit(3).
-    /// - Throws: ``PreforkError`` where nothing could be started or the fleet gave up; what a hook threw; in a child what
-    ///   `serve` threw.
+    /// The master runs the fleet on this thread, and returns after an orderly stop when all children are reaped. A
+    /// child calls `serve` and returns when it returns. Code after this call runs in both. ``role`` says which process
+    /// it is.
+    ///
+    /// Afterwards the master has no child, zombie, thread, descriptor or signal handler of Prefork's. It may call `run`
+    /// again, also on another fleet.
+    ///
+    /// A child re-executes the program from the start. Earlier `run` calls return immediately there, so don't skip them
+    /// based on ``role``. If such a call failed in the master, it throws ``PreforkError/Code/earlierRunFailed``. After
+    /// its own `run` a child must exit. Another call throws ``PreforkError/Code/childHasServed``. `run` itself never
+    /// calls exit(3).
+    /// - Throws: A ``PreforkError`` if the fleet could not start or gave up, or the error of a hook. In a child, the
+    ///   error of `serve`.
     @_disfavoredOverload  // In an async function a closure that awaits nothing fits both forms.
     public func run(serve: (Child) throws -> Void) throws {
         try run(isLast: false, beforeReturn: { _ in }, serve: serve)
     }
 
-    /// What happens when all is done but signals are still handled.
+    /// Called at the end, while signals are still handled.
     typealias BeforeReturn = @Sendable (Result<Void, any Error>) -> Void
 
     func run(isLast: Bool, beforeReturn: BeforeReturn, serve: (Child) throws -> Void) throws {
@@ -67,10 +74,12 @@ public final class Prefork: Sendable {
         try result.get()
     }
 
-    /// Begins an orderly stop of the running master, as SIGTERM does; more than once is harmless. Before `run` it makes that
-    /// return at once; after its end, and in a child, it does nothing. From any thread, also from a hook; returns at once.
+    /// Begins an orderly stop of the running master, as SIGTERM does, and returns at once.
+    ///
+    /// Further calls do nothing. Before `run`, it makes that return at once. After the end of `run`, and in a child, it
+    /// does nothing. Call it from any thread, also from a hook.
     public func stop() { handle.stop() }
 
-    /// What the fleet looks like now; without slots before it runs and after its end. From any thread.
+    /// What the fleet looks like now. It has no slots before `run` and afterwards. Read it from any thread.
     public var status: Status { handle.status }
 }

@@ -202,7 +202,7 @@
                     environment: wrongListener
                 )
                 try subject.require(subject.wait() == 64, "status 64")
-                try subject.require(subject.errors.contains("descriptor 3 is no socket"), "it says what 3 is")
+                try subject.require(subject.errors.contains("descriptor 3 is not a socket"), "it says what 3 is")
                 // The right channel, another parent: the master is gone.
                 wrongListener["PREFORK_MASTER_PID"] = "1"
                 let orphan = try Subject(

@@ -25,7 +25,7 @@
                 try subject.require(subject.told.filter { $0 == Self.asFound }.count == 2, "as it was found")
                 try subject.require(
                     subject.errors.contains(
-                        "127.0.0.1:\(port) accepts connections while the children drain: it stays its owner's"),
+                        "127.0.0.1:\(port) accepts connections while the children drain: its owner keeps it open"),
                     "an event says that its owner keeps it open")
                 try subject.wait()
             }
@@ -138,7 +138,7 @@
                 try subject.require(
                     get("/", port: try subject.port()) == .answer(status: 200, body: "Hello world!", closes: true),
                     "it serves")
-                let text = count == 1 ? "a socket was passed to this process" : "\(count) sockets were passed to this process"
+                let text = "\(count == 1 ? "a socket was" : "\(count) sockets were") passed to this process"
                 let lines = subject.errors.split(separator: "\n").filter { $0.contains("passed to this process") }
                 try subject.require(lines.count == 1 && lines[0].contains("prefork[\(subject.pid)]: \(text) "), text)
                 subject.signal(SIGTERM)
@@ -180,7 +180,7 @@
                     ["sh", "-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" --inherited 3</dev/null", path])
                 try subject.require(subject.wait() == 64, "status 64")
                 try subject.require(
-                    subject.errors.contains("cannot adopt a listener: descriptor 3 is no socket"), "it says which")
+                    subject.errors.contains("cannot adopt a listener: descriptor 3 is not a socket"), "it says which")
             }
         }
     }

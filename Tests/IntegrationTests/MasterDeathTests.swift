@@ -151,7 +151,8 @@
                 let subject = try Subject.role("fleet", "children=3;mechanisms=portable;interval=0")
                 let pids = try subject.waitForReady(3)
                 try subject.require(
-                    subject.errors.contains("using SIGCHLD and ppid polling to watch children, enumeration to close descriptors"),
+                    subject.errors.contains(
+                        "using SIGCHLD and ppid polling to watch children, enumeration to close descriptors"),
                     "one event says what is in use"
                 )
                 let start = ContinuousClock.now

@@ -380,8 +380,8 @@ private func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
     @Test func whatIsNoSocketIsAFault() throws {
         let file = Descriptor(open("/dev/null", O_RDWR | O_CLOEXEC))
         let raw = file.raw
-        #expect(Listener.fault(of: raw, unix: false) == "descriptor \(raw) is no socket")
-        #expect(Listener.fault(of: -1, unix: false) == "descriptor -1 is no socket")
+        #expect(Listener.fault(of: raw, unix: false) == "descriptor \(raw) is not a socket")
+        #expect(Listener.fault(of: -1, unix: false) == "descriptor -1 is not a socket")
         file.close()
     }
 }

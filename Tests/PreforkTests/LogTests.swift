@@ -409,8 +409,8 @@ private struct HookFailure: Error, CustomStringConvertible {
             (.noSuchListener(index: 2, count: 1), 70, "there is no listener 2; there are 1"),
             (.noListenerNamed("web"), 70, "there is no listener named \"web\""),
             (
-                .cannotAdopt(7, reason: "descriptor 7 is no socket"), 64,
-                "cannot adopt a listener: descriptor 7 is no socket"
+                .cannotAdopt(7, reason: "descriptor 7 is not a socket"), 64,
+                "cannot adopt a listener: descriptor 7 is not a socket"
             ),
             (.noActivatedSockets(reason: "nobody"), 64, "no activated sockets: nobody"),
             (.system(noMemory), 70, "posix_spawn /bin/app: Cannot allocate memory (code 12)"),

@@ -121,11 +121,11 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
         #expect(Listener.fault(of: end) == "descriptor \(end) is a socket that does not listen")
         let datagram = Descriptor(socket(AF_INET, SystemConstant.datagram, 0))
         let raw = datagram.raw
-        #expect(Listener.fault(of: raw) == "descriptor \(raw) is no stream socket")
+        #expect(Listener.fault(of: raw) == "descriptor \(raw) is not a stream socket")
         let file = Descriptor(open("/dev/null", O_RDONLY | O_CLOEXEC))
         let number = file.raw
-        #expect(Listener.fault(of: number) == "descriptor \(number) is no socket")
-        #expect(Listener.fault(of: -1) == "descriptor -1 is no socket")
+        #expect(Listener.fault(of: number) == "descriptor \(number) is not a socket")
+        #expect(Listener.fault(of: -1) == "descriptor -1 is not a socket")
     }
 
     @Test("have the names of unix(7)") func unixNames() throws {
@@ -159,10 +159,10 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
             guard case .failure(let error) = result else { return nil }
             return "\(error)"
         }
-        #expect(fails(.descriptors([5, 7, 5])) == "cannot adopt a listener: descriptor 5 is there twice")
+        #expect(fails(.descriptors([5, 7, 5])) == "cannot adopt a listener: descriptor 5 is listed twice")
         #expect(fails(.descriptors([5], names: ["a", "b"])) == "invalid adopting: 2 names for 1 descriptors")
         for name in ["", "a\0b"] {
-            #expect(fails(.descriptors([5], names: [name]))?.hasSuffix("is no name") == true)
+            #expect(fails(.descriptors([5], names: [name]))?.hasSuffix("is not a name") == true)
         }
         struct Own: Error {}
         #expect(throws: Own.self) { try Prefork.SocketSource.descriptors(try { throw Own() }()).sockets() }
@@ -186,21 +186,21 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
     @Test(
         "are somebody else's, or none, with the reason",
         arguments: [
-            ([:], "LISTEN_PID and LISTEN_FDS are not set: nobody has handed over sockets"),
-            (["LISTEN_FDS": "1"], "LISTEN_PID and LISTEN_FDS are not set: nobody has handed over sockets"),
-            (["LISTEN_PID": "4711"], "LISTEN_PID and LISTEN_FDS are not set: nobody has handed over sockets"),
+            ([:], "LISTEN_PID and LISTEN_FDS are not set, so this process got no sockets"),
+            (["LISTEN_FDS": "1"], "LISTEN_PID and LISTEN_FDS are not set, so this process got no sockets"),
+            (["LISTEN_PID": "4711"], "LISTEN_PID and LISTEN_FDS are not set, so this process got no sockets"),
             (
                 ["LISTEN_PID": "4712", "LISTEN_FDS": "1"],
-                "LISTEN_PID is \"4712\", but this process is 4711: they are meant for another"
+                "LISTEN_PID is \"4712\", but this process is 4711: the sockets are meant for another process"
             ),
             (
                 ["LISTEN_PID": "+4711", "LISTEN_FDS": "1"],
-                "LISTEN_PID is \"+4711\", but this process is 4711: they are meant for another"
+                "LISTEN_PID is \"+4711\", but this process is 4711: the sockets are meant for another process"
             ),
-            (["LISTEN_PID": "4711", "LISTEN_FDS": "0"], "LISTEN_FDS is \"0\", which is no number of sockets"),
-            (["LISTEN_PID": "4711", "LISTEN_FDS": "-1"], "LISTEN_FDS is \"-1\", which is no number of sockets"),
-            (["LISTEN_PID": "4711", "LISTEN_FDS": "40000"], "LISTEN_FDS is \"40000\", which is no number of sockets"),
-            (["LISTEN_PID": "4711", "LISTEN_FDS": "x"], "LISTEN_FDS is \"x\", which is no number of sockets"),
+            (["LISTEN_PID": "4711", "LISTEN_FDS": "0"], "LISTEN_FDS is \"0\", not a number of sockets"),
+            (["LISTEN_PID": "4711", "LISTEN_FDS": "-1"], "LISTEN_FDS is \"-1\", not a number of sockets"),
+            (["LISTEN_PID": "4711", "LISTEN_FDS": "40000"], "LISTEN_FDS is \"40000\", not a number of sockets"),
+            (["LISTEN_PID": "4711", "LISTEN_FDS": "x"], "LISTEN_FDS is \"x\", not a number of sockets"),
             (
                 ["LISTEN_PID": "4711", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "a"],
                 "LISTEN_FDNAMES has 1 names, LISTEN_FDS says 2"

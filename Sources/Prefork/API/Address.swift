@@ -1,13 +1,13 @@
 extension Prefork {
     /// Where a fleet listens: a TCP host and port, or the path of a Unix-domain socket.
     ///
-    /// As text: `127.0.0.1:8080`, `:8080` (all interfaces, IPv4), `[::1]:8080`, `localhost:8080`, `unix:/run/app.sock`; with a
-    /// network in front where it is not the one that the host implies: `tcp://:8080`, `tcp6://localhost:8080`. What
-    /// ``description`` prints is read back as an equal address, but for its ``name``.
+    /// As text: `127.0.0.1:8080`, `:8080` (all interfaces, IPv4), `[::1]:8080`, `localhost:8080`, `unix:/run/app.sock`.
+    /// A prefix names the network if the host implies another one: `tcp://:8080`, `tcp6://localhost:8080`. ``init(_:)``
+    /// reads the text of ``description`` back as an equal address, but without its ``name``.
     public struct Address: Sendable, Hashable, CustomStringConvertible {
-        /// The address families of a TCP listener; the names are those of Go's `net.Listen` and of fasthttp.
+        /// The address families of a TCP listener, with the names of Go's `net.Listen` and of fasthttp.
         public enum Network: String, Sendable, CaseIterable {
-            /// IPv4 and IPv6 on one socket (IPV6_V6ONLY off) where the host allows it.
+            /// IPv4 and IPv6 on one socket (IPV6_V6ONLY off), if the host allows both.
             case tcp
             /// IPv4 only.
             case tcp4
@@ -21,18 +21,20 @@ extension Prefork {
         }
 
         let endpoint: Endpoint
-        /// The network that was asked for; nil leaves it to the host: `tcp6` for a numeric IPv6 address, else `tcp4`.
+        /// The network. `nil` leaves it to the host: `tcp6` for a numeric IPv6 address, otherwise `tcp4`.
         public let network: Network?
-        /// What the program calls this listener, see ``Child/takeListener(named:)``; no part of the text.
+        /// The listener's name for ``Child/takeListener(named:)``. It is not part of the text.
         public let name: String?
 
-        /// A TCP address. Whether host and port make sense is checked by `run`, which throws
-        /// ``PreforkError/invalidAddress(_:reason:)``.
+        /// A TCP address.
+        ///
+        /// `run` checks host and port, and throws ``PreforkError/Code/invalidAddress``.
         /// - Parameters:
-        ///   - host: numeric or a name to resolve; empty for all interfaces.
-        ///   - port: 0...65535; 0 lets the kernel choose, and ``Event/listening(_:)`` and ``Child/addresses`` tell.
-        ///   - network: nil takes `tcp6` for a numeric IPv6 host and `tcp4` otherwise.
-        ///   - name: for ``Child/takeListener(named:)``.
+        ///   - host: A numeric address or a name to resolve. Empty for all interfaces.
+        ///   - port: 0...65535. With 0 the kernel chooses one, which ``Event/addresses`` and ``Child/addresses``
+        ///     contain.
+        ///   - network: `nil` stands for `tcp6` if the host is a numeric IPv6 address, and for `tcp4` otherwise.
+        ///   - name: The listener's name for ``Child/takeListener(named:)``.
         public static func tcp(
             _ host: String,
             port: Int,
@@ -44,8 +46,8 @@ extension Prefork {
 
         /// A Unix-domain stream socket (unix(7)).
         /// - Parameters:
-        ///   - path: of the socket's file, at most 107 bytes on Linux, 103 on Darwin.
-        ///   - name: for ``Child/takeListener(named:)``.
+        ///   - path: The path of the socket's file, at most 107 bytes on Linux and 103 on Darwin.
+        ///   - name: The listener's name for ``Child/takeListener(named:)``.
         public static func unix(_ path: String, name: String? = nil) -> Address {
             Address(endpoint: .unix(path: path), network: nil, name: name)
         }
@@ -56,13 +58,13 @@ extension Prefork {
             self.name = name
         }
 
-        /// The same under a name.
+        /// The same address with a name.
         public func named(_ name: String) -> Address {
             Address(endpoint: endpoint, network: network, name: name)
         }
 
         /// Reads an address.
-        /// - Throws: ``PreforkError/invalidAddress(_:reason:)`` with the text as it was given.
+        /// - Throws: ``PreforkError/Code/invalidAddress`` with the text that was given.
         public init(_ text: String) throws(PreforkError) {
             // By bytes: a path that begins with a combining mark makes one character with the colon.
             if text.utf8.starts(with: "unix:".utf8) {
@@ -102,8 +104,8 @@ extension Prefork {
             if let fault { throw .invalidAddress(text, reason: fault) }
         }
 
-        /// The first `://`. Not by `firstRange(of:)`: that is another library's unspecialised code, which each child would
-        /// have to map and bind at its start.
+        /// The first `://`. `firstRange(of:)` is unspecialised code of another library, which each child would have to
+        /// map and bind at its start.
         private static func schemeSeparator(in text: String) -> Range<String.Index>? {
             let bytes = text.utf8
             return bytes.indices.lazy
@@ -122,22 +124,22 @@ extension Prefork {
             }
         }
 
-        // Not to be inlined: Swift 6.3.1's optimizer crashes at a program that is tested as a release build and asks for host and
-        // port one after the other.
+        // Not inlined: Swift 6.3.1's optimizer crashes on a program that is built for testing in release mode and reads
+        // host and port one after the other.
 
-        /// The port of a TCP address; nil for a Unix-domain one.
+        /// The port of a TCP address. `nil` for a Unix-domain one.
         @inline(never)
         public var port: Int? {
             if case .tcp(_, let port) = endpoint { port } else { nil }
         }
 
-        /// The host of a TCP address; nil for a Unix-domain one.
+        /// The host of a TCP address. `nil` for a Unix-domain one.
         @inline(never)
         public var host: String? {
             if case .tcp(let host, _) = endpoint { host } else { nil }
         }
 
-        /// The path of a Unix-domain address; nil for a TCP one.
+        /// The path of a Unix-domain address. `nil` for a TCP one.
         @inline(never)
         public var path: String? {
             if case .unix(let path) = endpoint { path } else { nil }
@@ -147,7 +149,7 @@ extension Prefork {
 
         var effectiveNetwork: Network { network ?? (host.map { hasColon($0) } == true ? .tcp6 : .tcp4) }
 
-        /// What no socket could be bound to, whatever the system; nil where it may be.
+        /// Why no system can bind a socket to this address. `nil` if one may.
         var fault: String? {
             if let name, name.isEmpty || name.utf8.contains(0) { return "the name \(quoted(name)) is none" }
             switch endpoint {
@@ -174,10 +176,10 @@ extension Prefork {
     }
 }
 
-/// For messages: what a user gave, with its ends and control characters visible, on one line.
+/// For messages: a text that a user gave, on one line, with visible ends and control characters.
 func quoted(_ text: some StringProtocol) -> String { String(text).debugDescription }
 
-/// By bytes: the tables that tell characters apart are not needed at a start, and not mapped then.
+/// By bytes, so that the start of a child does not map the tables that tell characters apart.
 private func hasColon(_ host: some StringProtocol) -> Bool { host.utf8.contains(UInt8(ascii: ":")) }
 
 private func isNumericIPv4(_ host: String) -> Bool {

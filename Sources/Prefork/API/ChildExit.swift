@@ -13,9 +13,9 @@ extension Prefork {
         public let wasReady: Bool
         /// Whether the kernel's out-of-memory killer probably killed the child.
         ///
-        /// True if a SIGKILL ended the child that the master did not send, and the killer's count in the fleet's control group
-        /// grew during the child's life. The kernel counts victims without naming them, so the victim can also be a helper process.
-        /// Linux only, with the memory controller of cgroups.
+        /// True if a SIGKILL ended the child that the master did not send, and the killer's count in the fleet's
+        /// control group grew during the child's life. The kernel counts victims without naming them, so the victim can
+        /// also be a helper process. Linux only, with the memory controller of cgroups.
         public internal(set) var isProbablyOutOfMemory = false
 
         /// For example `child 1240 (slot 1) exited: signal 9 (KILL) after 12.4 s`.
@@ -34,7 +34,7 @@ extension Prefork {
 extension Prefork.ChildExit {
     /// How a child ended, or why it could not be started.
     ///
-    /// Read ``code-swift.property`` first, then the details that it names. ``Event`` says why a new code breaks no program.
+    /// Read ``code`` first, then the details that it names. ``Event`` says why a new code breaks no program.
     public struct Reason: Sendable, Hashable, CustomStringConvertible {
         package enum Payload: Sendable, Hashable {
             case status(Int32)

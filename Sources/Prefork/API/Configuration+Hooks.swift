@@ -1,8 +1,8 @@
 extension Prefork.Configuration {
     /// Closures of the program that the master calls, with fasthttp's names.
     ///
-    /// The master calls them on its own thread and supervises no child meanwhile, so they must not block. An error stops the fleet,
-    /// and `run` throws it. A trap in a hook ends the master, because Swift cannot recover from it.
+    /// The master calls them on its own thread and supervises no child meanwhile, so they must not block. An error
+    /// stops the fleet, and `run` throws it. A trap in a hook ends the master, because Swift cannot recover from it.
     public struct Hooks: Sendable {
         /// Called after each start of a child, first or replacement. Default: `nil`.
         public var onChildSpawn: (@Sendable (_ pid: Int32) throws -> Void)?

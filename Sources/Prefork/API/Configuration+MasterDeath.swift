@@ -13,7 +13,7 @@ extension Prefork.Configuration {
             case ignore
         }
 
-        /// What a child does when its master dies. Default: ``Policy-swift.enum/drain``.
+        /// What a child does when its master dies. Default: ``Policy/drain``.
         public var policy: Policy
         /// The time between two checks of the parent process. Default: 500 ms.
         ///

@@ -9,9 +9,10 @@ extension Prefork.Configuration {
             case explicit
         }
 
-        /// What makes a child ready. Default: ``Mode-swift.enum/implicit``.
+        /// What makes a child ready. Default: ``Mode/implicit``.
         public var mode: Mode
-        /// The time in which a child must be ready. Otherwise the master stops it, and that counts as an exit. Default: 60 s.
+        /// The time in which a child must be ready. Otherwise the master stops it, and that counts as an exit. Default:
+        /// 60 s.
         public var timeout: Duration
 
         /// Readiness with defaults for everything that is not given.

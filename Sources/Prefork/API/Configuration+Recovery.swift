@@ -11,7 +11,7 @@ extension Prefork.Configuration {
             case exits(Int)
             /// None: the first unexpected exit ends the fleet, and `run` throws it (Fiber's DisableChildRecovery).
             case never
-            /// All. Only ``Recovery/delays-swift.property`` limit what a crash loop costs.
+            /// All. Only ``Recovery/delays`` limit what a crash loop costs.
             case unlimited
         }
 
@@ -49,14 +49,15 @@ extension Prefork.Configuration {
         public var delays: Delays
         /// How often one slot may be recovered in the life of the fleet (Fiber's MaxChildRecoveries).
         ///
-        /// Default: `nil`, which is as often as ``threshold-swift.property`` allows.
+        /// Default: `nil`, which is as often as ``threshold`` allows.
         public var limitPerSlot: Int?
         /// How long a child must be ready before the delays of its slot start over. Default: 10 s.
         public var healthyAfter: Duration
-        /// The statuses that end the fleet, because another attempt would end the same way. Default: 78, EX_CONFIG of sysexits.h.
+        /// The statuses that end the fleet, because another attempt would end the same way. Default: 78, EX_CONFIG of
+        /// sysexits.h.
         ///
-        /// While another child has been ready for ``healthyAfter``, they count like any other exit. A replacement that finds half of a
-        /// renewed certificate must not end the children that serve.
+        /// While another child has been ready for ``healthyAfter``, they count like any other exit. A replacement that
+        /// finds half of a renewed certificate must not end the children that serve.
         public var fatalExitStatuses: [Int32]
 
         /// Recovery with defaults for everything that is not given.

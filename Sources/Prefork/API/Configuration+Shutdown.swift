@@ -1,8 +1,8 @@
 extension Prefork.Configuration {
     /// How the fleet stops.
     ///
-    /// First new connections are held off, and the children accept what is queued. Then they drain. A child that is still running
-    /// after the grace period gets SIGKILL.
+    /// First new connections are held off, and the children accept what is queued. Then they drain. A child that is
+    /// still running after the grace period gets SIGKILL.
     public struct Shutdown: Sendable {
         /// What a drain does to the task of an async `serve` closure.
         public enum DrainPolicy: Sendable, Hashable {
@@ -18,11 +18,11 @@ extension Prefork.Configuration {
         public var gracePeriod: Duration
         /// The time in which the children accept what is queued, before they drain. Default: 1 s.
         ///
-        /// New connections are held off meanwhile: their SYNs are dropped, so clients retry. It takes about 10 ms unless the children
-        /// are behind, and at most half a second for handshakes in progress. Zero skips it. The children drain at once, and
-        /// connections that no child has accepted by then are reset.
+        /// New connections are held off meanwhile: their SYNs are dropped, so clients retry. It takes about 10 ms
+        /// unless the children are behind, and at most half a second for handshakes in progress. Zero skips it. The
+        /// children drain at once, and connections that no child has accepted by then are reset.
         public var queueDrainPeriod: Duration
-        /// What a drain does to the task of an async `serve` closure. Default: ``DrainPolicy-swift.enum/waitForServe``.
+        /// What a drain does to the task of an async `serve` closure. Default: ``DrainPolicy/waitForServe``.
         public var drainPolicy: DrainPolicy
 
         /// A shutdown with defaults for everything that is not given.

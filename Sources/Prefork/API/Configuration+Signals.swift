@@ -9,7 +9,8 @@ extension Prefork.Configuration {
             case handled
             /// The program.
             ///
-            /// In the master, it calls ``Prefork/Prefork/stop()``. In a child, the death of the master arrives as SIGTERM.
+            /// In the master, it calls ``Prefork/Prefork/stop()``. In a child, the death of the master arrives as
+            /// SIGTERM.
             case unhandled
         }
 

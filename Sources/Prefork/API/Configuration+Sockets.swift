@@ -5,15 +5,17 @@ extension Prefork.Configuration {
         public enum Mode: Sendable, Hashable {
             /// Sharded if the system supports it, otherwise shared.
             ///
-            /// At startup, the master probes a loopback socket. If sharding is unavailable it falls back to `shared` and reports why
-            /// in a ``Prefork/Event/Code/sharing`` event.
+            /// At startup, the master probes a loopback socket. If sharding is unavailable it falls back to `shared`
+            /// and reports why in a ``Prefork/Event/Code/sharing`` event.
             case automatic
-            /// One socket for each address, which all children accept on. The first child that is free takes a connection.
+            /// One socket for each address, which all children accept on. The first child that is free takes a
+            /// connection.
             case shared
             /// One socket for each slot and address (SO_REUSEPORT).
             ///
-            /// The kernel spreads connections evenly, no child wakes up for another child's connection, and a slot without a ready
-            /// child gets none. If the system does not support it, `run` throws ``PreforkError/Code/invalidConfiguration``.
+            /// The kernel spreads connections evenly, no child wakes up for another child's connection, and a slot
+            /// without a ready child gets none. If the system does not support it, `run` throws
+            /// ``PreforkError/Code/invalidConfiguration``.
             case sharded
         }
 
@@ -21,8 +23,8 @@ extension Prefork.Configuration {
         public struct BindRetry: Sendable, Hashable {
             /// The number of further attempts.
             ///
-            /// Default: `nil`, which is enough for ``Shutdown-swift.struct/gracePeriod`` and one second more, and at least 5. For that
-            /// time the abandoned children of a killed master can hold the address while they drain.
+            /// Default: `nil`, which is enough for ``Shutdown/gracePeriod`` and one second more, and at least 5. For
+            /// that time the abandoned children of a killed master can hold the address while they drain.
             public var attempts: Int?
             /// The time between two attempts. Default: 500 ms.
             public var interval: Duration
@@ -51,7 +53,7 @@ extension Prefork.Configuration {
             }
         }
 
-        /// Which mode the TCP listeners have. Default: ``Mode-swift.enum/automatic``.
+        /// Which mode the TCP listeners have. Default: ``Mode/automatic``.
         public var mode: Mode
         /// The largest number of connections that wait for accept(2) in each socket. Default: 4096.
         ///
@@ -59,13 +61,13 @@ extension Prefork.Configuration {
         public var backlog: Int
         /// Hands a connection to a child when its first data arrive, or after this time in whole seconds, rounded up.
         ///
-        /// That is TCP_DEFER_ACCEPT of tcp(7), on Linux only. A stop resets a connection whose data have not arrived, although its
-        /// client considers it connected. Default: `nil`, which is off.
+        /// That is TCP_DEFER_ACCEPT of tcp(7), on Linux only. A stop resets a connection whose data have not arrived,
+        /// although its client considers it connected. Default: `nil`, which is off.
         public var deferAccept: Duration?
         /// The largest number of connections that brought data with their SYN and wait.
         ///
-        /// That is TCP_FASTOPEN of tcp(7) and RFC 7413, on Linux only. net.ipv4.tcp_fastopen must enable it for servers. Such data
-        /// can arrive twice. Default: `nil`, which is off.
+        /// That is TCP_FASTOPEN of tcp(7) and RFC 7413, on Linux only. net.ipv4.tcp_fastopen must enable it for
+        /// servers. Such data can arrive twice. Default: `nil`, which is off.
         public var fastOpen: Int?
         /// When to report connections that wait, with ``Prefork/Event/Code/queueFilling``.
         ///

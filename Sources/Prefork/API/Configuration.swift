@@ -9,17 +9,19 @@ extension Prefork {
     /// configuration.recovery = .init(threshold: .exits(20), window: nil)
     /// ```
     ///
-    /// The master and its children build the same value, because they run the same program. `run` checks it before it binds
-    /// anything, and throws ``PreforkError/Code/invalidConfiguration`` with the path of the property that is wrong.
+    /// The master and its children build the same value, because they run the same program. `run` checks it before it
+    /// binds anything, and throws ``PreforkError/Code/invalidConfiguration`` with the path of the property that is
+    /// wrong.
     public struct Configuration: Sendable {
-        // Values that callers only pass in, such as `Sockets.Mode` or `Recovery.Threshold`, are enumerations: a caller names the
-        // cases that it wants and switches over none, so a new case breaks no caller. `Role` is one too, because a process is a
-        // master, a child or neither, and a program must handle all of them.
+        // Values that callers only pass in, such as `Sockets.Mode` or `Recovery.Threshold`, are enumerations: a caller
+        // names the cases that it wants and switches over none, so a new case breaks no caller. `Role` is one too,
+        // because a process is a master, a child or neither, and a program must handle all of them.
 
         /// The number of children, 1...4096.
         ///
-        /// Default: `nil`, which is the value of `WEB_CONCURRENCY`, unless it is empty or `auto`. Otherwise it is one for each processor
-        /// that the affinity and the cgroup's CPU quota allow, as in Go and Puma. An explicit number wins.
+        /// Default: `nil`, which is the value of `WEB_CONCURRENCY`, unless it is empty or `auto`. Otherwise it is one
+        /// for each processor that the affinity and the cgroup's CPU quota allow, as in Go and Puma. An explicit number
+        /// wins.
         public var children: Int?
         /// How the master listens.
         public var sockets: Sockets
@@ -39,12 +41,13 @@ extension Prefork {
         public var hooks: Hooks
         /// The certificate and key of the children, which the master checks before it binds. Default: `nil`.
         public var tlsIdentity: TLSIdentity?
-        /// How long a process must have been a zombie before a master that is process 1 reaps it. Default: 2 s. `nil`: never.
+        /// How long a process must have been a zombie before a master that is process 1 reaps it. Default: 2 s. `nil`:
+        /// never.
         ///
-        /// The kernel gives orphans to process 1. They look like processes that other code in this process started on the main
-        /// thread, or on a thread that has ended, so wait for those sooner than this. A process that another thread started keeps its
-        /// status for as long as that thread lives. Foundation's `Process` can wait late: it first waits until no other process
-        /// holds the descriptors that its process inherited.
+        /// The kernel gives orphans to process 1. They look like processes that other code in this process started on
+        /// the main thread, or on a thread that has ended, so wait for those sooner than this. A process that another
+        /// thread started keeps its status for as long as that thread lives. Foundation's `Process` can wait late: it
+        /// first waits until no other process holds the descriptors that its process inherited.
         public var orphanReapDelay: Duration?
         /// Receives every event on the master's thread. Must not block.
         ///
@@ -88,7 +91,8 @@ extension Prefork {
             package var mechanisms: Mechanisms?
             /// Why listeners cannot be sharded. "": they can. `nil`: the master finds out.
             package var shardingFault: String?
-            /// Whether a child notices that the child channel hangs up. If not, it has only the other sign of the master's death.
+            /// Whether a child notices that the child channel hangs up. If not, it has only the other sign of the
+            /// master's death.
             package var watchesChannel = true
         }
     }

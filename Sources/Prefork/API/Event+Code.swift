@@ -14,22 +14,23 @@ extension Prefork.Event {
         public static var mechanisms: Code { Code("mechanisms") }
         /// /proc is not mounted, or not readable for this process.
         ///
-        /// Children then execute the file at ``Event/path``, which can be another build by the time they start. If the path is
-        /// relative and the program has changed its directory, it can even be another program. The cgroup's CPU quota is
-        /// unknown, so set ``Prefork/Configuration/children``. Detail: ``Event/path``.
+        /// Children then execute the file at ``Event/path``, which can be another build by the time they start. If the
+        /// path is relative and the program has changed its directory, it can even be another program. The cgroup's CPU
+        /// quota is unknown, so set ``Prefork/Configuration/children``. Detail: ``Event/path``.
         public static var procIsMissing: Code { Code("procIsMissing") }
-        /// ``Prefork/Configuration/children`` is larger than the number of processors that this process may use. The number
-        /// from WEB_CONCURRENCY is not checked. Details: ``Event/count`` (children), ``Event/limit`` (processors).
+        /// ``Prefork/Configuration/children`` is larger than the number of processors that this process may use. The
+        /// number from WEB_CONCURRENCY is not checked. Details: ``Event/count`` (children), ``Event/limit``
+        /// (processors).
         public static var moreChildrenThanProcessors: Code { Code("moreChildrenThanProcessors") }
-        /// Sockets were passed to this process (LISTEN_FDS), but it does not adopt ``Prefork/SocketSource/systemd``. Clients
-        /// that connect there wait. Detail: ``Event/count`` (sockets).
+        /// Sockets were passed to this process (LISTEN_FDS), but it does not adopt ``Prefork/SocketSource/systemd``.
+        /// Clients that connect there wait. Detail: ``Event/count`` (sockets).
         public static var notAdopted: Code { Code("notAdopted") }
-        /// An address is in use, and the master will try again. Details: ``Event/address``, ``Event/count`` (attempts so far),
-        /// ``Event/limit`` (all attempts), ``Event/duration`` (until the next).
+        /// An address is in use, and the master will try again. Details: ``Event/address``, ``Event/count`` (attempts
+        /// so far), ``Event/limit`` (all attempts), ``Event/duration`` (until the next).
         public static var bindRetry: Code { Code("bindRetry") }
         /// The master listens. Detail: ``Event/addresses``, with resolved ports.
         public static var listening: Code { Code("listening") }
-        /// ``Prefork/Configuration/Sockets-swift.struct/Mode/automatic`` found that listeners cannot be sharded here, so all
+        /// ``Prefork/Configuration/Sockets/Mode/automatic`` found that listeners cannot be sharded here, so all
         /// children share them. Detail: ``Event/reason``.
         public static var sharing: Code { Code("sharing") }
 
@@ -37,20 +38,20 @@ extension Prefork.Event {
 
         /// A child was started. Details: ``Event/slot``, ``Event/pid``, ``Event/replacedPID``.
         public static var spawned: Code { Code("spawned") }
-        /// A child could not be started. Details: ``Event/slot``, ``Event/exit``, ``Event/consequence-swift.property``.
+        /// A child could not be started. Details: ``Event/slot``, ``Event/exit``, ``Event/consequence``.
         public static var spawnFailed: Code { Code("spawnFailed") }
         /// A child serves. Details: ``Event/slot``, ``Event/pid``, ``Event/duration`` (since its start).
         public static var ready: Code { Code("ready") }
-        /// A child was not ready within ``Prefork/Configuration/Readiness-swift.struct/timeout``, and the master stops it.
-        /// Details: ``Event/slot``, ``Event/pid``, ``Event/duration`` (since its start).
+        /// A child was not ready within ``Prefork/Configuration/Readiness/timeout``, and the master stops it. Details:
+        /// ``Event/slot``, ``Event/pid``, ``Event/duration`` (since its start).
         public static var notReady: Code { Code("notReady") }
-        /// A child exited. Details: ``Event/slot``, ``Event/pid``, ``Event/exit``, ``Event/consequence-swift.property``.
+        /// A child exited. Details: ``Event/slot``, ``Event/pid``, ``Event/exit``, ``Event/consequence``.
         public static var exited: Code { Code("exited") }
-        /// A child began to drain although the master did not ask it to. It gets no new connections. Details: ``Event/slot``,
-        /// ``Event/pid``, ``Event/drainOrigin``.
+        /// A child began to drain although the master did not ask it to. It gets no new connections. Details:
+        /// ``Event/slot``, ``Event/pid``, ``Event/drainOrigin``.
         public static var draining: Code { Code("draining") }
-        /// The master kills a child. Details: ``Event/slot``, ``Event/pid``, ``Event/killReason``, ``Event/duration`` (how long the
-        /// child had to drain).
+        /// The master kills a child. Details: ``Event/slot``, ``Event/pid``, ``Event/killReason``, ``Event/duration``
+        /// (how long the child had to drain).
         public static var killing: Code { Code("killing") }
 
         /// Children crash too often to print a backtrace each time.
@@ -67,29 +68,30 @@ extension Prefork.Event {
         /// It spreads them over all slots. A connection to a slot without a ready child waits for the next child there.
         /// Details: ``Event/address``, ``Event/systemError``.
         public static var steeringRefused: Code { Code("steeringRefused") }
-        /// A listener's queue reached the share of ``Prefork/Configuration/Sockets-swift.struct/queueAlarm``. Details:
+        /// A listener's queue reached the share of ``Prefork/Configuration/Sockets/queueAlarm``. Details:
         /// ``Event/address``, ``Event/queue``, ``Event/slot`` if the listener is sharded.
         public static var queueFilling: Code { Code("queueFilling") }
 
         // MARK: At shutdown
 
-        /// The fleet stops, and the children drain. Details: ``Event/stopReason``, ``Event/duration`` (the grace period).
+        /// The fleet stops, and the children drain. Details: ``Event/stopReason``, ``Event/duration`` (the grace
+        /// period).
         public static var stopping: Code { Code("stopping") }
-        /// Another request to stop came while the fleet was stopping, and changes nothing. Details: ``Event/stopReason``,
-        /// ``Event/duration`` (what is left of the grace period).
+        /// Another request to stop came while the fleet was stopping, and changes nothing. Details:
+        /// ``Event/stopReason``, ``Event/duration`` (what is left of the grace period).
         public static var alreadyStopping: Code { Code("alreadyStopping") }
         /// A listener accepts new connections while the children drain.
         ///
-        /// Connections that no child accepts are reset when its last copy is closed. On an adopted listener they wait for the next
-        /// process that accepts. Details: ``Event/address``, ``Event/reason``.
+        /// Connections that no child accepts are reset when its last copy is closed. On an adopted listener they wait
+        /// for the next process that accepts. Details: ``Event/address``, ``Event/reason``.
         public static var admissionStaysOpen: Code { Code("admissionStaysOpen") }
         /// The last child exited.
         public static var stopped: Code { Code("stopped") }
 
         // MARK: At any time
 
-        /// The master itself did not run for a while: it was stopped or starved, or a hook blocked it. It restarts its timers
-        /// before it judges a child. Detail: ``Event/duration``.
+        /// The master itself did not run for a while: it was stopped or starved, or a hook blocked it. It restarts its
+        /// timers before it judges a child. Detail: ``Event/duration``.
         public static var suspended: Code { Code("suspended") }
         /// A master that is process 1 reaped orphans. Other processes had started them, and they had been dead for
         /// ``Prefork/Configuration/orphanReapDelay``. Detail: ``Event/pids``.

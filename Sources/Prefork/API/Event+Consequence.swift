@@ -1,7 +1,7 @@
 extension Prefork.Event {
     /// What the master does after a child exited, or could not be started.
     ///
-    /// Read ``code-swift.property`` first, then the details that it names. ``Event`` says why a new code breaks no program.
+    /// Read ``code`` first, then the details that it names. ``Event`` says why a new code breaks no program.
     public struct Consequence: Sendable, Hashable, CustomStringConvertible {
         package enum Payload: Sendable, Hashable {
             case recovering(after: Duration)

@@ -11,9 +11,8 @@ extension Prefork.Event {
         case .moreChildrenThanProcessors(let children, let allowed):
             "\(children) children, but only \(allowed) processor\(allowed == 1 ? " is" : "s are") allowed"
         case .notAdopted(let count):
-            count == 1
-                ? "a socket was passed to this process (LISTEN_FDS) but is not served; see SocketSource.systemd"
-                : "\(count) sockets were passed to this process (LISTEN_FDS) but are not served; see SocketSource.systemd"
+            (count == 1 ? "a socket was" : "\(count) sockets were")
+                + " passed to this process (LISTEN_FDS), but it does not adopt SocketSource.systemd"
         case .bindRetry(let address, let attempt, let count, let delay):
             "\(address) is in use; trying again in \(delay.inSeconds) (\(attempt) of \(count))"
         case .listening(let addresses):

@@ -1,8 +1,8 @@
 extension Prefork {
     /// Something that happened in a fleet.
     ///
-    /// ``Configuration/observe`` receives all events in the order in which they happen. ``code-swift.property`` says what
-    /// happened. The other properties are its details: each code in ``Code`` lists which of them it has, and the others are `nil`
+    /// ``Configuration/observe`` receives all events in the order in which they happen. ``code`` says what happened.
+    /// The other properties are its details: each code in ``Code`` lists which of them it has, and the others are `nil`
     /// or empty. ``description`` is the line of the default log.
     ///
     /// ```swift
@@ -19,14 +19,14 @@ extension Prefork {
     ///
     /// A later version can report more without breaking a program that compiles today:
     ///
-    /// - A `switch` over a ``Code`` needs a `default`, because `Code` is a structure and not an enumeration. The `default` handles
-    ///   codes that the program does not know, so a new static member breaks no `switch`.
-    /// - A detail is a property and not an associated value, so no pattern names all details of a code. A new property breaks no
-    ///   pattern, and a code can gain a detail that other codes already have.
+    /// - A `switch` over a ``Code`` needs a `default`, because `Code` is a structure and not an enumeration. The
+    ///   `default` handles codes that the program does not know, so a new static member breaks no `switch`.
+    /// - A detail is a property and not an associated value, so no pattern names all details of a code. A new property
+    ///   breaks no pattern, and a code can gain a detail that other codes already have.
     ///
-    /// All values that Prefork hands out and that can grow have this shape: `Event`, its ``Consequence``, ``StopReason``,
-    /// ``DrainOrigin``, ``ChildExit/Reason``, ``Status/State`` and ``PreforkError``. Values without details, such as
-    /// ``ListenerMode`` and ``KillReason``, are the code itself.
+    /// All values that Prefork hands out and that can grow have this shape: `Event`, its ``Consequence``,
+    /// ``StopReason``, ``DrainOrigin``, ``ChildExit/Reason``, ``Status/State`` and ``PreforkError``. Values without
+    /// details, such as ``ListenerMode`` and ``KillReason``, are the code itself.
     public struct Event: Sendable, Hashable, CustomStringConvertible {
         package enum Payload: Sendable, Hashable {
             case mechanisms(Mechanisms)

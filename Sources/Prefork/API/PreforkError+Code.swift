@@ -16,16 +16,16 @@ extension PreforkError {
         /// A property of ``Prefork/Configuration``, or a variable that replaces one, has a wrong value. Details:
         /// ``PreforkError/subject`` (its path, for example `recovery.window`), ``PreforkError/reason``.
         public static var invalidConfiguration: Code { Code("invalidConfiguration") }
-        /// The certificate chain or the private key is missing, unreadable or not PEM, or the two are exchanged. Detail:
-        /// ``PreforkError/reason``.
+        /// The certificate chain or the private key is missing, unreadable or not PEM, or the two are exchanged.
+        /// Detail: ``PreforkError/reason``.
         public static var invalidTLSIdentity: Code { Code("invalidTLSIdentity") }
-        /// This process has variables that only a master sets, but they do not describe it. It never becomes a master. Detail:
-        /// ``PreforkError/reason``.
+        /// This process has variables that only a master sets, but they do not describe it. It never becomes a master.
+        /// Detail: ``PreforkError/reason``.
         public static var invalidHandshake: Code { Code("invalidHandshake") }
         /// A master is already running in this process.
         public static var alreadyRunning: Code { Code("alreadyRunning") }
-        /// The system refused to listen on an address. It is in use (EADDRINUSE) or not permitted (EACCES), or the host or
-        /// directory does not exist. Details: ``PreforkError/address``, ``PreforkError/systemError``.
+        /// The system refused to listen on an address. It is in use (EADDRINUSE) or not permitted (EACCES), or the host
+        /// or directory does not exist. Details: ``PreforkError/address``, ``PreforkError/systemError``.
         public static var cannotListen: Code { Code("cannotListen") }
         /// A descriptor of a ``Prefork/SocketSource`` is not a bound, listening stream socket. Details:
         /// ``PreforkError/descriptor``, ``PreforkError/reason``.
@@ -35,20 +35,20 @@ extension PreforkError {
 
         // MARK: In a running fleet
 
-        /// More children exited than ``Prefork/Configuration/Recovery-swift.struct/threshold`` or
-        /// ``Prefork/Configuration/Recovery-swift.struct/limitPerSlot`` allows. Detail: ``PreforkError/exits``.
+        /// More children exited than ``Prefork/Configuration/Recovery/threshold`` or
+        /// ``Prefork/Configuration/Recovery/limitPerSlot`` allows. Detail: ``PreforkError/exits``.
         public static var overRecovery: Code { Code("overRecovery") }
-        /// A child exited unexpectedly, and the threshold is ``Prefork/Configuration/Recovery-swift.struct/Threshold/never``.
+        /// A child exited unexpectedly, and the threshold is ``Prefork/Configuration/Recovery/Threshold/never``.
         /// Detail: ``PreforkError/exits``.
         public static var childExited: Code { Code("childExited") }
-        /// A child exited with one of ``Prefork/Configuration/Recovery-swift.struct/fatalExitStatuses``. Another try would end
-        /// the same way. Detail: ``PreforkError/exits``.
+        /// A child exited with one of ``Prefork/Configuration/Recovery/fatalExitStatuses``. Another try would end the
+        /// same way. Detail: ``PreforkError/exits``.
         public static var childRefused: Code { Code("childRefused") }
-        /// ``Prefork/Configuration/Program-swift.struct/spawn`` threw an error other than a ``Prefork/SystemError``. Details:
+        /// ``Prefork/Configuration/Program/spawn`` threw an error other than a ``Prefork/SystemError``. Details:
         /// ``PreforkError/slot``, ``PreforkError/underlyingError``.
         public static var spawnClosureFailed: Code { Code("spawnClosureFailed") }
-        /// ``Prefork/Configuration/Program-swift.struct/spawn`` returned the id of a process that is not a live child of this
-        /// one. Details: ``PreforkError/slot``, ``PreforkError/pid``.
+        /// ``Prefork/Configuration/Program/spawn`` returned the id of a process that is not a live child of this one.
+        /// Details: ``PreforkError/slot``, ``PreforkError/pid``.
         public static var spawnedStranger: Code { Code("spawnedStranger") }
 
         // MARK: In a child
@@ -61,7 +61,8 @@ extension PreforkError {
         public static var childHasServed: Code { Code("childHasServed") }
         /// The listener was taken before. Detail: ``PreforkError/index``.
         public static var listenerTaken: Code { Code("listenerTaken") }
-        /// The child has no listener of that index. Details: ``PreforkError/index``, ``PreforkError/count`` (of listeners).
+        /// The child has no listener of that index. Details: ``PreforkError/index``, ``PreforkError/count`` (of
+        /// listeners).
         public static var noSuchListener: Code { Code("noSuchListener") }
         /// The child has no listener of that name. Detail: ``PreforkError/subject`` (the name).
         public static var noListenerNamed: Code { Code("noListenerNamed") }

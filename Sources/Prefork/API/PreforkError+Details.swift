@@ -82,8 +82,8 @@ extension PreforkError {
 
 /// An error of the program's, which need not be `Hashable`.
 ///
-/// Two are equal if their errors are `Hashable` and equal. An error that is not `Hashable` has no equality of its own. It equals
-/// itself only, which includes copies of the value that holds it: a box tells which one it is.
+/// Two are equal if their errors are `Hashable` and equal. An error that is not `Hashable` has no equality of its own.
+/// It equals itself only, which includes copies of the value that holds it: a box tells which one it is.
 package struct ForeignError: Sendable, Hashable {
     private final class Box: Sendable {
         let error: any Error

@@ -1,7 +1,7 @@
 /// An error of Prefork's.
 ///
-/// ``code-swift.property`` says what is wrong. The other properties are its details: each code in ``Code`` lists which of them it
-/// has, and the others are `nil` or empty. ``Prefork/Event`` says why a new code breaks no program.
+/// ``code`` says what is wrong. The other properties are its details: each code in ``Code`` lists which of them it has,
+/// and the others are `nil` or empty. ``Prefork/Event`` says why a new code breaks no program.
 ///
 /// ```swift
 /// do {
@@ -42,7 +42,8 @@ public struct PreforkError: Error, Sendable, Hashable, CustomStringConvertible {
 
     /// The status that `Prefork.main` exits with (sysexits.h).
     ///
-    /// 64 for a wrong use or address, 78 for a wrong configuration, 75 in a child whose master is gone, and 70 otherwise.
+    /// 64 for a wrong use or address, 78 for a wrong configuration, 75 in a child whose master is gone, and 70
+    /// otherwise.
     public var exitStatus: Int32 {
         switch payload {
         case .invalidAddress, .cannotListen, .cannotAdopt, .noActivatedSockets, .invalidHandshake: 64

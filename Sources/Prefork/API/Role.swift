@@ -3,16 +3,17 @@ extension Prefork {
     public enum Role: Sendable {
         /// The process that the user started.
         case master
-        /// A child in that slot.
+        /// A child in this slot.
         case child(slot: Int)
-        /// It has the variables of a child, but is none; `run` and `main` fail with this error.
+        /// The process has the variables of a child, but is not one. `run` and `main` fail with this error.
         case invalid(PreforkError)
     }
 
-    /// Whether this process is a master or a child: to be read first thing in `main`, before anything expensive is built
-    /// or any thread is started. Takes the handshake variables out of the environment and sets close-on-exec on the
-    /// inherited descriptors, so that nothing that this process starts takes itself for a child. From any thread; only
-    /// the first read looks.
+    /// What this process is, a master or a child.
+    ///
+    /// Read it at the start of `main`, before the program builds anything expensive or starts a thread. The first read
+    /// removes the handshake variables from the environment and sets close-on-exec on the inherited descriptors, so
+    /// that no process that this one starts takes itself for a child. Call it from any thread.
     public static var role: Role {
         switch inheritance {
         case .nothing: .master
@@ -21,19 +22,21 @@ extension Prefork {
         }
     }
 
-    /// This process's arguments, the program's name first. They are those of `CommandLine`, but for a Linux without /proc: there
-    /// Swift finds none, and this does. Repaired where the bytes are no UTF-8.
+    /// The arguments of this process, with the program's name first.
+    ///
+    /// They are those of `CommandLine`, and also known on a Linux system without /proc. Bytes that are not UTF-8 are
+    /// repaired.
     public static var arguments: [String] { ProcessArguments.own.map(\.text) }
 
-    /// What a master has told this process. Not a `Result`: to handle one of these types, the runtime looks through all
-    /// conformances of all libraries for that of the error.
+    /// What this process got from a master. Not a `Result`, for which the runtime searches all conformances of all
+    /// libraries for that of the error.
     enum Inheritance {
         case nothing
         case handshake(Handshake)
         case invalid(PreforkError)
     }
 
-    /// nil in a master.
+    /// `nil` in a master.
     static func handshake() throws(PreforkError) -> Handshake? {
         switch inheritance {
         case .nothing: nil
@@ -52,7 +55,8 @@ extension Prefork {
         }
     }()
 
-    /// Nothing is touched unless the channel descriptor is the announced one: the numbers may be anybody's.
+    /// Nothing is touched unless the channel descriptor is the announced one, because the numbers can belong to
+    /// something else.
     private static func accept(_ handshake: Handshake) -> Inheritance {
         let channel = handshake.channelDescriptor
         guard System.identity(of: channel) == handshake.channel else {

@@ -1,13 +1,17 @@
 extension Prefork {
-    /// Listening sockets that somebody else has bound: the program itself, or whoever has started it.
+    /// Listening sockets that the program itself, or the process that started it, has bound.
     ///
-    /// They are shared by all children and remain their owner's: the descriptors stay open, and when `run` has returned or
-    /// thrown they listen, with flags, backlog and filters as found. Who calls listen(2) on a Unix-domain socket
-    /// is what its clients see as their peer (SO_PEERCRED, unix(7)): we do so only where a child's framework has changed the
-    /// backlog. O_NONBLOCK is set while the fleet runs: it belongs to the socket, not to the descriptor, so every process that
-    /// has it is affected. A stop does not keep new connections out: they wait for the next one who accepts.
+    /// All children share them, and their owner keeps them. The descriptors stay open. After `run` they listen with the
+    /// flags, backlog and filters that they had before.
+    ///
+    /// While the fleet runs, the sockets are non-blocking. O_NONBLOCK belongs to the socket and not to the descriptor,
+    /// so it affects every process that has the socket. A stop does not hold off new connections. They wait for the
+    /// next process that accepts.
+    ///
+    /// The clients of a Unix-domain socket see the process that called listen(2) as their peer (SO_PEERCRED, unix(7)).
+    /// Prefork calls it only if a child's framework has changed the backlog.
     public struct SocketSource: Sendable {
-        /// A descriptor in this process, and what it is called.
+        /// A descriptor in this process, and its name.
         struct Socket: Equatable {
             let descriptor: Int32
             let name: String?
@@ -21,20 +25,22 @@ extension Prefork {
 
         private let source: Source
 
-        /// Nothing.
+        /// No sockets.
         public static let none = SocketSource(source: .none)
 
-        /// The sockets that systemd, or anything else that speaks its protocol, has handed over: LISTEN_PID, LISTEN_FDS and
-        /// LISTEN_FDNAMES as sd_listen_fds(3) has them; the names are theirs. `run` throws
-        /// ``PreforkError/noActivatedSockets(reason:)`` where there are none, or where they are meant for another process.
+        /// The sockets that systemd, or another program with its protocol, passed to this process.
+        ///
+        /// LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES describe them (sd_listen_fds(3)). If there are none, or they are
+        /// meant for another process, `run` throws ``PreforkError/Code/noActivatedSockets``.
         public static let systemd = SocketSource(source: .activation)
 
-        /// Bound, listening stream sockets, TCP or Unix-domain. `run` throws ``PreforkError/cannotAdopt(_:reason:)`` where one
-        /// is something else.
+        /// Bound, listening stream sockets, TCP or Unix-domain.
+        ///
+        /// If one is something else, `run` throws ``PreforkError/Code/cannotAdopt``.
         /// - Parameters:
-        ///   - descriptors: evaluated in the master only, once a run: a child inherits what came of it there, and would fail
-        ///     to bind the same once more. What it throws, `run` throws.
-        ///   - names: for ``Child/takeListener(named:)``, in the same order; there may be fewer.
+        ///   - descriptors: Evaluated once for each run, in the master only. A child inherits the sockets, and could
+        ///     not bind them again. `run` throws the errors of this expression.
+        ///   - names: Names for ``Child/takeListener(named:)``, in the same order. There may be fewer.
         public static func descriptors(
             _ descriptors: @autoclosure @escaping @Sendable () throws -> [Int32],
             names: [String] = []
@@ -42,12 +48,12 @@ extension Prefork {
             SocketSource(source: .descriptors(descriptors, names: names))
         }
 
-        /// What can be known without evaluating anything.
+        /// Checks what can be known without evaluating anything.
         func check() throws(PreforkError) {
             if case .activation = source { _ = try Self.activated() }
         }
 
-        /// How many sockets have been handed over that nobody asked for.
+        /// How many sockets were passed to this process although it does not adopt them.
         var unused: Int {
             guard case .none = source else { return 0 }
             return (try? Self.activated())?.descriptors.count ?? 0
@@ -59,7 +65,7 @@ extension Prefork {
             return found
         }
 
-        /// To be called in the master.
+        /// Call it in the master only.
         func sockets() throws -> [Socket] {
             switch source {
             case .none: return []
@@ -75,7 +81,7 @@ extension Prefork {
                     })
             case .activation:
                 let found = try Self.activated()
-                // As sd_listen_fds(3) does. A number that is not open is found out when it is looked at.
+                // As sd_listen_fds(3) does. A number that is not open fails when it is adopted.
                 for descriptor in found.descriptors { try? System.setCloseOnExec(descriptor) }
                 return zip(found.descriptors, found.names).map { Socket(descriptor: $0, name: $1.isEmpty ? nil : $1) }
             }
@@ -84,10 +90,10 @@ extension Prefork {
         private static func checked(_ sockets: [Socket]) throws(PreforkError) -> [Socket] {
             for (index, socket) in sockets.enumerated()
             where sockets[..<index].contains(where: { $0.descriptor == socket.descriptor }) {
-                throw .cannotAdopt(socket.descriptor, reason: "descriptor \(socket.descriptor) is there twice")
+                throw .cannotAdopt(socket.descriptor, reason: "descriptor \(socket.descriptor) is listed twice")
             }
             for name in sockets.compactMap(\.name) where name.isEmpty || name.utf8.contains(0) {
-                throw .invalidConfiguration("adopting", reason: "\(quoted(name)) is no name")
+                throw .invalidConfiguration("adopting", reason: "\(quoted(name)) is not a name")
             }
             return sockets
         }

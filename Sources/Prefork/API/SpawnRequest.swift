@@ -1,5 +1,5 @@
 extension Prefork {
-    /// What a ``Configuration/spawn`` closure is asked to start.
+    /// The child that a ``Configuration/Program/spawn`` closure must start.
     public struct SpawnRequest: Sendable {
         private var plan: SpawnPlan
         private let closing: Mechanisms.DescriptorClosing
@@ -12,37 +12,42 @@ extension Prefork {
             self.slot = slot
         }
 
-        /// A path; PATH is not searched. By default `/proc/self/exe` on Linux, the very build that the master runs: in a wrapper
-        /// that would be the wrapper, so pass it ``programPath``.
+        /// The path of the program. PATH is not searched.
+        ///
+        /// By default it is `/proc/self/exe` on Linux, which is exactly the build that the master runs. In a wrapper,
+        /// that path is the wrapper itself, so give it ``programPath``.
         public var executable: String {
             get { plan.executable.text }
             set { plan.executable = CString(newValue) }
         }
 
-        /// Where this program's file was when it was started (readlink(2) of /proc/self/exe); ``executable`` where the system
-        /// does not say.
+        /// The path of this program's file when it was started (readlink(2) of /proc/self/exe). ``executable`` if the
+        /// system does not tell.
         public var programPath: String { ProgramFile.resolvedPath() ?? executable }
 
-        /// The whole argv, from the program's name on.
+        /// All arguments, with the program's name first.
         public var arguments: [String] {
             get { plan.arguments.map(\.text) }
             set { plan.arguments = newValue.map { CString($0) } }
         }
 
-        /// Entries `NAME=value`. The child must find the variables that begin with `PREFORK_` unchanged.
+        /// Entries `NAME=value`. The child needs the variables that begin with `PREFORK_` unchanged.
         public var environment: [String] {
             get { plan.environment.map(\.text) }
             set { plan.environment = newValue.map { CString($0) } }
         }
 
-        /// Open, close-on-exec descriptors of this process: the i-th must be 3 + i in the child. They are the master's: open
-        /// during the call, and not to be closed.
+        /// Open, close-on-exec descriptors of the master. The i-th must be number 3 + i in the child.
+        ///
+        /// They are open during the call. Do not close them.
         public var descriptors: [Int32] { plan.descriptors }
 
-        /// Starts what this request describes, as Prefork does by itself: posix_spawn(3) with an empty signal mask, default
-        /// dispositions and no other descriptors. From any thread.
-        /// - Returns: the child's process id.
-        /// - Throws: a ``SystemError``.
+        /// Starts the child, as Prefork does without a closure.
+        ///
+        /// It calls posix_spawn(3) with an empty signal mask, default dispositions and no other descriptors. Call it
+        /// from any thread.
+        /// - Returns: The child's process id.
+        /// - Throws: A ``SystemError``.
         public func start() throws(SystemError) -> Int32 {
             try ChildSpawner.spawn(plan, closing: closing)
         }

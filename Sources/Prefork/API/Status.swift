@@ -26,7 +26,8 @@ extension Prefork {
             public let lastExit: ChildExit?
             /// Whether the slot's own listeners get new connections.
             public let isInRotation: Bool
-            /// How many connections wait in the slot's own listeners. `nil` if the slot has none, as in ``ListenerMode/shared``.
+            /// How many connections wait in the slot's own listeners. `nil` if the slot has none, as in
+            /// ``ListenerMode/shared``.
             public let waiting: Int?
         }
 
@@ -38,8 +39,8 @@ extension Prefork {
             public let mode: ListenerMode
             /// Who owns it. An adopted listener is always shared.
             public let ownership: ListenerOwnership
-            /// The queue of each slot if the listener is sharded, otherwise one. `nil` if the system does not tell, which is the
-            /// case for Unix-domain sockets and on Darwin.
+            /// The queue of each slot if the listener is sharded, otherwise one. `nil` if the system does not tell,
+            /// which is the case for Unix-domain sockets and on Darwin.
             public let queues: [Queue?]
         }
 
@@ -59,7 +60,7 @@ extension Prefork {
 extension Prefork.Status {
     /// What happens in a slot.
     ///
-    /// Read ``code-swift.property`` first, then the details that it names. ``Event`` says why a new code breaks no program.
+    /// Read ``code`` first, then the details that it names. ``Event`` says why a new code breaks no program.
     public struct State: Sendable, Hashable, CustomStringConvertible {
         package enum Payload: Sendable, Hashable {
             case empty

@@ -1,7 +1,7 @@
 extension Prefork {
     /// Why a fleet stops.
     ///
-    /// Read ``code-swift.property`` first, then the details that it names. ``Event`` says why a new code breaks no program.
+    /// Read ``code`` first, then the details that it names. ``Event`` says why a new code breaks no program.
     public struct StopReason: Sendable, Hashable, CustomStringConvertible {
         package enum Payload: Sendable, Hashable {
             case signal(Int32)

@@ -1,16 +1,17 @@
 extension Prefork {
-    /// The certificate chain and private key that a server's children use, in PEM (RFC 7468).
+    /// The certificate chain and private key of the children, in PEM (RFC 7468).
     ///
-    /// Nothing is transported to the children: they run the same program with the same configuration and find this value
-    /// in ``Child/tlsIdentity``. The master checks it before it binds anything: there, readable, certificates where
-    /// certificates belong and a key where the key belongs. Not that they match: there is no cryptography here.
+    /// The children run the same program with the same configuration, so they find this value in ``Child/tlsIdentity``
+    /// and nothing is sent to them. Before it binds anything, the master checks that both texts are readable and
+    /// contain certificates and a key. It does not check that they match, because Prefork has no cryptography.
     public enum TLSIdentity: Sendable, Hashable {
-        /// Two files, or twice the same one that holds both; read by the master for the check and again by the user's code.
+        /// Two files, or one file given twice that contains both. The master reads them for its check, and the program
+        /// reads them again.
         case files(certificateChain: String, privateKey: String)
-        /// The PEM texts themselves.
+        /// Two PEM texts.
         case embedded(certificateChain: String, privateKey: String)
 
-        /// - Throws: ``PreforkError/invalidTLSIdentity(_:)``.
+        /// - Throws: ``PreforkError/Code/invalidTLSIdentity``.
         func check() throws(PreforkError) {
             let chain: (name: String, text: String)
             let key: (name: String, text: String)
@@ -51,7 +52,7 @@ extension Prefork {
             }
         }
 
-        /// The labels of all blocks, each with its end and base64 between.
+        /// The labels of all blocks. Each block must have an end and contain base64.
         private static func labels(_ text: String, _ name: String) throws(PreforkError) -> [String] {
             var found: [String] = []
             var open: String?
@@ -69,7 +70,7 @@ extension Prefork {
                     found.append(label)
                     open = nil
                 } else if open != nil, !line.isEmpty {
-                    // Headers ("Proc-Type: …") stand in old encrypted keys.
+                    // Old encrypted keys have headers ("Proc-Type: …").
                     guard line.contains(":") || line.utf8.allSatisfy(isBase64) else {
                         throw .invalidTLSIdentity("\(name) is broken PEM: a line that is no base64")
                     }
@@ -103,7 +104,7 @@ extension Prefork {
 }
 
 extension Prefork.TLSIdentity: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-    /// Without the key, so that a log of a configuration does not publish it.
+    /// A text without the key, so that a log of the configuration does not publish it.
     public var description: String {
         switch self {
         case .files(let chain, let key): "TLS identity from \(chain) and \(key)"
@@ -111,9 +112,9 @@ extension Prefork.TLSIdentity: CustomStringConvertible, CustomDebugStringConvert
         }
     }
 
-    /// The same as ``description``.
+    /// The text of ``description``.
     public var debugDescription: String { description }
 
-    /// Shows no part of the key.
+    /// A mirror without children, which shows no part of the key.
     public var customMirror: Mirror { Mirror(self, children: []) }
 }

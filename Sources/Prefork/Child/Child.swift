@@ -56,8 +56,8 @@ extension Prefork {
         /// The only listener, or the first: a bound, listening, non-blocking descriptor, close-on-exec; the caller owns it and
         /// closes it. Never call shutdown(2) on it: that would stop the other children and the master, too.
         /// - Parameter index: of the address in the list given to `Prefork`; adopted listeners follow.
-        /// - Throws: ``PreforkError/listenerTaken(index:)`` the second time, ``PreforkError/noSuchListener(index:count:)``,
-        ///   ``PreforkError/masterIsGone(pid:)`` where the drain after the master's death has closed it.
+        /// - Throws: ``PreforkError/Code/listenerTaken`` the second time, ``PreforkError/Code/noSuchListener``,
+        ///   ``PreforkError/Code/masterIsGone`` where the drain after the master's death has closed it.
         public func takeListener(at index: Int = 0) throws(PreforkError) -> Int32 {
             try state.withLock { state throws(PreforkError) in
                 guard state.listeners.indices.contains(index) else {
@@ -72,7 +72,7 @@ extension Prefork {
         }
 
         /// The same by the name of an ``Address`` or of an ``SocketSource``: the first of that name that nobody has taken.
-        /// - Throws: also ``PreforkError/noListenerNamed(_:)``.
+        /// - Throws: also ``PreforkError/Code/noListenerNamed``.
         public func takeListener(named name: String) throws(PreforkError) -> Int32 {
             let indices = addresses.indices.filter { addresses[$0].name == name }
             guard let first = indices.first else { throw .noListenerNamed(name) }
@@ -87,8 +87,8 @@ extension Prefork {
             throw failure
         }
 
-        /// Tells the master that this child serves; with ``Configuration/Readiness/explicit`` it must come within
-        /// ``Configuration/readinessTimeout``. More than once is harmless. Never waits.
+        /// Tells the master that this child serves; with ``Configuration/Readiness/Mode/explicit`` it must come within
+        /// ``Configuration/Readiness/timeout``. More than once is harmless. Never waits.
         public func ready() {
             state.withLock { state in
                 // Under the lock: `end` takes the descriptor away under it, so the number cannot be another's by now.

@@ -29,7 +29,7 @@ final class ChildMonitor: Sendable {
 
     /// Arms the watch and starts the thread, without waiting for it: no signal and no death after this goes unnoticed. A
     /// signal that all other threads block stays pending until the watch's thread has begun.
-    /// - Throws: ``PreforkError/masterIsGone(pid:)`` where it is too late already.
+    /// - Throws: ``PreforkError/Code/masterIsGone`` where it is too late already.
     static func begin(_ child: Prefork.Child, _ configuration: Prefork.Configuration) throws(PreforkError) -> Running {
         let watch = try wrappingSystemErrors { () throws(SystemError) in try ChildMonitor(child, configuration) }
         // After the watch is armed: a master that died before is seen here, one that dies later by the watch.

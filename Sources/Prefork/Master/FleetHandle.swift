@@ -26,7 +26,7 @@ final class FleetHandle: Sendable {
 
     /// Takes the process for one run of this value, master or child. From here on a stop holds, however long the run takes to
     /// begin.
-    /// - Throws: ``PreforkError/alreadyRunning``.
+    /// - Throws: ``PreforkError/Code/alreadyRunning``.
     func claim() throws(PreforkError) {
         let (isFree, _) = Self.claimed.compareExchange(
             expected: false, desired: true, ordering: .sequentiallyConsistent)

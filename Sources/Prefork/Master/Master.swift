@@ -115,7 +115,9 @@ final class Master {
         } else {
             return true
         }
-        if configuration.sockets.mode == .sharded { throw PreforkError.invalidConfiguration("sockets.mode", reason: reason) }
+        if configuration.sockets.mode == .sharded {
+            throw PreforkError.invalidConfiguration("sockets.mode", reason: reason)
+        }
         observe(.sharing(reason: reason))
         return false
     }
@@ -411,7 +413,9 @@ final class Master {
     }
 
     /// Another program, or other arguments, need not come by the runs that are behind us.
-    private var repeatsThisProgram: Bool { configuration.program.executable == nil && configuration.program.arguments == nil }
+    private var repeatsThisProgram: Bool {
+        configuration.program.executable == nil && configuration.program.arguments == nil
+    }
 
     private func startWithAffinity(_ request: Prefork.SpawnRequest) throws -> Int32 {
         guard let affinity else { return try start(request) }

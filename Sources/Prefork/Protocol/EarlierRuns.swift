@@ -29,7 +29,7 @@ enum EarlierRuns {
     }
 
     /// In a child, once for each call of `run`.
-    /// - Throws: ``PreforkError/childHasServed`` after its own.
+    /// - Throws: ``PreforkError/Code/childHasServed`` after its own.
     static func next(_ handshake: Handshake) throws(PreforkError) -> Turn {
         let index = met.withLock { met in
             defer { met += 1 }

@@ -27,7 +27,7 @@ struct AdoptedSocket {
             mode: .shared,
             sockets: [OpenSocket(copy)],
             backlog: limit.map { CInt(clamping: $0) },
-            admissionFault: "it stays its owner's; what no child accepts waits for whoever accepts next",
+            admissionFault: "its owner keeps it open; connections that no child accepts wait for the next accept",
             adopted: AdoptedSocket(flags: flags)
         )
     }
@@ -64,15 +64,16 @@ struct ActivatedSockets: Equatable {
     /// - Returns: nil where something is wrong, and what.
     static func decode(pid: Int32, _ value: (String) -> String?) -> (sockets: ActivatedSockets?, fault: String) {
         guard let process = value("LISTEN_PID"), let count = value("LISTEN_FDS") else {
-            return (nil, "LISTEN_PID and LISTEN_FDS are not set: nobody has handed over sockets")
+            return (nil, "LISTEN_PID and LISTEN_FDS are not set, so this process got no sockets")
         }
         guard process == "\(pid)" else {
             return (
-                nil, "LISTEN_PID is \(quoted(process)), but this process is \(pid): they are meant for another"
+                nil,
+                "LISTEN_PID is \(quoted(process)), but this process is \(pid): the sockets are meant for another process"
             )
         }
         guard count.utf8.allSatisfy({ (48...57).contains($0) }), let number = Int16(count), number > 0 else {
-            return (nil, "LISTEN_FDS is \(quoted(count)), which is no number of sockets")
+            return (nil, "LISTEN_FDS is \(quoted(count)), not a number of sockets")
         }
         var names = [String](repeating: "unknown", count: Int(number))  // As sd_listen_fds_with_names(3) has it.
         if let text = value("LISTEN_FDNAMES") {

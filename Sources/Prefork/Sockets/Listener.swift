@@ -214,9 +214,9 @@ final class Listener {
     /// What is wrong with a descriptor as a listener; nil where it is one.
     static func fault(of descriptor: CInt) -> String? {
         guard let type = try? SocketOption.get(descriptor, SOL_SOCKET, SO_TYPE, "SO_TYPE") else {
-            return "descriptor \(descriptor) is no socket"
+            return "descriptor \(descriptor) is not a socket"
         }
-        guard type == SystemConstant.stream else { return "descriptor \(descriptor) is no stream socket" }
+        guard type == SystemConstant.stream else { return "descriptor \(descriptor) is not a stream socket" }
         guard let name = try? SocketAddress(of: descriptor) else { return "descriptor \(descriptor) has no address" }
         guard [AF_INET, AF_INET6, AF_UNIX].contains(name.family) else {
             return "descriptor \(descriptor) has an address of another family than TCP and Unix-domain sockets have"
