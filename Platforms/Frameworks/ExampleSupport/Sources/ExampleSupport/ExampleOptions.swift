@@ -13,10 +13,10 @@ public struct ExampleOptions: ParsableCommand {
     var children: Int?
 
     @Option(help: "How the children share an address: automatic, shared or sharded.", transform: parseListening)
-    var listening = Prefork.Configuration.Listening.automatic
+    var listening = Prefork.Configuration.Sockets.Mode.automatic
 
     @Option(help: "Which processors a child may use: none or onePerChild.", transform: parseAffinity)
-    var affinity = Prefork.Configuration.Affinity.none
+    var affinity = Prefork.Configuration.Program.Affinity.none
 
     @Option(help: ArgumentHelp("Let a child wait before it serves, for tests.", valueName: "milliseconds"))
     var delayReady = 0
@@ -42,11 +42,8 @@ public struct ExampleOptions: ParsableCommand {
 
     /// What the options say; the rest is an example's own.
     public var configuration: Prefork.Configuration {
-        var configuration = Prefork.Configuration()
-        configuration.children = children
-        configuration.listening = listening
-        configuration.affinity = affinity
-        return configuration
+        Prefork.Configuration(
+            children: children, sockets: .init(mode: listening), program: .init(affinity: affinity))
     }
 
     /// To be called before `Prefork.main`. In a child it blocks for the time that `--delay-ready` asks for, so that a
@@ -73,7 +70,7 @@ public func leave(_ status: Int32, _ text: String) -> Never {
 /// A line on standard error.
 public func say(_ text: String) { FileHandle.standardError.write(Data("\(text)\n".utf8)) }
 
-private func parseListening(_ text: String) throws -> Prefork.Configuration.Listening {
+private func parseListening(_ text: String) throws -> Prefork.Configuration.Sockets.Mode {
     switch text {
     case "automatic": .automatic
     case "shared": .shared
@@ -82,7 +79,7 @@ private func parseListening(_ text: String) throws -> Prefork.Configuration.List
     }
 }
 
-private func parseAffinity(_ text: String) throws -> Prefork.Configuration.Affinity {
+private func parseAffinity(_ text: String) throws -> Prefork.Configuration.Program.Affinity {
     switch text {
     case "none": .none
     case "onePerChild": .onePerChild

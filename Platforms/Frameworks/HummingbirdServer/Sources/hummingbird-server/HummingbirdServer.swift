@@ -13,7 +13,7 @@ import PreforkNIO
         let options = ExampleOptions.parseOrExit()
         if options.isSingle { await serveAlone(options.onlyAddress) }
         var configuration = options.configuration
-        configuration.readiness = .explicit  // A child is ready when Hummingbird serves.
+        configuration.readiness.mode = .explicit  // A child is ready when Hummingbird serves.
         options.delayChild()
         await Prefork.main(options.addresses, configuration: configuration) { child in
             try await child.serve(

@@ -15,12 +15,12 @@ struct Everything: Service {
 
     init(listening address: Prefork.Address, with group: any EventLoopGroup) {
         var configuration = Prefork.Configuration(children: 2)
-        configuration.listening = .shared
-        configuration.readiness = .explicit
+        configuration.sockets.mode = .shared
+        configuration.readiness.mode = .explicit
         let restarts = Counter(label: "restarts")
         let logger = Logger(label: "everything")
         configuration.observe = { event in
-            if case .exited(let exit, .recovering) = event {
+            if event.code == .exited, event.consequence?.code == .recovering, let exit = event.exit {
                 restarts.increment()
                 logger.info("child exited", metadata: ["slot": "\(exit.slot)"])
             }

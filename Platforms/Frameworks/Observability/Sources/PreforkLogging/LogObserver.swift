@@ -28,103 +28,101 @@ public struct LogObserver: Sendable {
     /// `warning` only for what comes once. That a fleet gives up is a warning; the error itself is what `run` throws.
     /// The status that somebody has asked for by a signal is `notice`: he wants to see it.
     @Sendable public static func defaultLevel(of event: Prefork.Event) -> Logger.Level {
-        switch event {
+        switch event.code {
         case .mechanisms, .listening, .spawned, .ready, .stopped, .reapedOrphans: .debug
-        case .exited(_, .expected), .spawnFailed(_, .expected): .debug
-        case .stopping(.signal, _), .stopping(.request, _): .debug
-        case .procIsMissing, .bindRetry, .sharing, .queueFilling, .notReady, .suspended: .info
-        case .admissionStaysOpen, .killing, .systemError: .info
-        case .exited(_, .recovering), .spawnFailed(_, .recovering): .info
-        case .moreChildrenThanProcessors, .steeringRefused, .notAdopted, .stopping(.failure, _): .warning
-        case .exited(_, .givingUp), .spawnFailed(_, .givingUp): .warning
+        case .stopping, .alreadyStopping: event.stopReason?.code == .failure ? .warning : .debug
+        case .exited, .spawnFailed:
+            switch event.consequence?.code {
+            case .expected, .replaced: .debug
+            case .givingUp: .warning
+            default: .info
+            }
+        case .moreChildrenThanProcessors, .steeringRefused, .notAdopted: .warning
         case .status: .notice
+        default: .info
         }
     }
 }
 
 extension Prefork.Event {
     fileprivate var record: (Logger.Message, Logger.Metadata) {
-        switch self {
-        case .mechanisms(let mechanisms):
-            ("fleet starts", ["prefork.mechanisms": "\(mechanisms)"])
-        case .procIsMissing(let program):
-            ("there is no /proc", ["prefork.program": "\(program)"])
-        case .moreChildrenThanProcessors(let children, let allowed):
-            ("more children than processors", ["prefork.children": "\(children)", "prefork.processors": "\(allowed)"])
-        case .bindRetry(let address, let attempt, let count, let delay):
+        switch code {
+        case .mechanisms:
+            ("fleet starts", [:].adding("prefork.mechanisms", mechanisms))
+        case .procIsMissing:
+            ("there is no /proc", [:].adding("prefork.program", path))
+        case .moreChildrenThanProcessors:
+            (
+                "more children than processors",
+                [:].adding("prefork.children", count).adding("prefork.processors", limit)
+            )
+        case .bindRetry:
             (
                 "address in use, trying again",
-                [
-                    "prefork.address": "\(address)", "prefork.attempt": "\(attempt)", "prefork.attempts": "\(count)",
-                    "prefork.delay": "\(delay)",
-                ]
+                [:].adding("prefork.address", address).adding("prefork.attempt", count)
+                    .adding("prefork.attempts", limit).adding("prefork.delay", duration)
             )
-        case .listening(let addresses):
+        case .listening:
             ("listening", ["prefork.addresses": .array(addresses.map { "\($0)" })])
-        case .sharing(let reason):
-            ("children share their listeners", ["prefork.reason": "\(reason)"])
-        case .steeringRefused(let address, let error):
-            ("connections cannot be steered", ["prefork.address": "\(address)", "prefork.error": "\(error)"])
-        case .queueFilling(let address, let slot, let queue):
+        case .sharing:
+            ("children share their listeners", [:].adding("prefork.reason", reason))
+        case .steeringRefused:
+            (
+                "connections cannot be steered",
+                [:].adding("prefork.address", address).adding("prefork.error", systemError)
+            )
+        case .queueFilling:
             (
                 "connections wait",
-                [
-                    "prefork.address": "\(address)", "prefork.queue.waiting": "\(queue.waiting)",
-                    "prefork.queue.limit": "\(queue.limit)",
-                ].adding("prefork.child.slot", slot)
+                [:].adding("prefork.address", address).adding("prefork.queue.waiting", queue?.waiting)
+                    .adding("prefork.queue.limit", queue?.limit).adding("prefork.child.slot", slot)
             )
-        case .spawned(let slot, let pid, let old):
-            ("child started", child(slot, pid).adding("prefork.child.replaces", old))
-        case .spawnFailed(let exit, let consequence):
-            ("child could not be started", metadata(of: exit, consequence))
-        case .ready(let slot, let pid, let delay):
-            ("child ready", child(slot, pid).adding("prefork.child.delay", delay))
-        case .notReady(let slot, let pid, let delay):
-            ("child not ready in time, stopping it", child(slot, pid).adding("prefork.child.delay", delay))
-        case .exited(let exit, let consequence):
-            ("child exited", metadata(of: exit, consequence))
-        case .suspended(let duration):
-            ("master was held up", ["prefork.duration": "\(duration)"])
-        case .stopping(let reason, let grace):
-            ("fleet stops", ["prefork.reason": "\(reason)", "prefork.grace": "\(grace)"])
-        case .admissionStaysOpen(let address, let reason):
-            ("listener stays open during the stop", ["prefork.address": "\(address)", "prefork.reason": "\(reason)"])
-        case .killing(let slot, let pid, _, _):
-            ("child has not left in time, killing it", child(slot, pid))
-        case .stopped:
-            ("fleet stopped", [:])
-        case .reapedOrphans(let pids):
-            ("orphans reaped", ["prefork.orphans": .array(pids.map { "\($0)" })])
-        case .notAdopted(let count):
-            ("sockets were handed over that nobody serves", ["prefork.sockets": "\(count)"])
-        case .status(let status):
-            ("fleet status", ["prefork.status": "\(status)"])
-        case .systemError(let error):
-            ("something did not work", ["prefork.error": "\(error)"])
+        case .spawned: ("child started", child.adding("prefork.child.replaces", replacedPID))
+        case .spawnFailed: ("child could not be started", childExit)
+        case .ready: ("child ready", child.adding("prefork.child.delay", duration))
+        case .notReady: ("child not ready in time, stopping it", child.adding("prefork.child.delay", duration))
+        case .draining: ("child drains unasked", child.adding("prefork.reason", drainOrigin))
+        case .exited: ("child exited", childExit)
+        case .backtracesSuppressed: ("too many crashes, backtraces are off", [:])
+        case .backtracesResumed: ("backtraces are on again", [:])
+        case .suspended: ("master did not run", [:].adding("prefork.duration", duration))
+        case .stopping:
+            ("fleet stops", [:].adding("prefork.reason", stopReason).adding("prefork.grace", duration))
+        case .alreadyStopping:
+            ("fleet is already stopping", [:].adding("prefork.reason", stopReason).adding("prefork.grace", duration))
+        case .admissionStaysOpen:
+            (
+                "listener stays open during the stop",
+                [:].adding("prefork.address", address).adding("prefork.reason", reason)
+            )
+        case .killing:
+            (
+                "child has not exited in time, killing it",
+                child.adding("prefork.reason", killReason).adding("prefork.duration", duration)
+            )
+        case .stopped: ("fleet stopped", [:])
+        case .reapedOrphans: ("orphans reaped", ["prefork.orphans": .array(pids.map { "\($0)" })])
+        case .notAdopted:
+            ("sockets were passed that are not served", [:].adding("prefork.sockets", count))
+        case .status: ("fleet status", [:].adding("prefork.status", status))
+        case .systemError: ("something did not work", [:].adding("prefork.error", systemError))
+        // A code that is newer than this file.
+        default: ("fleet event", ["prefork.event": "\(code)", "prefork.description": "\(self)"])
         }
     }
 
-    private func child(_ slot: Int, _ pid: Int32) -> Logger.Metadata {
-        ["prefork.child.slot": "\(slot)", "prefork.child.pid": "\(pid)"]
+    private var child: Logger.Metadata {
+        [:].adding("prefork.child.slot", slot).adding("prefork.child.pid", pid)
     }
 
-    private func metadata(of exit: Prefork.ChildExit, _ consequence: Consequence) -> Logger.Metadata {
-        var metadata: Logger.Metadata = [
-            "prefork.child.slot": "\(exit.slot)", "prefork.exit.reason": "\(exit.reason)",
-        ]
-        if exit.pid != 0 {
-            metadata["prefork.child.pid"] = "\(exit.pid)"
-            metadata["prefork.exit.lifetime"] = "\(exit.lifetime)"
-            metadata["prefork.exit.ready"] = "\(exit.wasReady)"
+    private var childExit: Logger.Metadata {
+        var metadata = child.adding("prefork.exit.reason", exit?.reason)
+        if pid != nil {
+            metadata = metadata.adding("prefork.exit.lifetime", exit?.lifetime)
+                .adding("prefork.exit.ready", exit?.wasReady)
         }
-        switch consequence {
-        case .recovering(let delay):
-            metadata["prefork.exit.consequence"] = "recovering"
-            metadata["prefork.exit.delay"] = "\(delay)"
-        case .expected: metadata["prefork.exit.consequence"] = "expected"
-        case .givingUp: metadata["prefork.exit.consequence"] = "giving up"
-        }
-        return metadata
+        let name = consequence?.code == .givingUp ? "giving up" : consequence?.code.description
+        return metadata.adding("prefork.exit.consequence", name).adding("prefork.exit.delay", consequence?.delay)
     }
 }
 

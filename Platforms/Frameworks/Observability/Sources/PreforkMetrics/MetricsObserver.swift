@@ -23,18 +23,20 @@ public struct MetricsObserver: Sendable {
 
     /// Counts one event. From any thread.
     @Sendable public func observe(_ event: Prefork.Event) {
-        switch event {
-        case .spawned(let slot, _, let old):
+        guard let slot = event.slot else { return }
+        switch event.code {
+        case .spawned:
             alive(slot, 1)
             count("spawned", slot)
-            if old != nil { count("recovered", slot) }
-        case .ready(let slot, _, let delay):
-            Timer(label: label("ready.time"), dimensions: dimensions(slot), factory: factory).record(duration: delay)
-        case .exited(let exit, _):
-            alive(exit.slot, 0)
-            count("exited", exit.slot, exit.reason)
-        case .spawnFailed(let exit, _):
-            count("spawn.failed", exit.slot, exit.reason)
+            if event.replacedPID != nil { count("recovered", slot) }
+        case .ready:
+            let timer = Timer(label: label("ready.time"), dimensions: dimensions(slot), factory: factory)
+            if let time = event.duration { timer.record(duration: time) }
+        case .exited:
+            alive(slot, 0)
+            count("exited", slot, event.exit?.reason)
+        case .spawnFailed:
+            count("spawn.failed", slot, event.exit?.reason)
         default:
             break
         }
@@ -53,12 +55,12 @@ public struct MetricsObserver: Sendable {
     /// Few values each: a backend keeps a series for every combination.
     private func dimensions(_ slot: Int, _ reason: Prefork.ChildExit.Reason? = nil) -> [(String, String)] {
         let text: String? =
-            switch reason {
+            switch reason?.code {
             case nil: nil
-            case .status(let status): "status \(status)"
-            case .signal(let number, _): "signal \(number)"
-            case .unknown: "unknown"
-            case .notSpawned(let error): "errno \(error.code)"
+            case .status: "status \(reason?.status ?? 0)"
+            case .signal: "signal \(reason?.signal ?? 0)"
+            case .notSpawned: "errno \(reason?.systemError?.code ?? 0)"
+            case let code?: "\(code)"
             }
         return [("slot", "\(slot)")] + (text.map { [("reason", $0)] } ?? [])
     }

@@ -1,6 +1,6 @@
 import InMemoryLogging
 import Logging
-import Prefork
+@testable import Prefork  // Only the package makes events.
 import PreforkLogging
 import Testing
 
@@ -39,8 +39,8 @@ extension ObservabilityTests {
 
         @Test func aChildThatIsRecovered() throws {
             let fleet = try RealFleet("kill -9 $$") { configuration in
-                configuration.recoverThreshold = .exits(1)
-                configuration.recoverInterval = .constant(.zero)
+                configuration.recovery.threshold = .exits(1)
+                configuration.recovery.delays = .constant(.zero)
             }
             for event in fleet.events { observer.observe(event) }
             let exits = handler.entries.filter { $0.message == "child exited" }
@@ -67,7 +67,9 @@ extension ObservabilityTests {
                 .bindRetry(.tcp("127.0.0.1", port: 80), attempt: 1, of: 5, after: .seconds(1)),
                 .sharing(reason: "old kernel"), .notReady(slot: 1, pid: 7, after: .seconds(60)),
                 .suspended(.seconds(3)), .stopping(.signal(15), grace: .seconds(5)),
+                .alreadyStopping(.request, remaining: .seconds(2)),
                 .killing(slot: 1, pid: 7, .notDrained, after: .seconds(5)),
+                .draining(slot: 1, pid: 7, .signal(sender: 9, user: 0)), .backtracesSuppressed, .backtracesResumed,
                 .admissionStaysOpen(.unix("/x"), reason: "a socket file"), .stopped,
                 .systemError(Prefork.SystemError(call: "pipe", code: 24)), .procIsMissing(program: "/bin/server"),
                 .reapedOrphans([7, 8]), .notAdopted(2),
@@ -84,7 +86,7 @@ extension ObservabilityTests {
         @Test func levels() {
             #expect(LogObserver.defaultLevel(of: .stopping(.signal(15), grace: .seconds(5))) == .debug)
             #expect(LogObserver.defaultLevel(of: .stopping(.failure("x"), grace: .seconds(5))) == .warning)
-            #expect(LogObserver.defaultLevel(of: .killing(slot: 0, pid: 1)) == .info)
+            #expect(LogObserver.defaultLevel(of: .killing(slot: 0, pid: 1, .notDrained, after: .seconds(5))) == .info)
             let own = LogObserver(Logger(label: "test") { [handler] _ in handler }) { _ in .critical }
             own.observe(.stopped)
             #expect(handler.entries.map(\.level) == [.critical])

@@ -1,5 +1,5 @@
 import MetricsTestKit
-import Prefork
+@testable import Prefork  // Only the package makes events.
 import PreforkMetrics
 import Testing
 
@@ -9,8 +9,8 @@ extension ObservabilityTests {
 
         @Test func startsExitsAndRecoveries() throws {
             let fleet = try RealFleet("kill -9 $$") { configuration in
-                configuration.recoverThreshold = .exits(2)
-                configuration.recoverInterval = .constant(.zero)
+                configuration.recovery.threshold = .exits(2)
+                configuration.recovery.delays = .constant(.zero)
             }
             let observer = MetricsObserver(factory: metrics)
             for event in fleet.events { observer.observe(event) }

@@ -19,10 +19,10 @@ struct RealFleet {
         defer { try? FileManager.default.removeItem(atPath: path) }
         let seen = Events()
         var configuration = Prefork.Configuration(children: 1) { seen.append($0) }
-        configuration.executable = executable
-        configuration.arguments = ["-c", script]
-        configuration.signals = .unhandled
-        configuration.recoverThreshold = .never
+        configuration.program.executable = executable
+        configuration.program.arguments = ["-c", script]
+        configuration.signals.master = .unhandled
+        configuration.recovery.threshold = .never
         configure(&configuration)
         let fleet = Prefork(.unix(path), configuration: configuration)
         do {

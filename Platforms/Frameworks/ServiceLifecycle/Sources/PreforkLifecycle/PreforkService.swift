@@ -10,7 +10,7 @@ public struct PreforkService: Service {
     public let fleet: Prefork
     private let serve: @Sendable (Prefork.Child) async throws -> Void
 
-    /// A fleet as `Prefork` makes it, but that `signals` become `.unhandled`.
+    /// A fleet as `Prefork` makes it, but that `signals.master` becomes `.unhandled`.
     public init(
         _ addresses: Prefork.Address...,
         adopting: Prefork.SocketSource = .none,
@@ -28,7 +28,7 @@ public struct PreforkService: Service {
         serve: @escaping @Sendable (Prefork.Child) async throws -> Void
     ) {
         var configuration = configuration
-        configuration.signals = .unhandled
+        configuration.signals.master = .unhandled
         fleet = Prefork(addresses, adopting: adopting, configuration: configuration)
         self.serve = serve
     }

@@ -23,7 +23,7 @@ struct LifecycleOptions: ParsableCommand {
         let options = LifecycleOptions.parseOrExit()
         let own = options.groupHandlesSignals
         var configuration = options.common.configuration
-        if own { configuration.childSignals = .unhandled }
+        if own { configuration.signals.children = .unhandled }
         let isMaster = if case .master = Prefork.role { true } else { false }
         // Ctrl-C reaches all processes; what it means is for the master to say.
         if own, !isMaster { signal(SIGINT, SIG_IGN) }

@@ -29,7 +29,7 @@ struct Options: ParsableCommand {
     /// - Throws: where a file that is to be embedded cannot be read.
     func configuration() throws -> Prefork.Configuration {
         var configuration = common.configuration
-        configuration.readiness = .explicit  // A child is ready when SwiftNIO accepts.
+        configuration.readiness.mode = .explicit  // A child is ready when SwiftNIO accepts.
         if let chain, let key {
             configuration.tlsIdentity =
                 isEmbedded
