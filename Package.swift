@@ -9,11 +9,11 @@ let package = Package(
         .executable(name: "hello-prefork", targets: ["hello-prefork"]),
     ],
     targets: [
-        .target(name: "Prefork", dependencies: ["PlatformCheck"]),
-        .target(name: "PlatformCheck"),
-        .executableTarget(name: "hello-prefork", dependencies: ["Prefork"]),
-        .testTarget(name: "PreforkTests", dependencies: ["Prefork"]),
-        .testTarget(name: "IntegrationTests", dependencies: ["Prefork", "hello-prefork"]),
+        .target(name: "Prefork", dependencies: ["PreforkLibc"]),
+        .target(name: "PreforkLibc"),
+        .executableTarget(name: "hello-prefork", dependencies: ["Prefork", "PreforkLibc"]),
+        .testTarget(name: "PreforkTests", dependencies: ["Prefork", "PreforkLibc"]),
+        .testTarget(name: "IntegrationTests", dependencies: ["Prefork", "PreforkLibc", "hello-prefork"]),
     ],
     swiftLanguageModes: [.v6]
 )

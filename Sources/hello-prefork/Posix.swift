@@ -1,11 +1,5 @@
 // The system calls of the demonstration server.
-#if canImport(Musl)
-    @preconcurrency import Musl  // For `environ`.
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+@preconcurrency import PreforkLibc  // musl imports `environ` as a mutable global variable.
 import Synchronization
 
 enum Posix {

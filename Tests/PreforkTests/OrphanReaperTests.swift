@@ -182,11 +182,7 @@ import Testing
 }
 
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
 
     @Suite struct OrphansTests {
         /// What this thread has started is in no list that is read; what was seen once is looked at whether a list has it or not.

@@ -1,11 +1,5 @@
 // Clients of the listeners under test.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 import Testing
 
 @testable import Prefork

@@ -1,11 +1,5 @@
 // Listening sockets that are somebody else's: the caller's, or systemd's.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 /// How an adopted socket was found. O_NONBLOCK and the backlog belong to the open file description, which is the owner's, too.
 struct AdoptedSocket {

@@ -4,13 +4,7 @@
 // The order matters, and is that of the calls below: the decoy's queue is filled by a connection of our own, so that no
 // stranger's ends in it; until it is full nobody else is steered there; it is closed after the last child has ended, so that
 // no connection is ever taken in that nobody will accept.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 /// The decoys of one address: one, or two where several sockets are closed beside them. Used by the master's thread only.
 final class Decoy {

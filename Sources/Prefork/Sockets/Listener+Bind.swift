@@ -1,11 +1,5 @@
 // Binding and listening, in an order that no one else can come between.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 extension Listener {
     /// An address whose host has been looked up.

@@ -1,11 +1,5 @@
 // A listening address and the sockets behind it.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 /// An open descriptor in a list, which a noncopyable value cannot be in.
 final class OpenSocket {

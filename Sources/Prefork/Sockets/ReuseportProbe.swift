@@ -1,11 +1,5 @@
 // Can a listener be sharded here: may two sockets listen on one address, and does the kernel spread connections over them?
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 struct ReuseportProbe: Sendable {
     enum Outcome: Equatable, Sendable {

@@ -1,13 +1,7 @@
 // Which sockets of a SO_REUSEPORT group get new connections: a classic BPF program, as socket(7) describes it under
 // SO_ATTACH_REUSEPORT_CBPF. It needs no privilege. The group numbers its sockets in the order of listen(2); when one of
 // them leaves, the last takes its number.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 /// A program that returns the number of the socket that gets the connection. A number that there is not means: as without
 /// a program.

@@ -1,11 +1,5 @@
 // The file of a Unix-domain socket: whose it is, whether anybody still listens on it, who may remove it.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 struct SocketFile {
     let path: String

@@ -1,11 +1,5 @@
 // One processor for each child: what a child starts with is what the thread has that starts it (sched_setaffinity(2)).
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 /// The processors that a thread may run on, as the kernel's mask.
 struct ProcessorSet: Equatable, Sendable {

@@ -1,11 +1,5 @@
 // Text as the operating system has it.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 /// A C string of any bytes: arguments and environment entries need not be UTF-8.
 struct CString: Hashable, Sendable {

@@ -1,11 +1,5 @@
 // Pairs of connected sockets: the child channel between master and child, and the wake-up of a poll loop.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 /// What poll(2) and read(2) say of a channel.
 enum ChannelInput: Equatable {

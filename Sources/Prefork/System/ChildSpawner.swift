@@ -1,11 +1,5 @@
 // posix_spawn(3) with a clean signal state and exactly the wanted descriptors.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 /// What a child is made of.
 struct SpawnPlan: Sendable {

@@ -1,7 +1,7 @@
 // What Darwin's sockets do their own way. `LinuxListener` has the same members.
-#if canImport(Darwin)
-    import Darwin
+import PreforkLibc
 
+#if canImport(Darwin)
     typealias PlatformListener = DarwinListener
 
     enum DarwinListener {

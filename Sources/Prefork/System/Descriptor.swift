@@ -1,11 +1,5 @@
 // Descriptors and the files behind them.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 /// An open descriptor with one owner; closed when the owner ends.
 struct Descriptor: ~Copyable {

@@ -1,11 +1,5 @@
 // Whether this process may have as many descriptors as a fleet wants.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 enum DescriptorLimit {
     /// A spawn, a request to the kernel and an observer's file at the same time.

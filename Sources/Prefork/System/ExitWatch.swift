@@ -1,11 +1,5 @@
 // A descriptor that becomes readable when one process ends: the same for a child's exit and for the master's.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 /// How a child ended, as waitpid(2) tells.
 enum WaitStatus: Hashable, Sendable {

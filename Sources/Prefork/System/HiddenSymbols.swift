@@ -1,12 +1,6 @@
 // What glibc has and Swift's `Glibc` module does not show, because it wants _GNU_SOURCE. Each is looked for by name at
 // run time: an older C library, or an executable without dlsym, has a portable way instead (see `Capabilities`).
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 enum HiddenSymbols {
     #if os(Linux) || os(Android)

@@ -1,9 +1,5 @@
 // What Linux's sockets do their own way. `DarwinListener` has the same members.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#endif
+import PreforkLibc
 
 #if os(Linux) || os(Android)
     typealias PlatformListener = LinuxListener

@@ -1,11 +1,5 @@
 // A value with a lock around it.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 /// A value that one thread at a time may touch (pthread_mutex_lock(3)).
 ///

@@ -1,11 +1,5 @@
 // Writing to a standard error that others share, that nobody may be reading, and that must not stop a master.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 extension System {
     /// Writes all of `bytes`, or as much as there is room for: a reader that has stopped must not stop the master, and one

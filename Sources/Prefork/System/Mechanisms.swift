@@ -1,11 +1,5 @@
 // What this system offers, found out once.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 extension Prefork {
     /// How this system lets us learn of exits and close descriptors; found out by trying, once a run.

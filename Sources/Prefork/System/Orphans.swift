@@ -1,11 +1,5 @@
 // The children of this process that have ended, whoever started them.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 /// /proc's view of a process (proc_pid_stat(5)).
 struct ProcessStat: Equatable {

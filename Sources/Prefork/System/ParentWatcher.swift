@@ -1,11 +1,5 @@
 // The master's death, as a child sees it: pidfd (kqueue on Darwin); comparing ppid at intervals where there is none.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 /// Watches one parent process. PR_SET_PDEATHSIG is no use here: it fires when the *thread* that spawned us ends (prctl(2)).
 struct ParentWatcher: ~Copyable {

@@ -1,11 +1,5 @@
 // The descriptors of one turn of the master's loop.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 /// One wake-up descriptor, then those of each child. Only open ones: poll(2) counts all against RLIMIT_NOFILE.
 struct PollSet {

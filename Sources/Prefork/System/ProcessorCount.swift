@@ -1,11 +1,5 @@
 // How many processors this process may use: its affinity and the quota of its cgroup.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 struct ProcessorCount: Equatable, Sendable {
     /// Processors in the affinity mask, or online where there is no mask.

@@ -1,11 +1,5 @@
 // The program of this process: its file, to be executed once more, and its arguments.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 /// The file of this process's program.
 enum ProgramFile {

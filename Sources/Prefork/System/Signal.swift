@@ -1,11 +1,5 @@
 // Signals by number and name.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 /// A signal number with its name (signal(7)); the numbers of TERM, INT, KILL, QUIT and ABRT are the same everywhere.
 struct Signal: Hashable, Sendable, CustomStringConvertible {

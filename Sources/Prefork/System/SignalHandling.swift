@@ -1,11 +1,5 @@
 // A self-pipe and handlers: signals become bits that a poll loop reads.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 import Synchronization
 
 /// Handlers for a set of signals, for as long as this value lives. One at a time in a process.

@@ -1,11 +1,5 @@
 // Socket addresses as the kernel has them.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 /// The name of a socket: a `sockaddr` of any family and its length.
 struct SocketAddress: Sendable {

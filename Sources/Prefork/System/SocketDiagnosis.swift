@@ -1,11 +1,5 @@
 // What the kernel tells of sockets beside their options: sock_diag(7), by netlink, without a privilege.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 #if os(Linux) || os(Android)
     // linux/netlink.h, linux/sock_diag.h, linux/inet_diag.h and linux/unix_diag.h; none of it is in Swift's modules.

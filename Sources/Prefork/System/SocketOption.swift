@@ -1,11 +1,5 @@
 // setsockopt(2) and getsockopt(2) of whole numbers.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 enum SocketOption {
     static func set(

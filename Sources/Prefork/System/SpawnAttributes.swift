@@ -1,11 +1,5 @@
 // posix_spawn's file actions and attributes: structs on Linux, pointers on Darwin, hidden here.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 #if canImport(Darwin)
     private typealias RawActions = posix_spawn_file_actions_t?

@@ -1,13 +1,5 @@
 // The one place that reads `errno` and loops on EINTR.
-#if canImport(Musl)
-    @preconcurrency import Musl  // For `environ`, which has no lock anywhere: environ(7).
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#else
-    #error("Prefork is written for Linux and Apple systems: it knows no other C library")
-#endif
+@preconcurrency import PreforkLibc  // musl imports `environ` as a mutable global variable.
 
 extension Prefork {
     /// A C function that failed: its name, its `errno` and what it was about.

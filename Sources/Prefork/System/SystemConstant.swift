@@ -1,7 +1,7 @@
 // Constants that each C library gives another type, or does not have.
-#if canImport(Musl)
-    import Musl
+import PreforkLibc
 
+#if canImport(Musl)
     enum SystemConstant {
         static let stream = SOCK_STREAM
         static let datagram = SOCK_DGRAM
@@ -14,8 +14,6 @@
         static let openFiles = RLIMIT_NOFILE
     }
 #elseif canImport(Glibc)
-    import Glibc
-
     enum SystemConstant {
         static let stream = CInt(SOCK_STREAM.rawValue)
         static let datagram = CInt(SOCK_DGRAM.rawValue)
@@ -28,8 +26,6 @@
         static let openFiles = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
     }
 #elseif canImport(Darwin)
-    import Darwin
-
     enum SystemConstant {
         static let stream = SOCK_STREAM
         /// There is no such flag: `Channel` and `LinuxListener` set both afterwards, and our own spawns inherit nothing

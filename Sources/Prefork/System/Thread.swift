@@ -1,11 +1,5 @@
 // One POSIX thread with a Swift closure.
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#elseif canImport(Darwin)
-    import Darwin
-#endif
+import PreforkLibc
 
 /// pthread_create(3). Whoever holds it joins or detaches it, once.
 struct Thread: ~Copyable {
