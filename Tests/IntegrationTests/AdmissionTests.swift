@@ -1,10 +1,6 @@
 // The stop: who is let in, who is waited for, and for how long.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Testing
 
     @testable import Prefork

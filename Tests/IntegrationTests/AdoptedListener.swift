@@ -1,10 +1,6 @@
 // A listener that a role has before it runs a fleet.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     @testable import Prefork
 
     /// A test's own, which no other process inherits but by a number that it is given.

@@ -1,10 +1,6 @@
 // Clients of the chaos test: a new connection for each request, all the time.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Synchronization
     @testable import Prefork
 

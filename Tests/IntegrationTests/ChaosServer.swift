@@ -1,10 +1,6 @@
 // What a child of the chaos test does, and where it writes down what it has accepted.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Prefork
 
     /// A file that the test and all children have mapped: what a child has written there outlives it.

@@ -3,11 +3,7 @@
 // PREFORK_CHAOS_SECONDS: how long, for each way of listening; by default 2. PREFORK_CHAOS_SEED: a number; by default another
 // one in each run. `CI/chaos.sh` sets both.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Testing
 
     @testable import Prefork

@@ -1,10 +1,6 @@
 // What a child is born with: descriptors, signals, environment, identity.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Testing
 
     extension Integration {

@@ -1,10 +1,6 @@
 // A blocking HTTP/1.1 client over loopback, which tells apart what a user would.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
 
     /// A container of Docker's has no IPv6 unless asked for, not even on the loopback interface.
     let hasIPv6: Bool = {

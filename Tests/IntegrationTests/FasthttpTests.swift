@@ -1,10 +1,6 @@
 // fasthttp's prefork_test.go and Fiber's prefork tests, case by case, under their names.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Testing
 
     /// Everything that starts processes, one test after another: they share two processors and the clock.

@@ -1,10 +1,6 @@
 // The role that most tests use: a fleet with hooks that tell, and a choice of what the children do.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     @testable import Prefork
 
     let roles: [String: Role] = ["fleet": fleetRole].merging(specialRoles) { $1 }

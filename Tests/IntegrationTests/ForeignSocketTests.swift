@@ -1,10 +1,6 @@
 // Listeners that somebody else has bound.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Testing
 
     extension Integration {

@@ -1,10 +1,6 @@
 // Addresses, listeners, configuration: what a user types and what comes of it.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Testing
 
     extension Integration {

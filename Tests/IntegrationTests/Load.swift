@@ -1,10 +1,6 @@
 // Clients in threads, each with one request after another on connections of their own.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Synchronization
     @testable import Prefork
 

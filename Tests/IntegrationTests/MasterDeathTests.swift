@@ -1,10 +1,6 @@
 // The master dies: its children notice, drain and leave; a new master takes over.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Testing
 
     extension Integration {

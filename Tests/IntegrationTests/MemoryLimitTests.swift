@@ -1,10 +1,6 @@
 // A fleet in a control group that has too little memory.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     @testable import Prefork
     import Testing
 

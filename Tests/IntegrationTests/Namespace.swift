@@ -1,10 +1,6 @@
 // Processes in a PID namespace of their own, seen from outside.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Testing
 
     /// How a PID namespace can be had here.

@@ -1,10 +1,6 @@
 // A system without /proc: a chroot, a hardened container, an early boot.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Testing
 
     /// With an empty directory over /proc, which a user namespace of its own allows without a privilege.

@@ -1,10 +1,6 @@
 // What a master that is process 1 takes for an orphan, and when.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Testing
 
     extension Integration {

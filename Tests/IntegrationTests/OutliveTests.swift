@@ -1,10 +1,6 @@
 // Connections that outlive the child they were queued for.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Testing
 
     extension Integration {

@@ -1,10 +1,6 @@
 // The master as process 1, under an init, and below both.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Testing
 
     private let inits = ["/usr/bin/tini", "/usr/bin/dumb-init", "/usr/bin/catatonit"]

@@ -1,10 +1,6 @@
 // A child dies, is late, refuses, cannot be started: one child's loss, never the fleet's.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Testing
 
     extension Integration {

@@ -1,11 +1,7 @@
 // The entry of every process that a test starts from its own executable. Prefork executes the same again for the children:
 // same arguments, same filter, same variable.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Prefork
     import Testing
 

@@ -1,10 +1,6 @@
 // Who has which socket, and how many connections wait there.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Testing
 
     extension Integration {

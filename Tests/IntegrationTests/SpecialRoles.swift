@@ -1,10 +1,6 @@
 // Roles with a plot of their own.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Foundation
     import Synchronization
     @testable import Prefork

@@ -1,10 +1,6 @@
 // Stops: by signal, by request, twice, early, against children that do not want to.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Testing
 
     extension Integration {

@@ -1,10 +1,6 @@
 // A process under test, and what may be asked of it and its descendants.
 #if os(Linux)
-    #if canImport(Musl)
-        import Musl
-    #else
-        import Glibc
-    #endif
+    import PreforkLibc
     import Testing
 
     /// A test's verdict with what the processes under test have said.
