@@ -34,14 +34,17 @@ struct ChildRun: ~Copyable {
     /// Waits until what `onStop` was given has returned. The watch goes on: it ends the process where that takes too long.
     func waitForCallbacks() {
         // Without two free descriptors there is no way to wait, and no reason to stay.
-        guard let gate = try? Channel.makePair() else { return }
-        let wake = gate.second.raw
-        child.whenCallbacksHaveEnded { Channel.send(0, to: wake) }
-        var watched = PollSet(wake: gate.first.raw)
+        guard let ends = try? Channel.makePair().split() else { return }
+        let gate = Descriptor(ends.first)
+        let wake = Descriptor(ends.second)
+        let number = wake.raw
+        child.whenCallbacksHaveEnded { Channel.send(0, to: number) }
+        var watched = PollSet(wake: gate.raw)
         while !watched.isWoken {
             if (try? System.poll(&watched.requests, until: nil)) == nil { System.pause(milliseconds: 10) }
         }
         gate.close()
+        wake.close()
     }
 
     /// The same without holding a thread of the pool.
