@@ -1,7 +1,7 @@
 // Signals by number and name.
 import PreforkLibc
 
-/// A signal number with its name (signal(7)); the numbers of TERM, INT, KILL, QUIT and ABRT are the same everywhere.
+/// A signal by number (signal(7)). TERM, INT, KILL, QUIT and ABRT have the same numbers on all systems.
 struct Signal: Hashable, Sendable, CustomStringConvertible {
     let number: CInt
 

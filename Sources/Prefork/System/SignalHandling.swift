@@ -4,11 +4,11 @@ import Synchronization
 
 /// Handlers for a set of signals, for as long as this value lives. One at a time in a process.
 ///
-/// A handler may interrupt any thread anywhere, so it touches nothing but raw memory: no lazy global, no reference count,
-/// no exclusivity check. It sets the signal's bit, then writes one byte: a full pipe may drop the byte (the reader is about
-/// to wake anyway) but the bit stays, so no signal is lost.
+/// A handler may interrupt any thread anywhere, so it touches nothing but raw memory: no lazy global, no reference
+/// count, no exclusivity check. It sets the signal's bit, then writes one byte. A full pipe drops the byte, because the
+/// reader is about to wake up anyway. The bit stays, so no signal is lost.
 struct SignalHandling: ~Copyable {
-    /// Readable when a signal has come, or `wake` was called.
+    /// Readable after a signal, or after a byte to `wakeDescriptor`.
     let descriptor: Descriptor
     private let writeEnd: Descriptor
     private let installed: [Replaced]
@@ -21,20 +21,20 @@ struct SignalHandling: ~Copyable {
         var previous: sigaction
     }
 
-    /// Installs the handlers and unblocks the signals in the calling thread: libdispatch's threads and some shells' children
-    /// block them, and a signal needs one thread that does not.
+    /// Installs the handlers, and unblocks the signals in the calling thread: threads of libdispatch and children of
+    /// some shells block them, and a signal needs one thread that does not.
     /// - Parameters:
-    ///   - handled: recorded, to be taken by `take`. SIGCHLD's handler calls the one that was there before, too.
-    ///   - silenced: an empty handler, never SIG_IGN, which would survive exec into what this process starts.
-    ///   - unblocking: false where another thread is to `unblock` them.
+    ///   - handled: recorded for `take`. SIGCHLD's handler also calls the handler that was installed before.
+    ///   - silenced: get an empty handler. SIG_IGN would survive exec into what this process starts.
+    ///   - unblocking: `false` if another thread will call `unblock`.
     init(handled: [Signal], silenced: [Signal] = [], unblocking: Bool = true) throws(SystemError) {
         let state = SignalState.shared()
         let ends = try Channel.makePair().split()
         descriptor = Descriptor(ends.first)
         writeEnd = Descriptor(ends.second)
-        // Nothing may be left from the one before us.
+        // Discards what an earlier value has not taken.
         _ = state.pointee.pending.exchange(0, ordering: .sequentiallyConsistent)
-        // The descriptor first, then the handlers: a handler never finds an old number.
+        // The descriptor before the handlers: no handler finds an old number.
         state.pointee.wake.store(ends.second, ordering: .sequentiallyConsistent)
 
         var replaced: [Replaced] = []
@@ -45,8 +45,9 @@ struct SignalHandling: ~Copyable {
             var previous = sigaction()
             sigaction(signal.number, nil, &previous)
             if signal == .child {
-                // A library that had chained to ours still calls it: installed over that, the two would call each other
-                // without end. Where it does not, the master's sweep notices exits.
+                // A library that has chained to our handler still calls it. Installing ours over that one would make
+                // the two call each other without end. If the library does not call ours, the master's sweep notices
+                // exits.
                 if previous.handlerAddress > 1,
                     previous.handlerAddress == state.pointee.foreign.load(ordering: .sequentiallyConsistent)
                 {
@@ -64,29 +65,29 @@ struct SignalHandling: ~Copyable {
         previousMask = unblocking && pthread_sigmask(SIG_UNBLOCK, &mask, &before) == 0 ? before : nil
     }
 
-    /// Unblocks the signals in the calling thread, for as long as it lives.
+    /// Unblocks the signals in the calling thread, until that thread ends.
     func unblock() {
         var mask = signals
         pthread_sigmask(SIG_UNBLOCK, &mask, nil)
     }
 
-    /// Takes the signals that have come since the last call, each once, by number.
-    /// - Returns: the signals, and when the last TERM or INT came: whoever reads them may have been busy since.
+    /// Takes the signals since the last call, each once, in the order of their numbers.
+    /// - Returns: the signals, and when the last TERM or INT came. The caller may have been busy since then.
     func take() -> (signals: [Signal], arrival: Instant) {
         _ = Channel.receive(from: descriptor.raw)
-        // Bytes first, then bits: a signal between the two leaves a byte that wakes us once more for nothing. The other
-        // way round it would leave a bit without a byte.
+        // First the bytes, then the bits: a signal in between leaves a byte, which wakes the caller once more for
+        // nothing. The other order would leave a bit without a byte.
         let state = SignalState.shared()
         let bits = state.pointee.pending.exchange(0, ordering: .sequentiallyConsistent)
         let arrival = Instant(nanoseconds: state.pointee.arrival.load(ordering: .sequentiallyConsistent))
         return ((1..<64).filter { bits & (1 << UInt64($0)) != 0 }.map { Signal(number: CInt($0)) }, arrival)
     }
 
-    /// A number to write one byte to from any thread (`Channel.send`) as long as this value lives.
+    /// Any thread may send a byte to this number (`Channel.send`) as long as this value lives.
     var wakeDescriptor: CInt { writeEnd.raw }
 
-    /// Puts back what was there before, where ours is still the one installed. To be called in the thread that made this
-    /// value where that has unblocked the signals: the mask is a thread's.
+    /// Reinstalls the previous handlers, unless the program has installed others meanwhile. Call it in the thread that
+    /// created this value if that has unblocked the signals: a mask belongs to a thread.
     consuming func restore() {}
 
     deinit {
@@ -102,49 +103,19 @@ struct SignalHandling: ~Copyable {
         if var mask = previousMask { pthread_sigmask(SIG_SETMASK, &mask, nil) }
         let state = SignalState.shared()
         state.pointee.wake.store(-1, ordering: .sequentiallyConsistent)
-        // A handler that runs in another thread may have loaded the number already. It has counted itself in before it did,
-        // so once nobody is inside the number can be closed: nobody writes into whatever gets it next.
+        // A handler in another thread may have loaded the number already. It counts itself in before it does so. When
+        // no handler is inside, the number can be closed: none will write into the file that gets it next.
         while state.pointee.inside.load(ordering: .sequentiallyConsistent) != 0 { sched_yield() }
     }
 }
 
-/// SIGCHLD ignored, or SA_NOCLDWAIT, is inherited through exec and makes the kernel throw exit statuses away (waitpid(2)).
-struct ChildStatusKeeping: ~Copyable {
-    private let previous: sigaction?
-    private let installed: UInt
-
-    init() {
-        var action = sigaction()
-        sigaction(SIGCHLD, nil, &action)
-        let ignored = action.handlerAddress == sigaction.ignoreAddress
-        let discards = action.sa_flags & CInt(SA_NOCLDWAIT) != 0
-        guard ignored || discards else {
-            previous = nil
-            installed = 0
-            return
-        }
-        previous = action
-        if ignored { action = sigaction() }
-        action.sa_flags &= ~CInt(SA_NOCLDWAIT)
-        sigaction(SIGCHLD, &action, nil)
-        installed = action.handlerAddress
-    }
-
-    /// Puts back what was there, unless the program has installed something else meanwhile.
-    consuming func restore() {
-        var current = sigaction()
-        sigaction(SIGCHLD, nil, &current)
-        if var previous, current.handlerAddress == installed { sigaction(SIGCHLD, &previous, nil) }
-    }
-}
-
-/// What the handlers touch. Allocated once and never freed: a handler may still be on its way when `restore` returns.
+/// What the handlers touch. Allocated once and never freed: a handler may still run when `restore` returns.
 private struct SignalState: ~Copyable {
     let pending = Atomic<UInt64>(0)
     let wake = Atomic<CInt>(-1)
     let inside = Atomic<Int>(0)
     let chained = Atomic<UInt>(0)
-    /// The handler of SIGCHLD that somebody had put over ours when we left: it may call ours for ever.
+    /// A SIGCHLD handler that other code had installed over ours when ours was removed. It may go on calling ours.
     let foreign = Atomic<UInt>(0)
     /// When the last TERM or INT came, on the monotonic clock in nanoseconds.
     let arrival = Atomic<Int64>(0)
@@ -158,18 +129,17 @@ private struct SignalState: ~Copyable {
     }
 }
 
-// Statically initialised and read without an exclusivity check, in debug builds too. Written once, by the first `init` above,
-// before the first handler is installed and under the one-at-a-time rule: no thread reads it while it is written.
+// Statically initialised, and read without an exclusivity check in debug builds, too. The first `SignalHandling.init`
+// writes it, before it installs the first handler. Only one such value exists at a time, so no thread reads it during
+// the write.
 @exclusivity(unchecked) nonisolated(unsafe) private var signalState: UnsafeMutablePointer<SignalState>? = nil
 
-private typealias Handler = @convention(c) (CInt, UnsafeMutablePointer<siginfo_t>?, UnsafeMutableRawPointer?) -> Void
-
-private let recordingHandler: Handler = { number, information, context in
+private let recordingHandler: SignalHandler = { number, information, context in
     guard let state = signalState else { return }
-    let savedErrno = errno  // The interrupted code may be between a system call and its look at errno.
+    let savedErrno = errno  // The interrupted code may be between a system call and its check of errno.
     state.pointee.inside.wrappingAdd(1, ordering: .sequentiallyConsistent)
     if number == SIGTERM || number == SIGINT {
-        // clock_gettime(2) is among the functions that a handler may call (signal-safety(7)).
+        // Handlers may call clock_gettime(2) (signal-safety(7)).
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         state.pointee.arrival.store(
@@ -182,48 +152,14 @@ private let recordingHandler: Handler = { number, information, context in
         _ = write(descriptor, &byte, 1)
     }
     let chained = state.pointee.chained.load(ordering: .sequentiallyConsistent)
-    // 0 and 1 are SIG_DFL and SIG_IGN everywhere. A handler of one argument does not look at the other two.
+    // 0 and 1 are SIG_DFL and SIG_IGN on all systems. A handler of one argument ignores the other two.
     if number == SIGCHLD, chained > 1 {
-        unsafeBitCast(chained, to: Handler.self)(number, information, context)
+        unsafeBitCast(chained, to: SignalHandler.self)(number, information, context)
     }
     state.pointee.inside.wrappingSubtract(1, ordering: .sequentiallyConsistent)
     errno = savedErrno
 }
 
-private let ignoringHandler: Handler = { _, _, _ in }
+private let ignoringHandler: SignalHandler = { _, _, _ in }
 private var recordingAddress: UInt { unsafeBitCast(recordingHandler, to: UInt.self) }
 private var ignoringAddress: UInt { unsafeBitCast(ignoringHandler, to: UInt.self) }
-
-#if canImport(Darwin)
-    /// Outside of `sigaction`, which has a member of that name.
-    private typealias HandlerUnion = __sigaction_u
-#endif
-
-extension sigaction {
-    fileprivate static let ignoreAddress: UInt = 1
-    // SA_RESTART: the program's own system calls go on as if nothing had happened.
-    private static let flags = CInt(truncatingIfNeeded: UInt32(SA_RESTART)) | CInt(SA_SIGINFO)
-
-    #if canImport(Darwin)
-        fileprivate static func calling(_ handler: @escaping Handler) -> sigaction {
-            sigaction(__sigaction_u: unsafeBitCast(handler, to: HandlerUnion.self), sa_mask: 0, sa_flags: flags)
-        }
-        fileprivate var handlerAddress: UInt { unsafeBitCast(__sigaction_u, to: UInt.self) }
-    #elseif canImport(Musl)
-        fileprivate static func calling(_ handler: @escaping Handler) -> sigaction {
-            var action = sigaction()
-            action.__sa_handler.sa_sigaction = handler
-            action.sa_flags = flags
-            return action
-        }
-        fileprivate var handlerAddress: UInt { unsafeBitCast(__sa_handler, to: UInt.self) }
-    #else
-        fileprivate static func calling(_ handler: @escaping Handler) -> sigaction {
-            var action = sigaction()
-            action.__sigaction_handler.sa_sigaction = handler
-            action.sa_flags = flags
-            return action
-        }
-        fileprivate var handlerAddress: UInt { unsafeBitCast(__sigaction_handler, to: UInt.self) }
-    #endif
-}
