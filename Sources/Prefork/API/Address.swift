@@ -84,8 +84,7 @@ extension Prefork {
                     throw .invalidAddress(text, reason: "no port; expected HOST:PORT, :PORT or unix:PATH")
                 }
                 let digits = rest[rest.utf8.index(after: colon)...]
-                // Int would take "+80" and "٣".
-                guard !digits.isEmpty, digits.utf8.allSatisfy({ (48...57).contains($0) }), let port = Int(digits) else {
+                guard let port: Int = plainNumber(digits) else {
                     throw .invalidAddress(text, reason: "the port \(quoted(digits)) is not a number")
                 }
                 var host = rest[..<colon]
@@ -184,5 +183,5 @@ private func hasColon(_ host: some StringProtocol) -> Bool { host.utf8.contains(
 
 private func isNumericIPv4(_ host: String) -> Bool {
     let parts = host.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-    return parts.count == 4 && parts.allSatisfy { !$0.isEmpty && $0.allSatisfy { (48...57).contains($0) } }
+    return parts.count == 4 && parts.allSatisfy { !$0.isEmpty && isAllDigits($0) }
 }

@@ -13,9 +13,7 @@ extension Prefork.Configuration {
             return (children, children > allowed ? allowed : nil)
         }
         guard let variable, variable != "", variable != "auto" else { return (allowed, nil) }
-        guard variable.utf8.allSatisfy({ (48...57).contains($0) }), let number = Int(variable),
-            (1...Self.mostChildren).contains(number)
-        else {
+        guard let number: Int = plainNumber(variable), (1...Self.mostChildren).contains(number) else {
             throw .invalidConfiguration(
                 Self.concurrencyVariable,
                 reason: "\(quoted(variable)) is neither a number in 1...4096 nor \"auto\""

@@ -138,11 +138,6 @@ struct Handshake: Equatable, Sendable {
         return .complete(handshake)
     }
 
-    /// Digits only: `Int` would take a sign.
-    private static func plainNumber<Number: FixedWidthInteger>(_ text: some StringProtocol) -> Number? {
-        text.utf8.allSatisfy { (48...57).contains($0) } ? Number(text) : nil
-    }
-
     /// A path may contain the separator: everything but visible ASCII, and `%`, is percent-encoded.
     private static func escaped(_ text: String) -> String {
         text.utf8.reduce(into: "") { escaped, byte in

@@ -66,7 +66,7 @@ struct ActivatedSockets: Equatable {
                 "LISTEN_PID is \(quoted(process)), but this process is \(pid): the sockets are meant for another process"
             )
         }
-        guard count.utf8.allSatisfy({ (48...57).contains($0) }), let number = Int16(count), number > 0 else {
+        guard let number: Int16 = plainNumber(count), number > 0 else {
             return (nil, "LISTEN_FDS is \(quoted(count)), not a number of sockets")
         }
         var names = [String](repeating: "unknown", count: Int(number))  // As sd_listen_fds_with_names(3) has it.
