@@ -1,55 +1,37 @@
-// One processor for each child: what a child starts with is what the thread has that starts it (sched_setaffinity(2)).
-import PreforkLibc
+// How a fleet uses the processors: how many children by default, and which processor each child gets.
 
-/// The processors that a thread may run on, as the kernel's mask.
-struct ProcessorSet: Equatable, Sendable {
-    /// For 8192 processors: EINVAL where the kernel's is larger, which no kernel's is.
-    var words = [UInt64](repeating: 0, count: 128)
-
-    init() {}
-
-    init(_ number: Int) { words[number / 64] = 1 << UInt64(number % 64) }
-
-    /// Ascending.
-    var numbers: [Int] {
-        words.indices.flatMap { index in
-            (0..<64).filter { words[index] & (1 << UInt64($0)) != 0 }.map { index * 64 + $0 }
-        }
+extension ProcessorCount {
+    /// How many children a fleet has by default. At least one. A quota of 1.5 makes two: one child would leave half a
+    /// processor unused. Go rounds the same way since 1.25, but never below two.
+    var allowed: Int {
+        guard let quota else { return max(1, processors) }
+        return max(1, min(processors, Int(min(quota.rounded(.up), 1e6))))
     }
 }
 
-/// A processor for each slot, out of those that this process may use: slot 0 gets the first, and where there are more slots than
-/// processors they begin anew.
+/// One processor for each slot, out of those that this process may use. Slot 0 gets the first one. If there are more
+/// slots than processors, slots share them in turn.
 struct Affinity: Sendable {
     private let whole: ProcessorSet
     private let numbers: [Int]
 
-    #if os(Linux) || os(Android)
-        /// - Throws: the error of a system that does not tell.
-        init() throws(SystemError) { self.init(try HiddenSymbols.affinity()) }
-
-        private static func run(on processors: ProcessorSet) throws(SystemError) {
-            try HiddenSymbols.setAffinity(processors)
-        }
-    #else
-        init() throws(SystemError) { throw SystemError(call: "sched_setaffinity", code: ENOSYS) }
-
-        private static func run(on processors: ProcessorSet) throws(SystemError) {}
-    #endif
+    /// - Throws: an error if the system does not tell which processors this process may use.
+    init() throws(SystemError) { self.init(try .current()) }
 
     init(_ whole: ProcessorSet) {
         self.whole = whole
         numbers = whole.numbers
     }
 
-    /// Calls `body` while this thread has the slot's processor, which a child that it starts then has; no other thread is touched.
-    /// Nobody else's work runs in the master's thread, so nothing else is held on that processor meanwhile.
-    /// - Parameter report: told of a processor that is gone by now, which is no reason not to serve.
+    /// Calls `body` while this thread is restricted to the slot's processor. A child that it starts inherits the
+    /// restriction (sched_setaffinity(2)). Other threads are not affected, and the master's thread has no other work to
+    /// delay.
+    /// - Parameter report: gets the error if the processor is gone by now. The child is started anyway.
     func withProcessor<Result>(ofSlot slot: Int, report: (SystemError) -> Void, _ body: () throws -> Result) rethrows
         -> Result
     {
         func attempt(_ processors: ProcessorSet) {
-            do throws(SystemError) { try Self.run(on: processors) } catch { report(error) }
+            do throws(SystemError) { try processors.apply() } catch { report(error) }
         }
         attempt(processors(of: slot))
         defer { attempt(whole) }

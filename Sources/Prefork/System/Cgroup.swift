@@ -1,14 +1,14 @@
-/// Where the control groups of this process are mounted, by /proc (cgroups(7)): of version 1, of version 2, or of both.
+/// Where this process's control groups of version 1 or 2 are mounted, according to /proc (cgroups(7)).
 struct Cgroup {
     /// Version 2.
     let isUnified: Bool
-    /// The group's own directory; nil where it cannot be seen from here.
+    /// The group's own directory. `nil` if it is not visible from here.
     let own: String?
-    /// The same, then those above it, up to the mount point.
+    /// The own directory, then its parents up to the mount point.
     let directories: [String]
 
-    /// The groups that may carry the controller. In version 2 each has its files, or has not.
-    /// - Parameter read: the text of the file with that absolute path; nil where it cannot be read.
+    /// The groups that may have the controller. A group of version 2 may still lack its files.
+    /// - Parameter read: the text of the file with that absolute path. `nil` if it cannot be read.
     static func find(_ controller: String, _ read: (String) -> String?) -> [Cgroup] {
         guard let memberships = read("/proc/self/cgroup"), let mounts = read("/proc/self/mountinfo") else { return [] }
         return split(mounts[...], at: "\n").compactMap { Mount($0, controller) }.compactMap { mount in
@@ -23,12 +23,12 @@ struct Cgroup {
         }
     }
 
-    /// By bytes: a mountinfo may be long, and the separators are ASCII.
+    /// Splits by bytes: mountinfo may be long, and the separators are ASCII.
     static func split(_ text: Substring, at separators: String) -> [Substring] {
         text.utf8.split { separators.utf8.contains($0) }.map { Substring($0) }
     }
 
-    /// The path of this process's group in the hierarchy that is mounted there.
+    /// The path of this process's group in a mounted hierarchy.
     private static func membership(_ memberships: String, in mount: Mount, _ controller: String) -> Substring? {
         for line in split(memberships[...], at: "\n") {
             let fields = line.utf8.split(separator: UInt8(ascii: ":"), maxSplits: 2, omittingEmptySubsequences: false)
@@ -44,7 +44,7 @@ struct Cgroup {
         return nil
     }
 
-    /// A line of /proc/self/mountinfo that mounts a cgroup hierarchy with that controller (proc_pid_mountinfo(5)).
+    /// A line of /proc/self/mountinfo that mounts a cgroup hierarchy with a given controller (proc_pid_mountinfo(5)).
     fileprivate struct Mount {
         let root: String
         let point: String
@@ -62,15 +62,15 @@ struct Cgroup {
             point = Mount.unescaped(first[first.startIndex + 4])
         }
 
-        /// From the mount point down to the group; nil where that is not below it. In a container without a cgroup
-        /// namespace the path is the host's, and the mount's root is a part of it.
+        /// From the mount point down to the group. `nil` if the group is not below it. In a container without a cgroup
+        /// namespace the path is the host's and begins with the mount's root.
         func names(for path: Substring) -> [String]? {
             guard root == "/" || path == root || path.hasPrefix(root + "/") else { return nil }
             let names = Cgroup.split(root == "/" ? path : path.dropFirst(root.count), at: "/").map { String($0) }
             return names.contains("..") ? nil : names
         }
 
-        /// mountinfo writes space, tab, newline and backslash as `\040` and so on.
+        /// Decodes `\040` and the like, by which mountinfo writes space, tab, newline and backslash.
         private static func unescaped(_ field: Substring) -> String {
             var bytes: [UInt8] = []
             var rest = field.utf8[...]
