@@ -51,7 +51,7 @@ import Testing
     }
 
     @Test func whatIsPrintedIsReadBack() throws {
-        var generator = SeededGenerator(state: 20)
+        var generator = SplitMix64(seed: 20)
         for _ in 0..<5000 {
             let address = randomAddress(&generator)
             try #require(address.fault == nil, "\(address)")
@@ -59,7 +59,7 @@ import Testing
         }
     }
 
-    private func randomAddress(_ generator: inout SeededGenerator) -> Prefork.Address {
+    private func randomAddress(_ generator: inout SplitMix64) -> Prefork.Address {
         func text(_ alphabet: String, _ lengths: ClosedRange<Int>) -> String {
             let characters = Array(alphabet.unicodeScalars)
             var scalars = String.UnicodeScalarView()

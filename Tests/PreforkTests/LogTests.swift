@@ -26,7 +26,7 @@ import Testing
 
     @Test func tellsHowManyWereLeftOut() throws {
         var limiter = LineLimiter()
-        var generator = SeededGenerator(state: 1)
+        var generator = SplitMix64(seed: 1)
         var now = Instant(nanoseconds: 5_000_000_000)
         var told = 0
         var shown = 0

@@ -90,7 +90,7 @@ import Testing
     /// older than the delay and a second.
     @Test(arguments: 0..<200)
     func randomSchedules(seed: Int) {
-        var random = SeededGenerator(state: UInt64(seed))
+        var random = SplitMix64(seed: UInt64(seed))
         let delay = Duration.milliseconds(Int64.random(in: 0...3000, using: &random))
         var reaper = OrphanReaper(delay: delay)
         var dead: [OrphanReaper.Zombie: (end: Instant, waitedFor: Instant?)] = [:]
