@@ -151,24 +151,25 @@ import Testing
     }
 
     @Test func aZombieOfOurs() throws {
-        #expect(try stat("Z", parent: 1, threads: 1).zombie(of: 1) == OrphanReaper.Zombie(pid: 17, started: 4711))
+        let stat = try stat("Z", parent: 1, threads: 1)
+        #expect(Orphans.Zombie(stat, childOf: 1) == Orphans.Zombie(pid: 17, started: 4711))
     }
 
     /// By a number that was given anew, or from a list of all processes.
     @Test func aZombieOfAnothers() throws {
-        #expect(try stat("Z", parent: 2, threads: 1).zombie(of: 1) == nil)
-        #expect(try stat("Z", parent: 1, threads: 1).zombie(of: 2) == nil)
+        #expect(Orphans.Zombie(try stat("Z", parent: 2, threads: 1), childOf: 1) == nil)
+        #expect(Orphans.Zombie(try stat("Z", parent: 1, threads: 1), childOf: 2) == nil)
     }
 
     @Test(arguments: ["R", "S", "D", "T", "t", "I", "X"]) func whatIsNoZombie(state: String) throws {
         let stat = try stat(state, parent: 1, threads: 1)
-        #expect(stat.zombie(of: 1) == nil && !stat.hasLostFirstThread)
+        #expect(Orphans.Zombie(stat, childOf: 1) == nil && !stat.hasLostFirstThread)
     }
 
     /// Its first thread has ended, the others go on: waiting for it would wait.
     @Test func aProcessWithoutItsFirstThreadLives() throws {
         let stat = try stat("Z", parent: 1, threads: 2)
-        #expect(stat.zombie(of: 1) == nil && stat.hasLostFirstThread)
+        #expect(Orphans.Zombie(stat, childOf: 1) == nil && stat.hasLostFirstThread)
         #expect(try !self.stat("Z", parent: 1, threads: 1).hasLostFirstThread)
         #expect(try !self.stat("S", parent: 1, threads: 2).hasLostFirstThread)
     }

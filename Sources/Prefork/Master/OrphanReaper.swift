@@ -4,13 +4,7 @@
 /// The kernel gives orphans to the first thread of process 1 and does not tell them from what that thread has started itself,
 /// or one that has ended. So nothing is taken that somebody may be about to wait for: only what has been a zombie for a while.
 struct OrphanReaper {
-    /// A child of this process that has ended and that nobody has waited for yet. The start time tells two processes apart
-    /// that have the same number, one after the other.
-    struct Zombie: Hashable, Sendable {
-        let pid: Int32
-        /// In clock ticks since the system started (proc_pid_stat(5)).
-        let started: UInt64
-    }
+    typealias Zombie = Orphans.Zombie
 
     /// A SIGCHLD tells that some child has ended, not which; under a stream of them that is how often one looks.
     static let lookInterval: Duration = .milliseconds(250)

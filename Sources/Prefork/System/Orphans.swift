@@ -1,67 +1,54 @@
-// The children of this process that have ended, whoever started them.
+// Children of this process that have ended, including those that the kernel gave to it because their parent had died.
 import PreforkLibc
 
-/// /proc's view of a process (proc_pid_stat(5)).
-struct ProcessStat: Equatable {
-    let pid: Int32
-    let parent: Int32
-    let isZombie: Bool
-    /// The process lives, but its first thread has ended.
-    let hasLostFirstThread: Bool
-    let started: UInt64
-
-    /// - Parameter bytes: one line. The second field is the program's name in parentheses, which may contain anything.
-    init?(_ bytes: [UInt8]) {
-        guard let open = bytes.firstIndex(of: UInt8(ascii: "(")), let close = bytes.lastIndex(of: UInt8(ascii: ")")),
-            open < close
-        else { return nil }
-        let fields = bytes[(close + 1)...].split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") }
-            .map { String(decoding: $0, as: UTF8.self) }
-        let number = String(decoding: bytes[..<open].prefix { $0 != UInt8(ascii: " ") }, as: UTF8.self)
-        guard fields.count > 19, let pid = Int32(number), let parent = Int32(fields[1]),
-            let started = UInt64(fields[19])
-        else { return nil }
-        self.pid = pid
-        self.parent = parent
-        self.started = started
-        // The state is the first thread's, which may end before the others (num_threads).
-        let hasOthers = (Int(fields[17]) ?? 0) > 1
-        isZombie = fields[0] == "Z" && !hasOthers
-        hasLostFirstThread = fields[0] == "Z" && hasOthers
-    }
-
-    /// What can be waited for by the process with that number; nil where it lives, or is another's child.
-    func zombie(of process: Int32) -> OrphanReaper.Zombie? {
-        isZombie && parent == process ? OrphanReaper.Zombie(pid: pid, started: started) : nil
-    }
-}
-
 enum Orphans {
+    /// A child of this process that has ended and has not been reaped. The start time distinguishes two processes that
+    /// have had the same number.
+    struct Zombie: Hashable, Sendable {
+        let pid: Int32
+        /// In clock ticks since the system started (proc_pid_stat(5)).
+        let started: UInt64
+
+        init(pid: Int32, started: UInt64) {
+            self.pid = pid
+            self.started = started
+        }
+
+        /// `nil` if the process lives, or is not a child of `parent`.
+        init?(_ process: ProcessStat, childOf parent: Int32) {
+            guard process.isZombie, process.parent == parent else { return nil }
+            self.init(pid: process.pid, started: process.started)
+        }
+    }
+
     #if os(Linux) || os(Android)
-        /// The zombies among the children that the kernel has given to this process, but for those with these numbers. Not by
-        /// waitid(2) for "any": that shows the same one again as long as it is not reaped.
-        /// - Parameter seen: who was one at the last look.
-        /// - Throws: the error of /proc, where it cannot be read, or is another PID namespace's.
-        static func zombies(except known: Set<Int32>, seen: [Int32]) throws(SystemError) -> Set<OrphanReaper.Zombie> {
+        /// All zombies among the children that the kernel has given to this process. Not by waitid(2) for "any child":
+        /// that returns the same zombie again until it is reaped.
+        /// - Parameters:
+        ///   - known: processes to leave out.
+        ///   - seen: processes to look at even if the kernel's list misses them.
+        /// - Throws: an error if /proc cannot be read, or belongs to another PID namespace.
+        static func zombies(except known: Set<Int32>, seen: [Int32]) throws(SystemError) -> Set<Zombie> {
             let own = System.pid
             guard let stat = ProcessStat(try System.readFile("/proc/self/stat")), stat.pid == own else {
                 throw SystemError(call: "read", code: EXDEV, context: "/proc, which is another PID namespace's")
             }
-            var found: Set<OrphanReaper.Zombie> = []
+            var found: Set<Zombie> = []
             let children = try stat.hasLostFirstThread ? allIDs() : childIDs()
             for pid in Set(children + seen) where !known.contains(pid) {
-                // One that is gone meanwhile, or that has become somebody else's, does not count.
-                guard let bytes = try? System.readFile("/proc/\(pid)/stat"),
-                    let zombie = ProcessStat(bytes)?.zombie(of: own)
+                // A process may have been reaped meanwhile, and its number may belong to another one.
+                guard let bytes = try? System.readFile("/proc/\(pid)/stat"), let process = ProcessStat(bytes),
+                    let zombie = Zombie(process, childOf: own)
                 else { continue }
                 found.insert(zombie)
             }
             return found
         }
 
-        /// By proc_tid_children(5). The kernel gives orphans to the first thread (find_new_reaper in its kernel/exit.c). What
-        /// stands in another thread's list that thread has started, and somebody may wait for it for as long as he likes.
-        /// Where the kernel is built without these lists: all processes, whose parents are looked at above.
+        /// The children of the first thread (proc_tid_children(5)), which is the one that the kernel gives orphans to
+        /// (find_new_reaper in its kernel/exit.c). Children in another thread's list were started by that thread, which
+        /// may wait for them at any time. A kernel without these lists makes this all processes. The caller checks
+        /// parents.
         private static func childIDs() throws(SystemError) -> [Int32] {
             do throws(SystemError) {
                 return try System.readFile("/proc/self/task/\(System.pid)/children")
@@ -76,9 +63,7 @@ enum Orphans {
             try System.entries(of: "/proc").compactMap { Int32($0) }
         }
     #else
-        /// Nobody but launchd is process 1 there.
-        static func zombies(except known: Set<Int32>, seen: [Int32]) throws(SystemError) -> Set<OrphanReaper.Zombie> {
-            []
-        }
+        /// None: only launchd is process 1 on this system.
+        static func zombies(except known: Set<Int32>, seen: [Int32]) throws(SystemError) -> Set<Zombie> { [] }
     #endif
 }

@@ -1,0 +1,30 @@
+/// A process as /proc/PID/stat describes it (proc_pid_stat(5)).
+struct ProcessStat: Equatable {
+    let pid: Int32
+    let parent: Int32
+    let isZombie: Bool
+    /// The process lives, but its first thread has ended.
+    let hasLostFirstThread: Bool
+    /// In clock ticks since the system started.
+    let started: UInt64
+
+    /// - Parameter bytes: one line. The second field is the program's name in parentheses, which may contain any byte.
+    init?(_ bytes: [UInt8]) {
+        guard let open = bytes.firstIndex(of: UInt8(ascii: "(")), let close = bytes.lastIndex(of: UInt8(ascii: ")")),
+            open < close
+        else { return nil }
+        let fields = bytes[(close + 1)...].split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") }
+            .map { String(decoding: $0, as: UTF8.self) }
+        let number = String(decoding: bytes[..<open].prefix { $0 != UInt8(ascii: " ") }, as: UTF8.self)
+        guard fields.count > 19, let pid = Int32(number), let parent = Int32(fields[1]),
+            let started = UInt64(fields[19])
+        else { return nil }
+        self.pid = pid
+        self.parent = parent
+        self.started = started
+        // The state is that of the first thread, which may end before the others (num_threads).
+        let hasOthers = (Int(fields[17]) ?? 0) > 1
+        isZombie = fields[0] == "Z" && !hasOthers
+        hasLostFirstThread = fields[0] == "Z" && hasOthers
+    }
+}
