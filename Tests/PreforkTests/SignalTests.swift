@@ -232,7 +232,7 @@ private func withHandler(
             let pipe = try makePipe()
             let writeEnd = Descriptor(pipe.writeEnd)
             Descriptor(pipe.readEnd).close()
-            #expect(!System.writeLine(Array("line\n".utf8), to: writeEnd.raw))
+            #expect(!LogWriter.write(Array("line\n".utf8), to: writeEnd.raw))
             #expect(!isPending(SIGPIPE))
             #expect(!isBlocked(SIGPIPE))
             #expect(calls.counts == [0, 0])
@@ -244,7 +244,7 @@ private func withHandler(
             let pipe = try makePipe()
             let writeEnd = Descriptor(pipe.writeEnd)
             Descriptor(pipe.readEnd).close()
-            #expect(!System.writeLine(Array("line\n".utf8), to: writeEnd.raw))
+            #expect(!LogWriter.write(Array("line\n".utf8), to: writeEnd.raw))
             #expect(!isPending(SIGPIPE))
             #expect(isBlocked(SIGPIPE))
         }
@@ -257,10 +257,10 @@ private func withHandler(
             let pipe = try makePipe()
             let readEnd = Descriptor(pipe.readEnd)
             let writeEnd = Descriptor(pipe.writeEnd)
-            #expect(System.writeLine(Array("line\n".utf8), to: writeEnd.raw))
+            #expect(LogWriter.write(Array("line\n".utf8), to: writeEnd.raw))
             #expect(isPending(SIGPIPE))
             readEnd.close()
-            #expect(!System.writeLine(Array("line\n".utf8), to: writeEnd.raw))
+            #expect(!LogWriter.write(Array("line\n".utf8), to: writeEnd.raw))
             #expect(isPending(SIGPIPE))
         }
     }

@@ -21,7 +21,7 @@ enum EventLog {
     /// `text` may have several lines; each is written by itself, so that each stays whole in a shared pipe.
     static func write(_ text: String) {
         for line in text.utf8.split(separator: UInt8(ascii: "\n")) {
-            _ = System.writeLine(Array("prefork[\(System.pid)]: \(Substring(line))\n".utf8), to: 2)
+            _ = LogWriter.write(Array("prefork[\(System.pid)]: \(Substring(line))\n".utf8), to: 2)
         }
     }
 }

@@ -1,16 +1,15 @@
-// Writing to a standard error that others share, that nobody may be reading, and that must not stop a master.
+// Writing to a standard error that other processes share, that may have no reader, and that must not stop a master.
 import PreforkLibc
 
-extension System {
-    /// Writes all of `bytes`, or as much as there is room for: a reader that has stopped must not stop the master, and one
-    /// that is gone must not kill it by SIGPIPE.
-    /// - Returns: false where not all was written.
-    static func writeLine(_ bytes: [UInt8], to descriptor: CInt) -> Bool {
+enum LogWriter {
+    /// Writes all of `bytes`, or as much as there is room for. A reader that has stopped reading does not block the
+    /// master, and one that is gone does not kill it by SIGPIPE.
+    /// - Returns: whether all bytes were written.
+    static func write(_ bytes: [UInt8], to descriptor: CInt) -> Bool {
         var rest = bytes[...]
         while !rest.isEmpty {
             guard hasRoom(descriptor) else { return false }
-            // One write for each PIPE_BUF: that much is written whole or not at all, also beside the lines of other
-            // processes on the same pipe (pipe(7)).
+            // PIPE_BUF bytes are written whole or not at all, and never mix with other processes' lines (pipe(7)).
             let part = rest.prefix(Int(PIPE_BUF))
             let isWritten = withoutBrokenPipeSignal {
                 part.withUnsafeBytes { writeWithoutWaiting($0, to: descriptor) } == part.count
@@ -21,26 +20,26 @@ extension System {
         return true
     }
 
-    /// O_NONBLOCK would be set for everybody who shares the open file description, so it is this one write that must not
-    /// wait: by its flag where the kernel has that for such a file, else through a description of our own. Where neither can
-    /// be had, poll(2) has just found room, and only another process that fills it in between can make us wait.
-    /// - Returns: as write(2).
+    /// Like write(2), but does not wait. O_NONBLOCK would affect everybody who shares the open file description, so
+    /// this uses a flag of the call if the kernel has one for such a file, and otherwise an open file description of
+    /// its own. If both are impossible, poll(2) has just found room, and waiting takes another process that fills it in
+    /// between.
     static func writeWithoutWaiting(_ bytes: UnsafeRawBufferPointer, to descriptor: CInt) -> Int {
         var status = stat()
         let kind = fstat(descriptor, &status) == 0 ? status.st_mode & S_IFMT : S_IFREG
-        // A regular file does not wait for a reader, and its flag would refuse what has to be allocated first.
-        if kind == S_IFREG { return write(descriptor, bytes.baseAddress, bytes.count) }
+        // A regular file does not wait for a reader. The flag would refuse blocks that must be allocated first.
+        if kind == S_IFREG { return systemWrite(descriptor, bytes.baseAddress, bytes.count) }
         if let count = writeOnceWithoutWaiting(bytes, to: descriptor) { return count }
         let own = open("/proc/self/fd/\(descriptor)", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
-        guard own >= 0 else { return write(descriptor, bytes.baseAddress, bytes.count) }
+        guard own >= 0 else { return systemWrite(descriptor, bytes.baseAddress, bytes.count) }
         let reopened = Descriptor(own)
-        let count = write(own, bytes.baseAddress, bytes.count)
+        let count = systemWrite(own, bytes.baseAddress, bytes.count)
         reopened.close()
         return count
     }
 
-    /// Runs `body` with SIGPIPE blocked in this thread and takes away the one that `body` caused. SIGPIPE is sent to the
-    /// thread that writes (pipe(7)), so one that was pending before is the only other that can be there: then it stays.
+    /// Runs `body` with SIGPIPE blocked in this thread, then discards the SIGPIPE that `body` caused. The kernel sends
+    /// it to the thread that writes (pipe(7)). Only one that was pending before can be another's, and it stays pending.
     private static func withoutBrokenPipeSignal(_ body: () -> Bool) -> Bool {
         var pipe = sigset_t()
         var previous = sigset_t()
@@ -64,14 +63,14 @@ extension System {
 
     private static func hasRoom(_ descriptor: CInt) -> Bool {
         var requests = [pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)]
-        guard (try? poll(&requests, until: .distantPast)) != nil else { return false }
-        // Darwin's poll(2) has no answer for some devices, and says so by POLLNVAL. A closed descriptor is write(2)'s to refuse.
+        guard (try? System.poll(&requests, until: .distantPast)) != nil else { return false }
+        // Darwin's poll(2) answers POLLNVAL for devices that it cannot poll. A closed descriptor fails in write(2).
         return requests[0].revents & Int16(POLLOUT | POLLNVAL) != 0
     }
 
     #if os(Linux) || os(Android)
-        /// nil where the kernel has no such flag for that file (it came to pipes with Linux 6.4, terminals have none), or denies
-        /// the call: nothing is written then.
+        /// `nil` if the kernel has no such flag for this file, or denies the call: nothing is written then. Pipes have
+        /// it since Linux 6.4, terminals do not.
         private static func writeOnceWithoutWaiting(_ bytes: UnsafeRawBufferPointer, to descriptor: CInt) -> Int? {
             do throws(SystemError) {
                 return try HiddenSymbols.writeWithoutWaiting(bytes, to: descriptor)
@@ -84,4 +83,9 @@ extension System {
             nil
         }
     #endif
+}
+
+/// write(2) under a name that `LogWriter.write` does not hide.
+private func systemWrite(_ descriptor: CInt, _ bytes: UnsafeRawPointer?, _ count: Int) -> Int {
+    write(descriptor, bytes, count)
 }
