@@ -222,19 +222,3 @@ private func isNonBlocking(_ descriptor: CInt) -> Bool { fcntl(descriptor, F_GET
 private final class Flag: Sendable {
     let value = Atomic<Bool>(false)
 }
-
-@Suite struct PollTests {
-    @Test func returnsAtTheDeadline() throws {
-        var requests: [pollfd] = []
-        let deadline = System.now() + .microseconds(1500)
-        try System.poll(&requests, until: deadline)
-        // Not before: a loop would spin through the last millisecond.
-        #expect(System.now() >= deadline)
-    }
-
-    @Test func deadlineInThePastReturnsAtOnce() throws {
-        var requests = [pollfd(fd: -1, events: Int16(POLLIN), revents: 0)]
-        try System.poll(&requests, until: .distantPast)
-        #expect(requests[0].revents == 0)
-    }
-}

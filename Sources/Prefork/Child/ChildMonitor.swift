@@ -65,13 +65,14 @@ final class ChildMonitor: Sendable {
             var deadline = cancelAt.map { min($0, exitAt ?? $0) } ?? exitAt
             if masterLives {
                 let channel = configuration.testing.watchesChannel ? child.channelDescriptor : -1
-                watched.add(child.masterPID, exit: parent.descriptor, channel: channel)
+                watched.add(parent.descriptor, .exit(pid: child.masterPID))
+                watched.add(channel, .channel(pid: child.masterPID))
                 if let interval = parent.pollInterval {
                     let next = System.now() + interval
                     deadline = min(deadline ?? next, next)
                 }
             }
-            if (try? System.poll(&watched.requests, until: deadline)) == nil { System.pause(milliseconds: 10) }
+            watched.wait(until: deadline)
             let now = System.now()
             if signals.take().signals.contains(.terminate), exitAt == nil {
                 let grace = configuration.shutdown.gracePeriod
@@ -104,8 +105,9 @@ final class ChildMonitor: Sendable {
     /// The watch on the process tells at once or by polling; the hang-up of the child channel is the second sign, for a
     /// system that has neither.
     private func isGone(_ watched: PollSet) -> Bool {
-        if !watched.pids(with: .exit).isEmpty || parent.masterIsGone { return true }
-        guard !watched.pids(with: .channel).isEmpty else { return false }
+        let ready = watched.ready
+        if ready.contains(.exit(pid: child.masterPID)) || parent.masterIsGone { return true }
+        guard ready.contains(.channel(pid: child.masterPID)) else { return false }
         return Channel.receive(from: child.channelDescriptor) == .hungUp
     }
 

@@ -40,9 +40,7 @@ struct ChildRun: ~Copyable {
         let number = wake.raw
         child.whenCallbacksHaveEnded { Channel.send(0, to: number) }
         var watched = PollSet(wake: gate.raw)
-        while !watched.isWoken {
-            if (try? System.poll(&watched.requests, until: nil)) == nil { System.pause(milliseconds: 10) }
-        }
+        repeat { watched.wait(until: nil) } while watched.ready.isEmpty
         gate.close()
         wake.close()
     }

@@ -203,7 +203,7 @@ final class Master {
             reapOrphans(now)
             var watched = PollSet(wake: signals.descriptor.raw)
             let next = min(deadline, orphans?.next ?? deadline)
-            if (try? System.poll(&watched.requests, until: next)) == nil { System.pause(milliseconds: 10) }
+            watched.wait(until: next)
         }
     }
 
@@ -217,7 +217,8 @@ final class Master {
         // An end that is not looked at would not let poll(2) wait.
         let exits = isSupervising
         for child in children {
-            watched.add(child.pid, exit: exits ? child.exitNumber : -1, channel: child.channelNumber)
+            if exits { watched.add(child.exitNumber, .exit(pid: child.pid)) }
+            watched.add(child.channelNumber, .channel(pid: child.pid))
         }
     }
 
@@ -233,15 +234,10 @@ final class Master {
             let sweep = System.now() + (isEnding ? Self.endingInterval : Self.sweepInterval)
             deadline = min(deadline ?? sweep, sweep)
         }
-        do {
-            try System.poll(&watched.requests, until: deadline)
-            return true
-        } catch {
-            // ENOMEM, or more descriptors than the limit allows: the children must not be left alone for that.
-            observe(.systemError(error))
-            System.pause(milliseconds: 10)
-            return false
-        }
+        // The children must not be left alone for an error.
+        guard let error = watched.wait(until: deadline) else { return true }
+        observe(.systemError(error))
+        return false
     }
 
     /// - Returns: whether some child may have ended.
@@ -267,7 +263,7 @@ final class Master {
     private func child(_ pid: Int32) -> ChildHandle? { children.first { $0.pid == pid } }
 
     private func receiveMessages(_ watched: PollSet) {
-        for pid in watched.pids(with: .channel) { receiveMessages(from: pid) }
+        for case .channel(let pid) in watched.ready { receiveMessages(from: pid) }
     }
 
     private func receiveMessages(from pid: Int32) {
@@ -286,7 +282,10 @@ final class Master {
     }
 
     private func reapChildren(_ watched: PollSet, all: Bool) {
-        for pid in all ? children.map(\.pid) : watched.pids(with: .exit) {
+        let ended = watched.ready.compactMap { token in
+            if case .exit(let pid) = token { pid } else { nil }
+        }
+        for pid in all ? children.map(\.pid) : ended {
             // Its last words first: a child that became ready and left at once had been ready.
             receiveMessages(from: pid)
             // Until this wait the number is a zombie's and cannot be another process's; after it nobody signals it.

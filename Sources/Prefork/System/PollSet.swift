@@ -1,32 +1,54 @@
-// The descriptors of one turn of the master's loop.
+// The descriptors that one turn of a loop waits for.
 import PreforkLibc
 
-/// One wake-up descriptor, then those of each child. Only open ones: poll(2) counts all against RLIMIT_NOFILE.
+/// Descriptors to wait for, each with a token that says what it reports. Only open descriptors belong here: poll(2)
+/// counts every entry against RLIMIT_NOFILE.
 struct PollSet {
-    enum Kind { case exit, channel }
+    /// What a descriptor reports when it becomes readable or hangs up.
+    enum Token: Hashable {
+        /// A signal, or a request of another thread.
+        case wake
+        /// The end of this process.
+        case exit(pid: Int32)
+        /// A message of this process, or the end of its channel.
+        case channel(pid: Int32)
+    }
 
-    var requests: [pollfd]
-    /// Of the requests after the first.
-    private var meanings: [(pid: Int32, kind: Kind)] = []
+    private var requests: [pollfd] = []
+    /// `tokens[i]` belongs to `requests[i]`.
+    private var tokens: [Token] = []
 
-    init(wake: CInt) { requests = [pollfd(fd: wake, events: Int16(POLLIN), revents: 0)] }
+    /// After a failed poll(2). Without it a loop would spin until the system recovers.
+    private static let failurePause: CInt = 10
 
-    /// - Parameters:
-    ///   - exit: -1 where there is none.
-    ///   - channel: -1 where there is none.
-    mutating func add(_ pid: Int32, exit: CInt, channel: CInt) {
-        for (descriptor, kind) in [(exit, Kind.exit), (channel, Kind.channel)] where descriptor != -1 {
-            requests.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
-            meanings.append((pid, kind))
+    init() {}
+
+    init(wake descriptor: CInt) { add(descriptor, .wake) }
+
+    /// - Parameter descriptor: ignored if it is -1.
+    mutating func add(_ descriptor: CInt, _ token: Token) {
+        if descriptor == -1 { return }
+        requests.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
+        tokens.append(token)
+    }
+
+    /// Waits until a descriptor is ready, a signal comes, or the deadline passes. After a failure it pauses for 10 ms,
+    /// so that callers can simply try again.
+    /// - Parameter deadline: `nil` waits without a limit.
+    /// - Returns: the error of poll(2). It is ENOMEM, or there are more descriptors than RLIMIT_NOFILE allows.
+    @discardableResult
+    mutating func wait(until deadline: Instant?) -> SystemError? {
+        do throws(SystemError) {
+            try System.poll(&requests, until: deadline)
+            return nil
+        } catch {
+            System.pause(milliseconds: Self.failurePause)
+            return error
         }
     }
 
-    var isWoken: Bool { requests[0].revents != 0 }
-
-    /// The children with something to tell there; a hang-up and an error are something.
-    func pids(with kind: Kind) -> [Int32] {
-        meanings.indices.filter { meanings[$0].kind == kind && requests[$0 + 1].revents != 0 }.map { meanings[$0].pid }
-    }
+    /// The tokens of the descriptors that were ready, or had hung up, when `wait` returned. In the order of `add`.
+    var ready: [Token] { tokens.indices.filter { requests[$0].revents != 0 }.map { tokens[$0] } }
 }
 
 extension System {
