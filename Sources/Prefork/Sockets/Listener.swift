@@ -1,14 +1,6 @@
 // A listening address and the sockets behind it.
 import PreforkLibc
 
-/// An open descriptor in a list, which a noncopyable value cannot be in.
-final class OpenSocket {
-    private let descriptor: Descriptor
-    var raw: CInt { descriptor.raw }
-
-    init(_ descriptor: consuming Descriptor) { self.descriptor = descriptor }
-}
-
 /// An address that the master listens on for its whole life. Used by the master's thread only.
 final class Listener {
     /// How the listeners of an address are made.

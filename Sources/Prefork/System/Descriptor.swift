@@ -1,26 +1,27 @@
-// Descriptors and the files behind them.
+// Open descriptors: who closes them, and what they are set to.
 import PreforkLibc
 
-/// An open descriptor with one owner; closed when the owner ends.
+/// An open descriptor with one owner. It is closed when its owner ends.
 struct Descriptor: ~Copyable {
     let raw: CInt
 
     init(_ raw: CInt) { self.raw = raw }
 
-    // Not repeated on EINTR: Linux has released the number by then, and it may be another thread's already (close(2)).
+    // Not repeated after EINTR: Linux has released the number by then, and another thread may use it already
+    // (close(2)).
     deinit { closeDescriptor(raw) }
 
-    /// Hands the number to somebody else, who closes it.
+    /// Hands the number to a new owner, who closes it.
     consuming func release() -> CInt {
         let raw = raw
         discard self
         return raw
     }
 
-    /// Closes now; says so where the end of a scope would do it unseen.
+    /// Closes now. The end of the scope would do the same, but silently.
     consuming func close() {}
 
-    /// The number, or -1 where there is none.
+    /// The number, or -1 for `nil`.
     static func number(of descriptor: borrowing Descriptor?) -> CInt {
         switch descriptor {
         case .some(let descriptor): descriptor.raw
@@ -29,20 +30,60 @@ struct Descriptor: ~Copyable {
     }
 }
 
-/// A file as fstat(2) knows it.
-struct FileIdentity: Hashable, Sendable {
-    let device: UInt64
-    let inode: UInt64
+/// An open descriptor that several values refer to, for example an array. The last one closes it.
+final class OpenSocket {
+    private let descriptor: Descriptor
+    var raw: CInt { descriptor.raw }
 
-    init(device: UInt64, inode: UInt64) {
-        self.device = device
-        self.inode = inode
+    init(_ descriptor: consuming Descriptor) { self.descriptor = descriptor }
+}
+
+extension System {
+    /// Sets close-on-exec (fcntl(2), FD_CLOEXEC).
+    static func setCloseOnExec(_ descriptor: CInt) throws(SystemError) {
+        let flags = try call("fcntl", "F_GETFD") { fcntl(descriptor, F_GETFD) }
+        _ = try call("fcntl", "F_SETFD") { fcntl(descriptor, F_SETFD, flags | FD_CLOEXEC) }
     }
 
-    init(_ status: stat) {
-        device = UInt64(truncatingIfNeeded: status.st_dev)
-        inode = UInt64(truncatingIfNeeded: status.st_ino)
+    /// The status flags of the open file description, such as O_NONBLOCK (fcntl(2), F_GETFL).
+    static func statusFlags(of descriptor: CInt) throws(SystemError) -> CInt {
+        try call("fcntl", "F_GETFL") { fcntl(descriptor, F_GETFL) }
+    }
+
+    /// Sets or clears O_NONBLOCK. It belongs to the open file description: every process that shares it is affected.
+    static func setNonBlocking(_ descriptor: CInt, _ isNonBlocking: Bool = true) throws(SystemError) {
+        let flags = try statusFlags(of: descriptor)
+        let wanted = isNonBlocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK
+        _ = try call("fcntl", "F_SETFL") { fcntl(descriptor, F_SETFL, wanted) }
+    }
+
+    static func isOpen(_ descriptor: CInt) -> Bool { fcntl(descriptor, F_GETFD) != -1 }
+
+    /// A copy with the lowest free number that is not below `minimum`, close-on-exec from the start.
+    static func duplicate(_ descriptor: CInt, atLeast minimum: CInt) throws(SystemError) -> Descriptor {
+        Descriptor(try call("fcntl", "F_DUPFD_CLOEXEC") { fcntl(descriptor, F_DUPFD_CLOEXEC, minimum) })
+    }
+
+    /// The same descriptor, or a copy that replaces it if its number is below `minimum`.
+    static func move(_ descriptor: consuming Descriptor, atLeast minimum: CInt) throws(SystemError) -> Descriptor {
+        if descriptor.raw >= minimum { return descriptor }
+        return try duplicate(descriptor.raw, atLeast: minimum)
+    }
+
+    /// Opens /dev/null on those of 0, 1 and 2 that are closed. Otherwise a listener or a pidfd could take such a
+    /// number, and the next `print` would write to it.
+    static func openStandardDescriptors() throws(SystemError) {
+        for number in CInt(0)...2 where !isOpen(number) {
+            let raw = try call("open", "/dev/null") { open("/dev/null", O_RDWR) }
+            // open(2) takes the lowest free number. Another thread may have taken it first, then dup2 replaces that
+            // one.
+            if raw != number {
+                _ = try call("dup2") { dup2(raw, number) }
+                Descriptor(raw).close()
+            }
+        }
     }
 }
 
+/// close(2) under a name that `Descriptor.close` does not hide.
 private func closeDescriptor(_ raw: CInt) { close(raw) }

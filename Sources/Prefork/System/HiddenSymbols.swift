@@ -1,9 +1,16 @@
-// What glibc has and Swift's `Glibc` module does not show, because it wants _GNU_SOURCE. Each is looked for by name at
-// run time: an older C library, or an executable without dlsym, has a portable way instead (see `Capabilities`).
+// Functions of the C library that Swift's modules do not show, because glibc declares them for _GNU_SOURCE only. Each
+// is looked up by name at run time. An older C library, or an executable without dlsym(3), falls back to something
+// portable.
 import PreforkLibc
 
-enum HiddenSymbols {
-    #if os(Linux) || os(Android)
+#if os(Linux) || os(Android)
+    /// dlsym(3) in everything that is loaded. `nil` if the symbol does not exist.
+    func symbol<Function>(_ name: String, as type: Function.Type) -> Function? {
+        let everythingLoaded: UnsafeMutableRawPointer? = nil  // RTLD_DEFAULT, a cast that Swift does not import.
+        return dlsym(everythingLoaded, name).map { unsafeBitCast($0, to: type) }
+    }
+
+    enum HiddenSymbols {
         private typealias SystemCall = @convention(c) (Int, Int, Int, Int, Int) -> Int
         private typealias CloseFrom =
             @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, CInt) -> CInt
@@ -12,8 +19,8 @@ enum HiddenSymbols {
         private typealias SetAffinity = @convention(c) (Int32, Int, UnsafeRawPointer) -> CInt
         private typealias GetAuxiliaryValue = @convention(c) (UInt) -> UInt
 
-        // Through syscall(2), because glibc has wrappers since 2.36 only. The numbers are the same on every architecture
-        // (they are newer than the common table of Linux 5.1).
+        // By syscall(2), because glibc has wrappers since 2.36 only. The numbers are the same on every architecture:
+        // they are newer than the common table of Linux 5.1.
         private static let pidfdOpenNumber = 434
         private static let pidfdSendSignalNumber = 424
         private static let executablePathKey: UInt = 31  // AT_EXECFN, getauxval(3)
@@ -25,12 +32,8 @@ enum HiddenSymbols {
         private static let getAffinity = symbol("sched_getaffinity", as: GetAffinity.self)
         private static let setAffinity = symbol("sched_setaffinity", as: SetAffinity.self)
         private static let getAuxiliaryValue = symbol("getauxval", as: GetAuxiliaryValue.self)
-        /// Written once, by the dynamic linker, before any code of ours.
-        private nonisolated(unsafe) static let stackEnd = symbol(
-            "__libc_stack_end", as: UnsafePointer<UnsafeRawPointer?>.self)
-        private static let mostArguments = 1 << 24
 
-        /// pidfd_open(2): close-on-exec from birth, readable when the process has ended. Linux 5.3.
+        /// pidfd_open(2): close-on-exec from the start, readable when the process has ended. Linux 5.3.
         static func pidfdOpen(_ pid: Int32) throws(SystemError) -> CInt {
             guard let systemCall else { throw SystemError(call: "pidfd_open", code: ENOSYS) }
             let result = try System.call("pidfd_open", "\(pid)") {
@@ -39,7 +42,7 @@ enum HiddenSymbols {
             return CInt(truncatingIfNeeded: result)
         }
 
-        /// pidfd_send_signal(2): cannot hit another process, whoever has reaped ours. Linux 5.1.
+        /// pidfd_send_signal(2): never hits another process, even if this one has been reaped. Linux 5.1.
         static func pidfdSendSignal(_ pidfd: CInt, _ signal: Signal) throws(SystemError) {
             guard let systemCall else { throw SystemError(call: "pidfd_send_signal", code: ENOSYS) }
             _ = try System.call("pidfd_send_signal") {
@@ -65,7 +68,7 @@ enum HiddenSymbols {
             return try System.call("pwritev2") { writeVector(descriptor, &vector, 1, -1, withoutWaiting) }
         }
 
-        /// The affinity mask of this thread (sched_getaffinity(2)).
+        /// sched_getaffinity(2) of this thread.
         static func affinity() throws(SystemError) -> ProcessorSet {
             guard let getAffinity else { throw SystemError(call: "sched_getaffinity", code: ENOSYS) }
             var mask = ProcessorSet()
@@ -77,7 +80,7 @@ enum HiddenSymbols {
             return mask
         }
 
-        /// Of this thread alone, and of what it starts (sched_setaffinity(2)).
+        /// sched_setaffinity(2) of this thread. What it starts afterwards inherits the mask.
         static func setAffinity(_ mask: ProcessorSet) throws(SystemError) {
             guard let setAffinity else { throw SystemError(call: "sched_setaffinity", code: ENOSYS) }
             _ = try System.call("sched_setaffinity") {
@@ -87,24 +90,12 @@ enum HiddenSymbols {
             }
         }
 
-        /// argv as the kernel has put it on the stack, behind its count (glibc's `__libc_stack_end` points there); empty where
-        /// that is not known, or what is there does not look like it.
-        static func initialArguments() -> [CString] {
-            guard let stack = stackEnd?.pointee else { return [] }
-            let count = stack.load(as: Int.self)
-            guard (1...mostArguments).contains(count) else { return [] }
-            let start = stack + MemoryLayout<Int>.stride
-            let texts = start.assumingMemoryBound(to: UnsafePointer<CChar>?.self)
-            guard texts[count] == nil else { return [] }
-            return (0..<count).compactMap { texts[$0].map { CString(copying: $0) } }
-        }
-
-        /// The path that this program was started by (getauxval(3), AT_EXECFN): for a system without /proc.
+        /// The path that this program was started by (getauxval(3), AT_EXECFN), for a system without /proc.
         static func executedPath() -> CString? {
             guard let address = getAuxiliaryValue?(executablePathKey), address != 0,
                 let path = UnsafePointer<CChar>(bitPattern: address)
             else { return nil }
             return CString(copying: path)
         }
-    #endif
-}
+    }
+#endif

@@ -50,18 +50,3 @@ struct PollSet {
     /// The tokens of the descriptors that were ready, or had hung up, when `wait` returned. In the order of `add`.
     var ready: [Token] { tokens.indices.filter { requests[$0].revents != 0 }.map { tokens[$0] } }
 }
-
-extension System {
-    /// Whether anything is there to be read or accepted, now (poll(2)).
-    static func isAnyReadable(_ descriptors: [CInt]) -> Bool {
-        var requests = descriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
-        // A failure says nothing: the caller asks again, and has a bound.
-        do throws(SystemError) { try poll(&requests, until: now()) } catch { return true }
-        return requests.contains { $0.revents != 0 }
-    }
-}
-
-extension SystemError {
-    var isAddressInUse: Bool { code == EADDRINUSE }
-    var isNoSuchProcess: Bool { code == ESRCH }
-}

@@ -1,10 +1,9 @@
-// The program of this process: its file, to be executed once more, and its arguments.
+// The program that this process runs, as a file to be executed again.
 import PreforkLibc
 
-/// The file of this process's program.
 enum ProgramFile {
     #if canImport(Darwin)
-        /// Nothing is read there on this system.
+        /// This system needs no /proc.
         static let isProcMissing = false
 
         /// _NSGetExecutablePath(3).
@@ -24,11 +23,12 @@ enum ProgramFile {
     #else
         private static let link = "/proc/self/exe"
 
-        /// No /proc, or not for us: some things are not known then, see ``Prefork/Prefork/Event/procIsMissing(program:)``.
+        /// There is no /proc, or this process may not read it. The program is then known by its path alone, and CPU
+        /// quotas are not visible.
         static var isProcMissing: Bool { access(link, X_OK) != 0 }
 
-        /// /proc/self/exe: the very file that this process runs, also after somebody has put another in its place. Where
-        /// there is no /proc: the path that it was started by, else where a shell would find it.
+        /// /proc/self/exe: the file that this process runs, even if its path leads to another file by now. Without
+        /// /proc: the path that it was started by, or the path where a shell would find it.
         static func path() throws(SystemError) -> CString {
             if !isProcMissing { return CString(link) }
             let candidates = candidates(
@@ -43,7 +43,7 @@ enum ProgramFile {
                 call: "access", code: ENOENT, context: "\(link), and this program's path is not known; see executable")
         }
 
-        /// Where the program may be, the likeliest first.
+        /// Where the program may be, the likeliest path first.
         /// - Parameters:
         ///   - executed: what the kernel was given, AT_EXECFN.
         ///   - name: the first argument.
@@ -53,14 +53,14 @@ enum ProgramFile {
             if name.bytes.contains(UInt8(ascii: "/")) { return candidates + [name] }
             let colon = UInt8(ascii: ":")
             for directory in (searchPath ?? "").utf8.split(separator: colon, omittingEmptySubsequences: false) {
-                // An empty one is the working directory (environ(7)).
+                // An empty entry stands for the working directory (environ(7)).
                 let prefix = directory.isEmpty ? Array(".".utf8) : Array(directory)
                 candidates.append(CString(bytes: prefix + [UInt8(ascii: "/")] + name.bytes))
             }
             return candidates
         }
 
-        /// realpath(3), so that it holds wherever this process goes; nil where no program is there.
+        /// realpath(3), so that the path stays valid in any working directory. `nil` if it leads to no program.
         static func absolute(_ path: CString) -> CString? {
             guard !path.hasNUL, let resolved = realpath(path.text, nil) else { return nil }
             defer { free(resolved) }
@@ -71,17 +71,19 @@ enum ProgramFile {
             return CString(copying: resolved)
         }
 
-        /// The path of the file behind /proc/self/exe; nil where there is no /proc.
+        /// The path of the file behind /proc/self/exe. `nil` without /proc.
         static func resolvedPath() -> String? {
-            // Not `UInt8`: for a pointer to characters Swift 6.0 would take that array's own storage, and overwrite the stack.
+            // Not `UInt8`: for a pointer to characters Swift 6.0 would pass the array's inline storage, and overwrite
+            // the stack.
             var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
             let count = readlink(link, &buffer, buffer.count)
             guard count > 0 else { return nil }
             return String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
         }
 
-        /// A child that was executed as /proc/self/exe is called "exe" in ps and top; this gives it the name that the
-        /// arguments say (proc(5), /proc/pid/comm; 15 bytes). Without a writable /proc the name stays: no harm.
+        /// Gives this process the command name that its arguments say (proc(5), /proc/PID/comm, 15 bytes). A child that
+        /// was executed as /proc/self/exe is called "exe" in ps and top. If /proc is missing or read-only the name
+        /// stays as it is.
         static func restoreCommandName(_ name: CString) {
             let base = name.bytes.split(separator: UInt8(ascii: "/")).last ?? []
             guard !base.isEmpty else { return }
@@ -90,20 +92,5 @@ enum ProgramFile {
             let file = Descriptor(descriptor)
             _ = base.withUnsafeBytes { write(file.raw, $0.baseAddress, $0.count) }
         }
-    #endif
-}
-
-/// This process's own argv, byte by byte.
-enum ProcessArguments {
-    static var own: [CString] {
-        let known = (0..<Int(CommandLine.argc)).compactMap { CommandLine.unsafeArgv[$0].map { CString(copying: $0) } }
-        return known.isEmpty ? initial() : known
-    }
-
-    #if os(Linux) || os(Android)
-        /// Swift reads /proc/self/cmdline; where there is none, what the kernel has put on the stack.
-        static func initial() -> [CString] { HiddenSymbols.initialArguments() }
-    #else
-        static func initial() -> [CString] { [] }
     #endif
 }

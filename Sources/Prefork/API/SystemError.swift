@@ -1,0 +1,45 @@
+import PreforkLibc
+
+extension Prefork {
+    /// A C function that failed.
+    public struct SystemError: Error, Sendable, Hashable, CustomStringConvertible {
+        /// The C function, for example `bind`.
+        public let call: String
+        /// The value of `errno` (errno(3)).
+        public let code: CInt
+        /// What the call was about, for example an address or a path. May be empty.
+        public let context: String
+        /// The C library's text for ``code`` (strerror_r(3), gai_strerror(3)).
+        public var message: String { ownMessage ?? System.message(for: code) }
+        /// `nil` if strerror_r(3) has the text. It is looked up on demand: EAGAIN is an error, too.
+        private let ownMessage: String?
+
+        /// Creates an error of the C function `call`.
+        public init(call: String, code: CInt, context: String = "") {
+            self.init(call: call, code: code, context: context, message: nil)
+        }
+
+        /// - Parameter message: the text of a code that is not a value of `errno`.
+        init(call: String, code: CInt, context: String, message: String?) {
+            self.call = call
+            self.code = code
+            self.context = context
+            ownMessage = message
+        }
+
+        /// For example `bind 127.0.0.1:80: Permission denied (errno 13)`.
+        public var description: String {
+            let subject = context.isEmpty ? call : "\(call) \(context)"
+            return "\(subject): \(message) (\(ownMessage == nil ? "errno" : "code") \(code))"
+        }
+    }
+}
+
+typealias SystemError = Prefork.SystemError
+
+extension SystemError {
+    /// No free descriptor or no memory: the same call may succeed later.
+    var isShortage: Bool { [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(code) }
+    var isAddressInUse: Bool { code == EADDRINUSE }
+    var isNoSuchProcess: Bool { code == ESRCH }
+}

@@ -1,0 +1,48 @@
+// This process: its numbers, its end, its environment.
+@preconcurrency import PreforkLibc  // musl imports `environ` as a mutable global variable.
+
+extension System {
+    static var pid: Int32 { getpid() }
+    static var parentPID: Int32 { getppid() }
+
+    /// kill(2) of this process: the signal goes to whichever thread, or signalfd, is prepared for it.
+    static func signalSelf(_ signal: Signal) {
+        kill(getpid(), signal.number)
+    }
+
+    static func exitNow(_ status: CInt) -> Never { _exit(status) }
+
+    /// exit(3): runs the handlers of atexit(3) and flushes C streams.
+    static func exit(_ status: CInt) -> Never { systemExit(status) }
+
+    // MARK: Environment
+
+    /// All entries, byte by byte (environ(7)).
+    static func environment() -> [CString] {
+        var entries: [CString] = []
+        guard var entry = environmentPointer() else { return entries }
+        while let text = entry.pointee {
+            entries.append(CString(copying: text))
+            entry += 1
+        }
+        return entries
+    }
+
+    /// Bytes that are not UTF-8 are repaired.
+    static func environmentValue(_ name: String) -> String? {
+        getenv(name).map { String(cString: $0) }
+    }
+
+    static func removeEnvironmentValue(_ name: String) {
+        unsetenv(name)
+    }
+}
+
+#if canImport(Darwin)
+    private func environmentPointer() -> UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? { _NSGetEnviron().pointee }
+#else
+    private func environmentPointer() -> UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? { environ }
+#endif
+
+/// exit(3) under a name that `System.exit` does not hide.
+private func systemExit(_ status: CInt) -> Never { exit(status) }
