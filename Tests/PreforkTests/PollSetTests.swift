@@ -67,9 +67,9 @@ import Testing
 
     #if os(Linux)
         /// poll(2) refuses more entries than RLIMIT_NOFILE. A loop that tries again must not spin.
-        @Test("a failure is reported after a pause", .enabled(if: (openLimit ?? .max) < 2_000_000))
+        @Test("a failure is reported after a pause", .enabled(if: (OpenDescriptors.limit ?? .max) < 2_000_000))
         func failure() throws {
-            let limit = try #require(openLimit)
+            let limit = try #require(OpenDescriptors.limit)
             let one = Descriptor(open("/dev/null", O_RDWR | O_CLOEXEC))
             var watched = PollSet()
             for _ in 0...limit { watched.add(one.raw, .wake) }
@@ -81,9 +81,4 @@ import Testing
             #expect(watched.ready == [])
         }
     #endif
-}
-
-private var openLimit: Int? {
-    var limit = rlimit()
-    return getrlimit(SystemConstant.openFiles, &limit) == 0 ? Int(clamping: limit.rlim_cur) : nil
 }

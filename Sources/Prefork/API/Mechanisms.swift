@@ -1,27 +1,25 @@
-// What this system offers, found out once.
-import PreforkLibc
-
 extension Prefork {
-    /// How this system lets us learn of exits and close descriptors; found out by trying, once a run.
+    /// How this system reports exits and closes descriptors. Probed once a run.
     public struct Mechanisms: Sendable, Hashable, CustomStringConvertible {
-        /// How the master learns that a child has exited, and how a child learns that the master has.
+        /// How the master notices that a child has exited, and how a child notices that its master has.
         public enum ExitNotice: String, Sendable {
             /// pidfd_open(2): no polling, no signal.
             case pidfd
             /// kqueue(2) with NOTE_EXIT.
             case kqueue
-            /// The master handles SIGCHLD; children compare getppid(2) at intervals.
+            /// The master handles SIGCHLD. Children compare getppid(2) at intervals.
             case signalAndPolling = "SIGCHLD and ppid polling"
         }
 
-        /// How a child is kept from inheriting what is not meant for it.
+        /// How a child is kept from inheriting descriptors that are not meant for it.
         public enum DescriptorClosing: String, Sendable {
             /// posix_spawn_file_actions_addclosefrom_np(3).
             case closefrom
             /// POSIX_SPAWN_CLOEXEC_DEFAULT.
             case cloexecDefault = "POSIX_SPAWN_CLOEXEC_DEFAULT"
-            /// One close action for each descriptor that the system lists in /proc/self/fd or /dev/fd, or that is open among all
-            /// numbers where there is neither. A descriptor that another thread opens at the same moment without close-on-exec is not among them.
+            /// One close action for each open descriptor. The list comes from /proc/self/fd or /dev/fd, or from trying
+            /// all numbers if neither exists. It misses a descriptor that another thread opens at the same moment
+            /// without close-on-exec.
             case enumeration
         }
 
@@ -43,28 +41,29 @@ extension Prefork {
 }
 
 extension Prefork.Mechanisms {
-    /// Tries each on this process itself. A pidfd must be opened and signalled through: seccomp profiles of container
-    /// engines have denied the one or the other with EPERM, which is as good as not there.
     static func probe() -> Prefork.Mechanisms {
-        Prefork.Mechanisms(exitNotice: probeExitNotice(), descriptorClosing: probeDescriptorClosing())
+        let closing: DescriptorClosing =
+            switch FileActions.probe() {
+            case .closefrom: .closefrom
+            case .cloexecDefault: .cloexecDefault
+            case .enumeration: .enumeration
+            }
+        return Prefork.Mechanisms(exitNotice: probeExitNotice(), descriptorClosing: closing)
     }
 
-    #if canImport(Darwin)
-        static func probeExitNotice() -> ExitNotice { .kqueue }
-        private static func probeDescriptorClosing() -> DescriptorClosing { .cloexecDefault }
-    #else
-        static func probeExitNotice() -> ExitNotice {
-            do {
-                let descriptor = Descriptor(try HiddenSymbols.pidfdOpen(System.pid))
-                try HiddenSymbols.pidfdSendSignal(descriptor.raw, Signal(number: 0))
-                return .pidfd
-            } catch {
-                return .signalAndPolling
-            }
+    static func probeExitNotice() -> ExitNotice {
+        switch ExitWatch.probe() {
+        case .pidfd: .pidfd
+        case .kqueue: .kqueue
+        case nil: .signalAndPolling
         }
+    }
+}
 
-        private static func probeDescriptorClosing() -> DescriptorClosing {
-            HiddenSymbols.hasCloseFrom ? .closefrom : .enumeration
-        }
-    #endif
+extension Prefork.Mechanisms.ExitNotice {
+    /// A descriptor that becomes readable when the process ends. `nil` if exits are noticed by SIGCHLD and polling.
+    func watch(_ pid: Int32) throws(SystemError) -> Descriptor? {
+        if self == .signalAndPolling { return nil }
+        return try ExitWatch.open(pid)
+    }
 }

@@ -49,7 +49,7 @@ extension Prefork {
         /// - Returns: The child's process id.
         /// - Throws: A ``SystemError``.
         public func start() throws(SystemError) -> Int32 {
-            try ChildSpawner.spawn(plan, closing: closing)
+            try ChildSpawner.spawn(plan, enumerating: closing == .enumeration)
         }
     }
 }

@@ -23,7 +23,8 @@ final class ChildMonitor: Sendable {
             handled: handled ? [.terminate] : [], silenced: handled ? [.interrupt] : [], unblocking: false)
         parent = ParentWatcher(
             masterPID: child.masterPID,
-            mechanism: configuration.testing.mechanisms?.exitNotice ?? Prefork.Mechanisms.probeExitNotice(),
+            isPolling: (configuration.testing.mechanisms?.exitNotice ?? Prefork.Mechanisms.probeExitNotice())
+                == .signalAndPolling,
             interval: configuration.masterDeath.pollInterval)
     }
 

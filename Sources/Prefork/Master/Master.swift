@@ -361,7 +361,7 @@ final class Master {
         do {
             let ends = try Channel.makePair().split()
             let masterEnd = Descriptor(ends.first)
-            let lowest = ChildSpawner.firstDescriptor + CInt(listeners.addresses.count) + 1
+            let lowest = Handshake.descriptors(listenerCount: listeners.addresses.count).upperBound
             let childEnd = try System.move(Descriptor(ends.second), atLeast: lowest)
             guard let identity = System.identity(of: childEnd.raw) else {
                 throw SystemError(call: "fstat", code: 0)
@@ -390,7 +390,7 @@ final class Master {
             childEnd.close()
             // Nobody reaps it before `reapChildren` does, so the number is still this child's, living or not. Without a
             // watch of its own (no free descriptor) it is looked at every second.
-            let exit = (try? ExitWatch.open(pid, mechanism: mechanisms.exitNotice)) ?? nil
+            let exit = (try? mechanisms.exitNotice.watch(pid)) ?? nil
             children.append(ChildHandle(pid, slot: slot, exit: exit, channel: masterEnd, outOfMemory: mark))
             return .spawned(slot: slot, pid: pid)
         } catch let error as SystemError {

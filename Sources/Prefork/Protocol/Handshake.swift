@@ -11,10 +11,10 @@ struct Handshake: Equatable, Sendable {
     /// The channel descriptor's file: a number alone would be believed of whatever is open there.
     let channel: FileIdentity
 
-    /// The first listener is 3, the channel descriptor follows the last.
-    var listeners: Range<CInt> {
-        ChildSpawner.firstDescriptor..<(ChildSpawner.firstDescriptor + CInt(addresses.count))
-    }
+    /// The numbers of a child's descriptors: the listeners from 3 on, then the channel.
+    static func descriptors(listenerCount: Int) -> Range<CInt> { SpawnPlan.numbers(listenerCount + 1) }
+
+    var listeners: Range<CInt> { Self.descriptors(listenerCount: addresses.count).dropLast() }
     var channelDescriptor: CInt { listeners.upperBound }
 
     private static let slotName = "PREFORK_SLOT"

@@ -1,20 +1,21 @@
-/// The listeners of a fleet: bound by the master before the first child, open until the stop.
+/// The listeners of a fleet. The master binds them before it starts the first child, and keeps them open until the
+/// stop.
 struct ListenerSet {
     private var open: [Listener] = []
     private var closing: Closing?
     private var alarm: QueueMonitor?
-    /// In the order in which they were asked for, then the adopted ones; ports are resolved.
+    /// The addresses to bind, in the given order, then the adopted ones. With the ports that the kernel has chosen.
     private(set) var addresses: [Prefork.Address] = []
 
-    /// What a child in that slot inherits, as long as they are open, in the order of the addresses.
+    /// The sockets for a child in this slot, in the order of `addresses`. Empty after `close`.
     func descriptors(of slot: Int) -> [CInt] { open.compactMap { $0.socket(of: slot) } }
 
-    /// For those who ask from other threads.
+    /// For other threads.
     var views: [ListenerView] { open.map { ListenerView($0) } }
 
     // MARK: Binding
 
-    /// What is to be opened.
+    /// What to open.
     struct Plan {
         var bound: [Listener.Resolved]
         var adopted: [Prefork.SocketSource.Socket]
@@ -23,9 +24,10 @@ struct ListenerSet {
         var isSharded: Bool
     }
 
-    /// Binds all addresses. One that is in use is tried again: orphans of a killed master hold it while they drain.
-    /// - Parameter isStopRequested: waits for that long, or for a stop, and says which.
-    /// - Returns: false where a stop came first.
+    /// Binds all addresses. Tries an address again while it is in use: abandoned children of a killed master hold it
+    /// while they drain.
+    /// - Parameter isStopRequested: waits for this duration or until a stop is requested, and returns whether it was.
+    /// - Returns: `false` if a stop was requested first.
     mutating func bind(
         _ plan: Plan,
         _ configuration: Prefork.Configuration,
@@ -33,9 +35,9 @@ struct ListenerSet {
         isStopRequested: (Duration) -> Bool
     ) throws(PreforkError) -> Bool {
         var options = Listener.Options(configuration)
-        options.lowest = ChildSpawner.firstDescriptor + CInt(plan.bound.count + plan.adopted.count) + 1
+        options.lowest = Handshake.descriptors(listenerCount: plan.bound.count + plan.adopted.count).upperBound
         options.shards = plan.isSharded ? plan.slots : nil
-        // What another has bound may be wrong; nothing of ours is open yet then.
+        // First, while nothing of ours is open: an adopted socket may be unusable.
         for socket in plan.adopted { try adopt(socket, options.lowest) }
         let adopted = open
         open = []
@@ -79,23 +81,23 @@ struct ListenerSet {
 
     // MARK: While the fleet runs
 
-    /// New connections to these slots only, where listeners are sharded.
-    /// - Returns: where the kernel refuses, once for each address.
+    /// Steers new connections of sharded listeners to these slots only.
+    /// - Returns: the kernel's refusals, once for each address.
     func steer(to rotation: [Int]) -> [Prefork.Event] {
         open.compactMap { listener in
             listener.steer(to: rotation).map { .steeringRefused(listener.address, $0) }
         }
     }
 
-    /// A child in that slot is ready: whatever it has done to its listeners' backlog is done.
+    /// Call this when the child in this slot is ready: it may have changed its listeners' backlog before.
     func restoreBacklog(of slot: Int) {
         for listener in open { listener.restoreBacklog(of: slot) }
     }
 
-    /// When the queues are to be looked at; nil: never.
+    /// When to check the queues. `nil` for never.
     var nextQueueCheck: Instant? { closing == nil ? alarm?.next : nil }
 
-    /// - Returns: the queues that have passed the share since they were looked at last.
+    /// - Returns: the queues that have passed their share since the last check.
     mutating func checkQueues(at now: Instant) -> [Prefork.Event] {
         guard closing == nil, let next = alarm?.next, next <= now else { return [] }
         let views = views
@@ -104,18 +106,17 @@ struct ListenerSet {
 
     // MARK: The stop
 
-    /// Lets nobody in any more, where that can be had.
-    /// - Returns: where it cannot.
+    /// Begins to keep new connections out.
     mutating func beginClosing(_ rotation: [Int], at now: Instant) {
         for listener in open { listener.beginClosingAdmission(rotation, at: now) }
         closing = Closing(rotation: rotation, next: now, handshakesUntil: now + Closing.handshakePatience)
     }
 
-    /// When the closing is to be looked at; nil where there is none.
+    /// When to check `isClosed`. `nil` if no stop has begun.
     var nextClosingStep: Instant? { closing?.next }
 
     /// - Parameter ready: the slots whose children still accept.
-    /// - Returns: whether nobody comes in any more and nothing is queued that they could accept.
+    /// - Returns: whether new connections are kept out and no connection is queued that these children could accept.
     mutating func isClosed(ready: [Int], at now: Instant) -> Bool {
         guard var closing, closing.next <= now else { return false }
         defer { self.closing = closing }
@@ -123,12 +124,12 @@ struct ListenerSet {
             closing.rotation = ready
             for listener in open { listener.narrowAdmission(to: ready) }
         }
-        // All of them are asked: each is closed as soon as it can be.
+        // Every listener is checked, so that each is closed as soon as possible.
         let pending = open.filter { !$0.isAdmissionClosed(closing.rotation, at: now) }
         let closed = open.filter { $0.decoy?.isActive == true }
-        // Where it cannot be had the queue is never empty for sure: nothing to wait for.
+        // If no listener can keep connections out, the queues may never be empty. Waiting would not help.
         if pending.isEmpty, closed.isEmpty { return true }
-        // In this order: a handshake that is over by the time of the first question is in a queue at the second.
+        // Handshakes before queues: a handshake that has ended by the first check is in a queue at the second.
         let hasPendingHandshakes =
             now < closing.handshakesUntil && closed.contains { $0.decoy?.hasPendingHandshakes == true }
         let isQuiet =
@@ -139,8 +140,8 @@ struct ListenerSet {
         return false
     }
 
-    /// The children have been told to leave, whether or not all queues were empty.
-    /// - Returns: where new connections go on coming in until the last copy of the listener is closed.
+    /// Call this when the children were asked to exit, whether or not all queues were empty.
+    /// - Returns: the listeners that still queue new connections until their last copy is closed.
     mutating func closeAfterExitRequests() -> [Prefork.Event] {
         let rotation = closing?.rotation ?? []
         closing = nil
@@ -152,17 +153,17 @@ struct ListenerSet {
         }
     }
 
-    /// Closes our copies and the decoys, when no child is left. More than once is harmless.
+    /// Closes our copies and the decoys, when no child is left. Further calls do nothing.
     func close() {
-        // The last first: a socket that was adopted twice has what the first found.
+        // In reverse order: a socket that was adopted twice gets back the state that the first adoption has found.
         for listener in open.reversed() { listener.close() }
     }
 
-    /// How far a stop has come.
+    /// The progress of a stop.
     private struct Closing {
         static let pause: Duration = .milliseconds(5)
         static let shortPause: Duration = .milliseconds(1)
-        /// More than a round trip over the longest of networks. Whoever does not end a handshake must not hold up the stop.
+        /// More than a round trip over any network. A client that never ends its handshake must not delay the stop.
         static let handshakePatience: Duration = .milliseconds(500)
         var rotation: [Int]
         var next: Instant

@@ -1,29 +1,22 @@
-// A descriptor that becomes readable when one process ends: the same for a child's exit and for the master's.
+// The end of one process: noticing it, causing it by a signal, and taking its status.
 import PreforkLibc
 
-/// How a child ended, as waitpid(2) tells.
-enum WaitStatus: Hashable, Sendable {
-    case exited(CInt)
-    case signaled(CInt, coreDumped: Bool)
-    /// Somebody else in this process has waited for our child: it is gone, its status is lost.
-    case lost
-
-    /// The encoding of WIFEXITED and its relatives, which Swift does not import; it is the same on Linux and Darwin.
-    init(rawStatus: CInt) {
-        let signal = rawStatus & 0x7f
-        self = signal == 0 ? .exited((rawStatus >> 8) & 0xff) : .signaled(signal, coreDumped: rawStatus & 0x80 != 0)
-    }
-}
-
 enum ExitWatch {
+    /// How a descriptor reports the end of a process.
+    enum Mechanism {
+        /// pidfd_open(2).
+        case pidfd
+        /// kqueue(2) with NOTE_EXIT.
+        case kqueue
+    }
+
     #if canImport(Darwin)
-        /// kqueue(2), EVFILT_PROC with NOTE_EXIT. The queue's descriptor is itself readable when the event is there.
-        /// A process that has ended already, reaped or not, is ESRCH: whoever cannot watch it looks at it by itself, and the
-        /// child channel's hang-up wakes the master for that.
-        static func open(_ pid: Int32, mechanism: Prefork.Mechanisms.ExitNotice) throws(SystemError)
-            -> Descriptor?
-        {
-            guard mechanism == .kqueue else { return nil }
+        static func probe() -> Mechanism? { .kqueue }
+
+        /// A descriptor that becomes readable when the process ends: a kqueue(2) with EVFILT_PROC and NOTE_EXIT.
+        /// - Throws: ESRCH if the process has ended already, reaped or not. Callers then look at it themselves. The
+        ///   child channel's hang-up wakes the master to do so.
+        static func open(_ pid: Int32) throws(SystemError) -> Descriptor {
             let queue = Descriptor(try System.call("kqueue") { kqueue() })
             try System.setCloseOnExec(queue.raw)
             var change = kevent(
@@ -39,21 +32,31 @@ enum ExitWatch {
             return queue
         }
 
-        /// Sends a signal to a child that nobody has reaped yet.
+        /// Sends a signal to a child that has not been reaped.
         static func signal(_ pid: Int32, watch: borrowing Descriptor?, _ signal: Signal) throws(SystemError) {
             _ = try System.call("kill", "\(pid)") { kill(pid, signal.number) }
         }
     #else
-        /// pidfd_open(2); nil where the mechanism is another.
-        static func open(_ pid: Int32, mechanism: Prefork.Mechanisms.ExitNotice) throws(SystemError)
-            -> Descriptor?
-        {
-            guard mechanism == .pidfd else { return nil }
-            return Descriptor(try HiddenSymbols.pidfdOpen(pid))
+        /// Opens a pidfd for this process and sends signal 0 through it: seccomp profiles of container engines have
+        /// denied either call with EPERM.
+        /// - Returns: `nil` if exits cannot be watched here.
+        static func probe() -> Mechanism? {
+            do throws(SystemError) {
+                let descriptor = Descriptor(try HiddenSymbols.pidfdOpen(System.pid))
+                try HiddenSymbols.pidfdSendSignal(descriptor.raw, Signal(number: 0))
+                return .pidfd
+            } catch {
+                return nil
+            }
         }
 
-        /// Sends a signal to a child that we have not reaped yet. Through the pidfd where there is one: should somebody
-        /// else have reaped the child, the number may be a stranger's by now and kill(2) would hit it.
+        /// A descriptor that becomes readable when the process ends: pidfd_open(2).
+        static func open(_ pid: Int32) throws(SystemError) -> Descriptor {
+            Descriptor(try HiddenSymbols.pidfdOpen(pid))
+        }
+
+        /// Sends a signal to a child that this process has not reaped. Uses the pidfd if there is one: if other code
+        /// has reaped the child, its number may belong to another process, which kill(2) would hit.
         static func signal(_ pid: Int32, watch: borrowing Descriptor?, _ signal: Signal) throws(SystemError) {
             switch watch {
             case .some(let descriptor): try HiddenSymbols.pidfdSendSignal(descriptor.raw, signal)
@@ -62,19 +65,20 @@ enum ExitWatch {
         }
     #endif
 
-    /// Reaps this one child if it has ended; nil while it lives. Never for "any child": that would take the status of
-    /// processes that other code in this program has started (waitpid(2)).
+    /// Reaps this child if it has ended. Never "any child": that would take the status of processes that other code in
+    /// this program has started (waitpid(2)).
+    /// - Returns: `nil` while it lives.
     static func reap(_ pid: Int32) -> WaitStatus? {
         var status: CInt = 0
         do {
             return try System.call("waitpid") { waitpid(pid, &status, WNOHANG) } == 0
                 ? nil : WaitStatus(rawStatus: status)
         } catch {
-            return .lost  // ECHILD: no child of ours by that number (any more).
+            return .lost  // ECHILD: it is not a child of this process, or no longer.
         }
     }
 
-    /// Whether that is a child of this process that nobody has reaped, living or not; takes nothing away (waitid(2),
+    /// Whether this process has such a child, living or not, that has not been reaped. Takes no status (waitid(2),
     /// WNOWAIT).
     static func isChild(_ pid: Int32) -> Bool {
         guard pid > 0 else { return false }

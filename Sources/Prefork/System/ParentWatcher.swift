@@ -1,29 +1,29 @@
-// The master's death, as a child sees it: pidfd (kqueue on Darwin); comparing ppid at intervals where there is none.
-import PreforkLibc
+// The master's death as a child notices it: by a descriptor, or by comparing the parent's number at intervals.
 
-/// Watches one parent process. PR_SET_PDEATHSIG is no use here: it fires when the *thread* that spawned us ends (prctl(2)).
+/// Watches one parent process. PR_SET_PDEATHSIG is no help here: it fires when the *thread* that spawned this process
+/// ends (prctl(2)).
 struct ParentWatcher: ~Copyable {
-    /// The announced process id: never the one that getppid(2) says now, which may be a reaper's already.
+    /// The announced process id. Not the result of getppid(2), which may be a reaper's already.
     let masterPID: Int32
-    /// Polled for POLLIN; nil means that somebody has to ask `masterIsGone` every `pollInterval`.
+    /// Becomes readable when the master ends. `nil` if callers must check `masterIsGone` at every `pollInterval`.
     private let exitDescriptor: Descriptor?
     private let interval: Duration
 
-    /// Arms the watch, whatever has happened to the master before: the caller asks `masterIsGone` once *after* this, so a
-    /// master that died earlier is noticed there and one that dies later here.
-    init(masterPID: Int32, mechanism: Prefork.Mechanisms.ExitNotice, interval: Duration) {
+    /// Starts the watch. Check `masterIsGone` once afterwards: it finds a master that died before the watch began.
+    /// - Parameter isPolling: no descriptor reports exits on this system.
+    init(masterPID: Int32, isPolling: Bool, interval: Duration) {
         self.masterPID = masterPID
         self.interval = interval
-        // An error (the master is gone, or no pidfd can be had in this process) leaves the polling, which finds out.
-        exitDescriptor = (try? ExitWatch.open(masterPID, mechanism: mechanism)) ?? nil
+        // After an error (the master is gone, or this process may not open a pidfd) polling finds out.
+        exitDescriptor = isPolling ? nil : try? ExitWatch.open(masterPID)
     }
 
-    /// The number to poll, or -1 where there is none.
+    /// The number to poll, or -1.
     var descriptor: CInt { Descriptor.number(of: exitDescriptor) }
 
-    /// How often to ask; nil where the descriptor tells.
+    /// How often to check `masterIsGone`. `nil` if the descriptor reports the death.
     var pollInterval: Duration? { descriptor == -1 ? interval : nil }
 
-    /// The kernel gives an orphan a new parent at once: pid 1, or a subreaper with any number.
-    var masterIsGone: Bool { getppid() != masterPID }
+    /// The kernel gives an abandoned child a new parent at once: process 1, or a subreaper with any number.
+    var masterIsGone: Bool { System.parentPID != masterPID }
 }

@@ -1,0 +1,26 @@
+// Which descriptors this process has, and how many it may have.
+import PreforkLibc
+
+enum OpenDescriptors {
+    /// A container's limit may be a billion: trying all those numbers would take minutes.
+    static let mostTried = 65_536
+
+    /// The open descriptors from `lowest` on, as /proc/self/fd or /dev/fd lists them. If neither exists, each number up
+    /// to the limit is tried, but no more than `mostTried`.
+    static func list(from lowest: CInt) -> [CInt] {
+        for path in ["/proc/self/fd", "/dev/fd"] {
+            guard let names = try? System.entries(of: path) else { continue }
+            // The list contains the directory's own descriptor, which is closed again.
+            return names.compactMap { CInt($0) }.filter { $0 >= lowest && System.isOpen($0) }
+        }
+        let end = CInt(clamping: min(max(limit ?? 0, 1024), mostTried))
+        return lowest < end ? (lowest..<end).filter { System.isOpen($0) } : []
+    }
+
+    /// How many descriptors this process may have (getrlimit(2), RLIMIT_NOFILE). `nil` if the system refuses to say.
+    static var limit: Int? {
+        var limit = rlimit()
+        guard getrlimit(SystemConstant.openFiles, &limit) == 0 else { return nil }
+        return Int(clamping: limit.rlim_cur)
+    }
+}

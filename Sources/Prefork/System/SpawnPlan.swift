@@ -1,0 +1,14 @@
+/// What a child process is made of.
+struct SpawnPlan: Sendable {
+    /// A path. PATH is not searched.
+    var executable: CString
+    /// The whole argv, including the program's name.
+    var arguments: [CString]
+    var environment: [CString]
+    /// The child gets `descriptors[i]` as `numbers(count)[i]`. Each must be close-on-exec and above the last of these
+    /// numbers.
+    var descriptors: [CInt]
+
+    /// The numbers that a child's own descriptors have, behind the three standard ones.
+    static func numbers(_ count: Int) -> Range<CInt> { 3..<(3 + CInt(count)) }
+}
