@@ -3,18 +3,18 @@ import PreforkLibc
 
 /// A value that one thread at a time may touch (pthread_mutex_lock(3)).
 ///
-/// Not `Synchronization.Mutex`: on Linux the thread sanitizer does not know that lock and reports every use of it by two
+/// Not `Synchronization.Mutex`: on Linux the thread sanitizer does not know that lock. It reports each use by two
 /// threads as a race, in our users' programs, too.
 ///
-/// `@unchecked`, because the compiler cannot see what makes it true: `value` is private and touched in `withLock` alone, by
-/// the thread that holds the mutex; what goes in and out of `body` is `sending`, so no reference to it stays elsewhere.
+/// `@unchecked`, because the compiler cannot see the proof. `value` is private and is touched only in `withLock`, by
+/// the thread that holds the mutex. What enters and leaves `body` is `sending`, so no reference to it stays elsewhere.
 final class LockedValueBox<Value: ~Copyable>: @unchecked Sendable {
     private var value: Value
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
 
     init(_ value: consuming sending Value) {
         mutex = .allocate(capacity: 1)
-        // With default attributes there is nothing that could be refused.
+        // Cannot fail with default attributes.
         pthread_mutex_init(mutex, nil)
         self.value = value
     }
@@ -24,7 +24,7 @@ final class LockedValueBox<Value: ~Copyable>: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    /// Not to be called from `body` again: that waits for ever.
+    /// Calling it again from `body` deadlocks.
     func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout sending Value) throws(Failure) -> sending Result
     ) throws(Failure) -> sending Result {

@@ -1,11 +1,11 @@
-// Constants that each C library gives another type, or does not have.
+// Constants that have another type in each C library, or are missing in some.
 import PreforkLibc
 
 #if canImport(Musl)
     enum SystemConstant {
         static let stream = SOCK_STREAM
         static let datagram = SOCK_DGRAM
-        /// What socket(2) and socketpair(2) set without a moment in which another thread's spawn could inherit.
+        /// Set by socket(2) and socketpair(2) themselves: a spawn in another thread cannot inherit the new descriptor.
         static let closeOnExecNonBlocking = SOCK_CLOEXEC | SOCK_NONBLOCK
         /// No waiting, no SIGPIPE.
         static let withoutWaitingOrSignal = MSG_NOSIGNAL | MSG_DONTWAIT
@@ -17,7 +17,7 @@ import PreforkLibc
     enum SystemConstant {
         static let stream = CInt(SOCK_STREAM.rawValue)
         static let datagram = CInt(SOCK_DGRAM.rawValue)
-        /// What socket(2) and socketpair(2) set without a moment in which another thread's spawn could inherit.
+        /// Set by socket(2) and socketpair(2) themselves: a spawn in another thread cannot inherit the new descriptor.
         static let closeOnExecNonBlocking = CInt(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         /// No waiting, no SIGPIPE.
         static let withoutWaitingOrSignal = CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT)
@@ -28,10 +28,10 @@ import PreforkLibc
 #elseif canImport(Darwin)
     enum SystemConstant {
         static let stream = SOCK_STREAM
-        /// There is no such flag: `Channel` and `LinuxListener` set both afterwards, and our own spawns inherit nothing
-        /// that is not named (POSIX_SPAWN_CLOEXEC_DEFAULT).
+        /// Darwin has no such flags. `Channel` and `DarwinListener` set both afterwards, and our own spawns inherit
+        /// only what is named (POSIX_SPAWN_CLOEXEC_DEFAULT).
         static let closeOnExecNonBlocking: CInt = 0
-        /// No waiting; SIGPIPE is off by SO_NOSIGPIPE.
+        /// No waiting. SO_NOSIGPIPE turns SIGPIPE off.
         static let withoutWaitingOrSignal = MSG_DONTWAIT
         static let tcp = IPPROTO_TCP
         static let ipv6 = IPPROTO_IPV6

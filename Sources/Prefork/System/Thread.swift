@@ -1,11 +1,11 @@
 // One POSIX thread with a Swift closure.
 import PreforkLibc
 
-/// pthread_create(3). Whoever holds it joins or detaches it, once.
+/// pthread_create(3). Its owner joins or detaches it, once.
 struct Thread: ~Copyable {
     private let handle: pthread_t
 
-    /// Starts `body` in a thread of its own. The signal mask is the creating thread's.
+    /// Starts `body` in a new thread, which inherits the signal mask of this one.
     init(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
         let box = Unmanaged.passRetained(ThreadBody(body))
         var created: CreatedThread = CreatedThread.none
@@ -17,10 +17,10 @@ struct Thread: ~Copyable {
         self.handle = handle
     }
 
-    /// Waits for the end of the thread and frees it. Not from the thread itself.
+    /// Waits until the thread has ended, and frees it. Not for the thread itself.
     consuming func join() { pthread_join(handle, nil) }
 
-    /// Lets it end by itself.
+    /// The thread frees itself when it ends.
     consuming func detach() { pthread_detach(handle) }
 }
 
@@ -29,31 +29,27 @@ private final class ThreadBody: Sendable {
     init(_ run: @escaping @Sendable () -> Void) { self.run = run }
 }
 
-#if canImport(Musl)
-    private typealias CreatedThread = pthread_t?
-    extension Optional where Wrapped == pthread_t {
-        fileprivate var thread: pthread_t? { self }
-    }
-    private let threadEntry: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { box in
-        runThread(box)
-        return nil
-    }
-#elseif canImport(Glibc)
+#if canImport(Glibc) && !canImport(Musl)
+    /// A number, which is 0 before pthread_create(3) has set it.
     private typealias CreatedThread = pthread_t
     extension pthread_t {
         fileprivate static var none: pthread_t { 0 }
         fileprivate var thread: pthread_t? { self }
     }
-    private let threadEntry: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { box in
-        runThread(box)
-        return nil
-    }
-#elseif canImport(Darwin)
+#else
     private typealias CreatedThread = pthread_t?
     extension Optional where Wrapped == pthread_t {
         fileprivate var thread: pthread_t? { self }
     }
+#endif
+
+#if canImport(Darwin)
     private let threadEntry: @convention(c) (UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? = { box in
+        runThread(box)
+        return nil
+    }
+#else
+    private let threadEntry: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { box in
         runThread(box)
         return nil
     }
