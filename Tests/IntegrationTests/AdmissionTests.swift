@@ -150,7 +150,8 @@
                 try subject.waitForTold("clean")
                 let lines = subject.errors.split(separator: "\n").filter { $0.contains("accepts connections while") }
                 try subject.require(
-                    lines.count == 1 && lines[0].hasSuffix("closed to newcomers; what no child accepts is reset"),
+                    lines.count == 1
+                        && lines[0].hasSuffix("keep new connections out; those that no child accepts are reset"),
                     "\(lines)")
                 // Nobody has asked for it.
                 let without = try Subject.role(

@@ -9,8 +9,7 @@
 
         init(path: String) throws {
             let listener = try PlatformListener.makeSocket(family: AF_UNIX)
-            let name = PlatformListener.unixAddress(path)
-            try SocketAddress(name.storage, length: name.length).bind(listener.raw, context: path)
+            try SocketAddress(unixPath: path).bind(listener.raw, context: path)
             raw = fcntl(listener.raw, F_DUPFD_CLOEXEC, 3)
             guard listen(raw, 33) == 0 else { throw Failure(description: "listen: errno \(errno)") }
         }

@@ -21,7 +21,7 @@
                 try subject.require(subject.told.filter { $0 == Self.asFound }.count == 2, "as it was found")
                 try subject.require(
                     subject.errors.contains(
-                        "127.0.0.1:\(port) accepts connections while the children drain: its owner keeps it open"),
+                        "127.0.0.1:\(port) accepts connections while the children drain: the socket stays its owner's"),
                     "an event says that its owner keeps it open")
                 try subject.wait()
             }

@@ -118,7 +118,7 @@
             try withTemporaryDirectory { directory in
                 let listener = try openForStop(.unix("\(directory)/a"), shards: 2)
                 #expect(listener.decoy == nil && listener.mode == .shared && listener.sockets.count == 1)
-                #expect(listener.admissionFault?.contains("cannot be closed to newcomers") == true)
+                #expect(listener.admissionFault?.contains("cannot keep new connections out") == true)
                 listener.beginClosingAdmission([0], at: System.now())
                 #expect(listener.isAdmissionClosed([0], at: System.now()))
             }

@@ -11,28 +11,12 @@ private func openingFails(_ address: Prefork.Address) -> SystemError? {
     failure { () throws(SystemError) in try openListener(address).close() }
 }
 
-private func socketName(_ address: Prefork.Address) -> (storage: sockaddr_storage, length: socklen_t) {
-    if let path = address.path { return PlatformListener.unixAddress(path) }
-    var storage = sockaddr_storage()
-    let isSix = address.host?.contains(":") == true
-    withUnsafeMutableBytes(of: &storage) { bytes in
-        let port = UInt16(address.port ?? 0).bigEndian
-        if isSix {
-            var name = sockaddr_in6()
-            name.sin6_family = sa_family_t(AF_INET6)
-            name.sin6_port = port
-            inet_pton(AF_INET6, address.host ?? "", &name.sin6_addr)
-            withUnsafeBytes(of: name) { bytes.copyMemory(from: $0) }
-        } else {
-            var name = sockaddr_in()
-            name.sin_family = sa_family_t(AF_INET)
-            name.sin_port = port
-            inet_pton(AF_INET, address.host ?? "", &name.sin_addr)
-            withUnsafeBytes(of: name) { bytes.copyMemory(from: $0) }
-        }
-    }
-    let size = isSix ? MemoryLayout<sockaddr_in6>.size : MemoryLayout<sockaddr_in>.size
-    return (storage, socklen_t(size))
+private func socketAddress(_ address: Prefork.Address, _ family: CInt) throws -> SocketAddress {
+    if let path = address.path { return SocketAddress(unixPath: path) }
+    let found = try SocketAddress.lookUp(address.host ?? "", family: family, context: "test")
+    var name = try #require(found.first)
+    name.port = UInt16(address.port ?? 0)
+    return name
 }
 
 /// 0, or the errno of a connect(2) to a numeric address that waits for its answer.
@@ -40,22 +24,14 @@ private func connectError(_ address: Prefork.Address) throws -> CInt {
     let family = address.isUnix ? AF_UNIX : address.host?.contains(":") == true ? AF_INET6 : AF_INET
     let client = Descriptor(socket(family, SystemConstant.stream, 0))
     try #require(client.raw >= 0)
-    let name = socketName(address)
-    return withUnsafePointer(to: name.storage) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-            connect(client.raw, $0, name.length) == 0 ? 0 : errno
-        }
-    }
+    let name = try socketAddress(address, family)
+    return failure { () throws(SystemError) in try name.connect(client.raw) }?.code ?? 0
 }
 
 /// A socket that is bound to a file, and listens there or not.
 private func bindSocket(_ path: String, type: CInt = SystemConstant.stream, listening: Bool) throws -> Descriptor {
     let bound = Descriptor(socket(AF_UNIX, type, 0))
-    let name = PlatformListener.unixAddress(path)
-    let result = withUnsafePointer(to: name.storage) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(bound.raw, $0, name.length) }
-    }
-    try #require(result == 0)
+    try SocketAddress(unixPath: path).bind(bound.raw, context: path)
     if listening { try #require(listen(bound.raw, 1) == 0) }
     return bound
 }
@@ -279,7 +255,8 @@ private func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
             try writeFile(path, "precious")
             let address = Prefork.Address.unix(path)
             #expect(
-                openingFails(address) == SystemError(call: "bind", code: EEXIST, context: "\(path), which is no socket")
+                openingFails(address)
+                    == SystemError(call: "bind", code: EEXIST, context: "\(path), which is not a socket")
             )
             #expect(try System.readFile(path) == Array("precious".utf8))
         }

@@ -26,7 +26,7 @@ import Testing
         #expect(
             outcome(.unreachable(Self.refusal), spreads: false)
                 == .notShardable(
-                    reason: "whether connections are spread over two sockets cannot be seen: \(Self.refusal)"))
+                    reason: "cannot probe whether connections are spread over two sockets: \(Self.refusal)"))
     }
 
     #if os(Linux)

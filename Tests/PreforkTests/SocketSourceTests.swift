@@ -52,8 +52,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
             try withTemporaryDirectory { directory in
                 let owned = try PlatformListener.makeSocket(family: AF_UNIX)
                 let raw = owned.raw
-                let name = PlatformListener.unixAddress("\(directory)/own")
-                try SocketAddress(name.storage, length: name.length).bind(raw, context: "test")
+                try SocketAddress(unixPath: "\(directory)/own").bind(raw, context: "test")
                 try #require(listen(raw, 100) == 0)
                 let listener = try AdoptedSocket.listener(raw, name: nil, lowest: 200)
                 try #require(listen(raw, 5) == 0)
@@ -131,9 +130,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
                     if path.utf8.first == 0 { continue }
                 #endif
                 let owned = Descriptor(socket(AF_UNIX, SystemConstant.stream, 0))
-                let packed = PlatformListener.unixAddress(path)
-                let length = socklen_t(2 + path.utf8.count)
-                try SocketAddress(packed.storage, length: length).bind(owned.raw, context: "test")
+                try SocketAddress(unixPath: path).bind(owned.raw, context: "test")
                 try #require(listen(owned.raw, 1) == 0)
                 let listener = try AdoptedSocket.listener(owned.raw, name: nil, lowest: 100)
                 #expect(listener.address == .unix(expected))
@@ -180,21 +177,24 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
     @Test(
         "are somebody else's, or none, with the reason",
         arguments: [
-            ([:], "LISTEN_PID and LISTEN_FDS are not set, so this process got no sockets"),
-            (["LISTEN_FDS": "1"], "LISTEN_PID and LISTEN_FDS are not set, so this process got no sockets"),
-            (["LISTEN_PID": "4711"], "LISTEN_PID and LISTEN_FDS are not set, so this process got no sockets"),
+            ([:], "LISTEN_PID and LISTEN_FDS are not set: no sockets were passed to this process"),
+            (["LISTEN_FDS": "1"], "LISTEN_PID and LISTEN_FDS are not set: no sockets were passed to this process"),
+            (["LISTEN_PID": "4711"], "LISTEN_PID and LISTEN_FDS are not set: no sockets were passed to this process"),
             (
                 ["LISTEN_PID": "4712", "LISTEN_FDS": "1"],
-                "LISTEN_PID is \"4712\", but this process is 4711: the sockets are meant for another process"
+                "LISTEN_PID is \"4712\", but this process is 4711: they are for another one"
             ),
             (
                 ["LISTEN_PID": "+4711", "LISTEN_FDS": "1"],
-                "LISTEN_PID is \"+4711\", but this process is 4711: the sockets are meant for another process"
+                "LISTEN_PID is \"+4711\", but this process is 4711: they are for another one"
             ),
-            (["LISTEN_PID": "4711", "LISTEN_FDS": "0"], "LISTEN_FDS is \"0\", not a number of sockets"),
-            (["LISTEN_PID": "4711", "LISTEN_FDS": "-1"], "LISTEN_FDS is \"-1\", not a number of sockets"),
-            (["LISTEN_PID": "4711", "LISTEN_FDS": "40000"], "LISTEN_FDS is \"40000\", not a number of sockets"),
-            (["LISTEN_PID": "4711", "LISTEN_FDS": "x"], "LISTEN_FDS is \"x\", not a number of sockets"),
+            (["LISTEN_PID": "4711", "LISTEN_FDS": "0"], "LISTEN_FDS is \"0\", which is not a number of sockets"),
+            (["LISTEN_PID": "4711", "LISTEN_FDS": "-1"], "LISTEN_FDS is \"-1\", which is not a number of sockets"),
+            (
+                ["LISTEN_PID": "4711", "LISTEN_FDS": "40000"],
+                "LISTEN_FDS is \"40000\", which is not a number of sockets"
+            ),
+            (["LISTEN_PID": "4711", "LISTEN_FDS": "x"], "LISTEN_FDS is \"x\", which is not a number of sockets"),
             (
                 ["LISTEN_PID": "4711", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "a"],
                 "LISTEN_FDNAMES has 1 names, LISTEN_FDS says 2"

@@ -9,7 +9,7 @@ private struct Machine {
     var random: UInt32 = 0
 
     /// What the program returns; nil where it is none.
-    func run(_ program: SteeringProgram) -> Int? {
+    func run(_ program: ReuseportSteering) -> Int? {
         var accumulator: UInt32 = 0
         var position = 0
         while program.instructions.indices.contains(position) {
@@ -59,7 +59,7 @@ private struct Machine {
 
     @Test("gives each member the same share and nobody else any", arguments: rotations)
     func spread(rotation: [Int], count: Int) {
-        let program = SteeringProgram.spread(over: rotation, of: count)
+        let program = ReuseportSteering.spread(over: rotation, of: count)
         // Each remainder twice: what is left of a random number is what counts.
         let hits = (0..<UInt32(rotation.count * 2)).map { Machine(random: $0).run(program) ?? -1 }
         #expect(hits == rotation + rotation)
@@ -67,14 +67,14 @@ private struct Machine {
 
     @Test("takes the shorter way: by members or by gaps", arguments: rotations)
     func length(rotation: [Int], count: Int) {
-        let program = SteeringProgram.spread(over: rotation, of: count)
+        let program = ReuseportSteering.spread(over: rotation, of: count)
         #expect(program.instructions.count <= 3 + 2 * min(rotation.count, count - rotation.count))
     }
 
     @Test("is never longer than the kernel takes") func limit() {
         for first in [0, 1] {
             let rotation = Array(stride(from: first, to: 4096, by: 2))
-            let program = SteeringProgram.spread(over: rotation, of: 4096)
+            let program = ReuseportSteering.spread(over: rotation, of: 4096)
             #expect(program.instructions.count <= 4096)
             let hits = Set((0..<8192).map { Machine(random: $0).run(program) ?? -1 })
             #expect(hits.isSubset(of: rotation) && hits.count == 800)
@@ -86,7 +86,7 @@ private struct Machine {
     }
 
     @Test("sends certain source ports elsewhere, of IPv4 and IPv6") func ports() {
-        let program = SteeringProgram.ports(
+        let program = ReuseportSteering.ports(
             [(port: 40_000, index: 4), (port: 65_535, index: 5)], othersOver: [1, 3], of: 4)
         for version: UInt8 in [4, 6] {
             func hit(_ port: UInt16, _ random: UInt32) -> Int? {
@@ -105,17 +105,17 @@ private struct Machine {
             let socket = try PlatformListener.makeSocket(family: 2)
             try PlatformListener.setReuseport(socket.raw)
             try SocketAddress.loopback(family: 2).bind(socket.raw, context: "test")
-            try PlatformListener.attach(.spread(over: rotation, of: count), to: socket.raw)
-            try PlatformListener.attach(.all(to: count), to: socket.raw)
-            try PlatformListener.attach(
-                .ports([(port: UInt16(1), index: count)], othersOver: rotation, of: count), to: socket.raw)
+            try ReuseportSteering.spread(over: rotation, of: count).attach(to: socket.raw)
+            try ReuseportSteering.all(to: count).attach(to: socket.raw)
+            try ReuseportSteering.ports([(port: UInt16(1), index: count)], othersOver: rotation, of: count)
+                .attach(to: socket.raw)
             try PlatformListener.detachProgram(from: socket.raw)
         }
 
         @Test("is refused on a socket that is in no group") func isRefused() throws {
             let socket = try PlatformListener.makeSocket(family: 2)
             let error = failure { () throws(SystemError) in
-                try PlatformListener.attach(.all(to: 0), to: socket.raw)
+                try ReuseportSteering.all(to: 0).attach(to: socket.raw)
             }
             #expect(error?.call == "setsockopt")
             #expect(error?.context == "SO_ATTACH_REUSEPORT_CBPF")

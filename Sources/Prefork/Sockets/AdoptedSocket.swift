@@ -1,19 +1,19 @@
-// Listening sockets that are somebody else's: the caller's, or systemd's.
+// Listening sockets that belong to the caller or to systemd.
 import PreforkLibc
 
-/// How an adopted socket was found. O_NONBLOCK and the backlog belong to the open file description, which is the owner's, too.
+/// The state in which an adopted socket was found. O_NONBLOCK and the backlog belong to the open file description,
+/// which the owner shares.
 struct AdoptedSocket {
-    private let flags: CInt
+    private let isNonBlocking: Bool
 
-    /// A copy of the owner's descriptor, non-blocking from here on: of several children that poll one listener the losers
-    /// must get EAGAIN, not sleep in accept.
-    /// - Parameter descriptor: has no `Listener.fault(of:)`.
+    /// A copy of the owner's descriptor. The socket is non-blocking from now on: several children poll it, and those
+    /// that lose the race must get EAGAIN instead of sleeping in accept.
+    /// - Parameter descriptor: a descriptor for which `Listener.fault(of:)` is `nil`.
     static func listener(_ descriptor: CInt, name: String?, lowest: CInt) throws(SystemError) -> Listener {
-        let copy = Descriptor(
-            try System.call("fcntl", "F_DUPFD_CLOEXEC") { fcntl(descriptor, F_DUPFD_CLOEXEC, lowest) })
+        let copy = try System.duplicate(descriptor, atLeast: lowest)
         let raw = copy.raw
-        let address = try SocketAddress(of: raw).address(network: nil, name: name)
-        let flags = try System.call("fcntl", "F_GETFL") { fcntl(raw, F_GETFL) }
+        let address = try Prefork.Address(of: raw, network: nil, name: name)
+        let isNonBlocking = try System.statusFlags(of: raw) & O_NONBLOCK != 0
         let limit = Self.backlog(of: raw)
         try System.setNonBlocking(raw)
         return Listener(
@@ -21,61 +21,23 @@ struct AdoptedSocket {
             mode: .shared,
             sockets: [OpenSocket(copy)],
             backlog: limit.map { CInt(clamping: $0) },
-            admissionFault: "its owner keeps it open; connections that no child accepts wait for the next accept",
-            adopted: AdoptedSocket(flags: flags)
+            admissionFault: "the socket stays its owner's; queued connections wait for the next process that accepts",
+            adopted: AdoptedSocket(isNonBlocking: isNonBlocking)
         )
     }
 
-    /// nil where the system does not tell.
+    /// `nil` if the system does not say.
     static func backlog(of descriptor: CInt) -> Int? {
         PlatformListener.queue(of: descriptor)?.limit ?? UnixQueue.limit(of: descriptor)
     }
 
-    /// When no child is left.
+    /// Undoes what this process and its children have changed. Call it when no child is left.
     func restore(_ descriptor: CInt, backlog: CInt?) {
-        // Only where it is another: listen(2) makes this process the one that a client at a Unix-domain socket sees as its
-        // peer (SO_PEERCRED), for good.
+        // Only a backlog that differs: after listen(2) the clients of a Unix-domain socket see this process as their
+        // peer.
         if let backlog, Self.backlog(of: descriptor) != Int(backlog) {
-            _ = try? System.call("listen") { listen(descriptor, backlog) }
+            try? System.listen(descriptor, backlog: backlog)
         }
-        // Whatever we and the children have done to it meanwhile.
-        let now = fcntl(descriptor, F_GETFL)
-        if now != -1, now & O_NONBLOCK != flags & O_NONBLOCK {
-            _ = fcntl(descriptor, F_SETFL, now & ~O_NONBLOCK | flags & O_NONBLOCK)
-        }
-    }
-}
-
-/// The sockets that systemd has handed over (sd_listen_fds(3)).
-struct ActivatedSockets: Equatable {
-    let descriptors: [CInt]
-    let names: [String]
-
-    /// The first one's number, SD_LISTEN_FDS_START.
-    private static let first: CInt = 3
-
-    /// - Parameter value: the value of a variable; nil where it is not set.
-    /// - Returns: nil where something is wrong, and what.
-    static func decode(pid: Int32, _ value: (String) -> String?) -> (sockets: ActivatedSockets?, fault: String) {
-        guard let process = value("LISTEN_PID"), let count = value("LISTEN_FDS") else {
-            return (nil, "LISTEN_PID and LISTEN_FDS are not set, so this process got no sockets")
-        }
-        guard process == "\(pid)" else {
-            return (
-                nil,
-                "LISTEN_PID is \(quoted(process)), but this process is \(pid): the sockets are meant for another process"
-            )
-        }
-        guard let number: Int16 = plainNumber(count), number > 0 else {
-            return (nil, "LISTEN_FDS is \(quoted(count)), not a number of sockets")
-        }
-        var names = [String](repeating: "unknown", count: Int(number))  // As sd_listen_fds_with_names(3) has it.
-        if let text = value("LISTEN_FDNAMES") {
-            names = text.split(separator: ":", omittingEmptySubsequences: false).map { String($0) }
-            guard names.count == Int(number) else {
-                return (nil, "LISTEN_FDNAMES has \(names.count) names, LISTEN_FDS says \(number)")
-            }
-        }
-        return (ActivatedSockets(descriptors: (first..<(first + CInt(number))).map { $0 }, names: names), "")
+        try? System.setNonBlocking(descriptor, isNonBlocking)
     }
 }

@@ -1,36 +1,39 @@
-// How a stop lets nobody in any more, without a privilege and without a reset: a socket of the listeners' own group whose
-// queue is full. The kernel drops what is steered there, and the client tries again.
+// How a stop keeps new connections out, without a privilege and without a reset: a socket of the listeners' own group
+// whose queue is full. The kernel drops the SYNs that are steered there, and clients retry.
 //
-// The order matters, and is that of the calls below: the decoy's queue is filled by a connection of our own, so that no
-// stranger's ends in it; until it is full nobody else is steered there; it is closed after the last child has ended, so that
-// no connection is ever taken in that nobody will accept.
+// The order of the steps matters. It is that of the methods below. First a connection of our own fills the decoy's
+// queue, so that no client's connection is lost in it. Only then are clients' connections steered there. The decoy is
+// closed after the last child has ended, so that the kernel never queues a connection that no child will accept.
 import PreforkLibc
 
-/// The decoys of one address: one, or two where several sockets are closed beside them. Used by the master's thread only.
+/// The decoys of one address: two if each slot has a socket that is closed beside them, otherwise one. Used only in the
+/// master's thread.
 final class Decoy {
     private let sockets: [OpenSocket]
     private let address: SocketAddress
-    /// How many sockets were listening before: the first decoy has this number in the group.
+    /// How many sockets of the group listened before. The first decoy has this number.
     private let slots: Int
-    /// Somebody may have deferred a handshake's end for as long as he likes: nobody waits for those.
+    /// `false` if listeners defer connections (TCP_DEFER_ACCEPT): such a handshake may take any time.
     private let awaitsHandshakes: Bool
     private var clients: [OpenSocket] = []
     private var ports: [(port: UInt16, index: Int)] = []
-    /// By which of our own addresses the queues are being filled, and until when; those that are left.
+    /// The queues are being filled by way of one of our addresses until then. After that, the next of `destinations` is
+    /// tried.
     private var fillingUntil: Instant = .distantPast
     private var destinations: ArraySlice<SocketAddress> = []
     /// All new connections are steered here.
     private(set) var isActive = false
 
-    /// A backlog of 1 admits two on every kernel: 0 admits one, or before 6.14 and without SYN cookies none.
+    /// Every kernel queues two connections for a backlog of 1. For a backlog of 0 it queues one, or none before Linux
+    /// 6.14 without SYN cookies.
     private static let backlog: CInt = 1
     private static let capacity = 2
-    /// On the loopback interface it takes microseconds; a packet filter may swallow it.
+    /// On the loopback interface a connection takes microseconds, but a packet filter may drop it.
     private static let patience: Duration = .milliseconds(200)
 
     /// - Parameters:
     ///   - sockets: bound with SO_REUSEPORT, not listening.
-    ///   - address: the name that they are bound to.
+    ///   - address: the address that they are bound to.
     init(_ sockets: [OpenSocket], address: SocketAddress, slots: Int, awaitsHandshakes: Bool = true) {
         self.sockets = sockets
         self.address = address
@@ -38,23 +41,20 @@ final class Decoy {
         self.awaitsHandshakes = awaitsHandshakes
     }
 
-    /// Begins to fill the queue of each.
+    /// Begins to fill the queues.
     /// - Parameters:
-    ///   - rotation: the slots that go on getting connections meanwhile.
+    ///   - rotation: the slots that still get connections meanwhile.
     ///   - listener: a socket of the group.
     func begin(_ rotation: [Int], beside listener: CInt, at now: Instant) throws(SystemError) {
-        // Before it listens: an unsteered decoy would get its share of the traffic.
-        try PlatformListener.attach(.spread(over: rotation, of: slots), to: listener)
-        for socket in sockets {
-            let raw = socket.raw
-            _ = try System.call("listen", "the decoy") { listen(raw, Self.backlog) }
-        }
+        // Before it listens: without steering a decoy would get its share of the connections.
+        try ReuseportSteering.spread(over: rotation, of: slots).attach(to: listener)
+        for socket in sockets { try System.listen(socket.raw, backlog: Self.backlog, "the decoy") }
         destinations = address.reachable[...]
         try proceed(rotation, beside: listener, at: now)
     }
 
-    /// Fills the queues by way of the next of our addresses, once the time of the one before is over.
-    /// - Throws: what went wrong with the last.
+    /// Fills the queues by way of our next address, if the last one has had its time.
+    /// - Throws: the last error if no address is left.
     func proceed(_ rotation: [Int], beside listener: CInt, at now: Instant) throws(SystemError) {
         if now < fillingUntil { return }
         var failure = SystemError(call: "connect", code: ETIMEDOUT, context: "the decoy")
@@ -83,42 +83,42 @@ final class Decoy {
                 clients.append(OpenSocket(client))
             }
         }
-        // Nobody else can come from these ports of this host: they are bound.
+        // These sockets are bound to their ports, so no other client of this host can connect from them.
         try steer(to: rotation, beside: listener)
         for client in clients { try destination.connect(client.raw) }
     }
 
-    /// While the queues are being filled: all but our own connections to these slots.
+    /// While the queues are being filled: steers all connections but our own to these slots.
     func steer(to rotation: [Int], beside listener: CInt) throws(SystemError) {
-        try PlatformListener.attach(.ports(ports, othersOver: rotation, of: slots), to: listener)
+        try ReuseportSteering.ports(ports, othersOver: rotation, of: slots).attach(to: listener)
     }
 
-    /// Whether each queue holds our connections, and with that is full.
+    /// Whether each queue holds our connections, which fill it.
     var isFull: Bool {
         sockets.allSatisfy { (PlatformListener.queue(of: $0.raw)?.waiting ?? 0) >= Self.capacity }
     }
 
-    /// From here on a new connection is dropped, and its client tries again.
+    /// From now on the kernel drops new connections, and clients retry.
     func close() throws(SystemError) {
         guard let leader = sockets.first?.raw else { return }
-        try PlatformListener.attach(.all(to: slots), to: leader)
+        try ReuseportSteering.all(to: slots).attach(to: leader)
         isActive = true
     }
 
-    /// Whether somebody who came before the decoy is still shaking hands. To be asked before the queues are: who is not here
-    /// any more is there.
+    /// Whether a client that came before the decoy has not finished its handshake. Check this before the queues: a
+    /// handshake that has ended is in a queue.
     var hasPendingHandshakes: Bool { awaitsHandshakes && HalfOpen.exists(at: address) }
 
-    /// Leaves the group as it was. The decoys leave with the deinit of this.
+    /// Steers connections as before. The end of this value removes the decoys from the group.
     func giveUp(_ rotation: [Int], beside listener: CInt) {
-        try? PlatformListener.attach(.spread(over: rotation, of: slots), to: listener)
+        try? ReuseportSteering.spread(over: rotation, of: slots).attach(to: listener)
     }
 
-    /// To be called before the slot's socket `index`, the last that is left, leaves the group: the group's last socket will
-    /// take its number. That is one decoy; connections are steered to the other, whose number stays.
+    /// Call this before the slots' socket `index`, the last that is left, leaves the group. The group's last socket, a
+    /// decoy, takes its number. Connections are steered to the other decoy, which keeps its number.
     func prepareClosing(of index: Int) {
-        // With one slot there is one decoy: once the slot's socket is gone the decoy is alone, whatever the program says.
+        // One slot has one decoy. When the slot's socket is gone the decoy is alone, and gets all connections anyway.
         guard isActive, sockets.count > 1, let leader = sockets.first?.raw else { return }
-        try? PlatformListener.attach(.all(to: index + 1), to: leader)
+        try? ReuseportSteering.all(to: index + 1).attach(to: leader)
     }
 }

@@ -1,36 +1,9 @@
-// How many connections wait: for those who ask, and for those who want to be told.
-
-/// A listener as other threads may see it. The numbers are valid while the listeners are open: `FleetHandle` looks at them under the
-/// lock under which the master takes them away before it closes them.
-struct ListenerView: Sendable {
-    let address: Prefork.Address
-    let mode: Prefork.ListenerMode
-    let ownership: Prefork.ListenerOwnership
-    fileprivate let descriptors: [CInt]
-
-    init(_ listener: Listener) {
-        address = listener.address
-        mode = listener.mode
-        ownership = listener.ownership
-        descriptors = listener.sockets.map(\.raw)
-    }
-
-    /// What the kernel says now.
-    var status: Prefork.Status.Listener {
-        Prefork.Status.Listener(
-            address: address,
-            mode: mode,
-            ownership: ownership,
-            queues: descriptors.map { PlatformListener.queue(of: $0) }
-        )
-    }
-}
-
-/// Which queues have passed their share of the backlog.
+/// Finds the queues that have passed their share of the backlog.
 struct QueueMonitor {
     private let alarm: Prefork.Configuration.Sockets.QueueAlarm
     private(set) var next: Instant = .distantPast
-    /// Those that were told of, by listener and number: told again only after they have been at half of it.
+    /// The queues that were reported, by listener and number. They are reported again after they have been at half of
+    /// the share.
     private var raised: Set<[Int]> = []
 
     init(_ alarm: Prefork.Configuration.Sockets.QueueAlarm) { self.alarm = alarm }

@@ -1,4 +1,5 @@
-// Can a listener be sharded here: may two sockets listen on one address, and does the kernel spread connections over them?
+// Whether a listener can be sharded here: two sockets may listen on one address, and the kernel spreads connections
+// over them.
 import PreforkLibc
 
 struct ReuseportProbe: Sendable {
@@ -7,24 +8,24 @@ struct ReuseportProbe: Sendable {
         case notShardable(reason: String)
     }
 
-    /// What was seen; `outcome` is what follows.
+    /// What the probe has seen. `outcome` draws the conclusion.
     enum Observation: Equatable, Sendable {
         /// The system refused something on the way to two listening sockets.
         case refused(SystemError)
-        /// So many connections were made, and each socket got that many of them.
+        /// How many of the probe's connections each socket got.
         case connected(first: Int, second: Int)
-        /// Both listen, but nobody can connect here (no loopback interface, a firewall).
+        /// Both sockets listen, but a connection to them fails (no loopback interface, a firewall).
         case unreachable(SystemError)
     }
 
-    /// - Parameter spreads: what is known of this system's kernel, where it could not be seen.
+    /// - Parameter spreads: what this system's kernel is known to do. Decides if the probe could not see it.
     static func outcome(_ observation: Observation, spreads: Bool) -> Outcome {
         switch observation {
         case .refused(let error): .notShardable(reason: "two sockets cannot listen on one address: \(error)")
         case .unreachable(let error):
             spreads
                 ? .shardable
-                : .notShardable(reason: "whether connections are spread over two sockets cannot be seen: \(error)")
+                : .notShardable(reason: "cannot probe whether connections are spread over two sockets: \(error)")
         case .connected(let first, let second):
             first > 0 && second > 0
                 ? .shardable
@@ -36,21 +37,20 @@ struct ReuseportProbe: Sendable {
     /// More connections to one of two sockets than chance allows (2^-63).
     private static let mostConnections = 64
 
-    /// - Throws: what is no property of the kernel: no free descriptor, no memory.
+    /// - Throws: an error that says nothing about the kernel: no free descriptor, no memory.
     static func run() throws(SystemError) -> Outcome {
         let observation = observe()
         if case .refused(let error) = observation, error.isShortage { throw error }
         return outcome(observation, spreads: PlatformListener.spreadsConnections)
     }
 
-    /// On an address of its own: the loopback interface and a port that the kernel chooses, for well under a millisecond.
-    /// Nobody knows it, and it is no address that anybody asked us to listen on: there is no traffic to take. All is closed
-    /// at the end.
+    /// Probes an address of its own: the loopback interface and a port that the kernel chooses, for well under a
+    /// millisecond. No client knows it, so it takes no traffic. All sockets are closed at the end.
     static func observe() -> Observation {
         do throws(SystemError) {
             return try observe(family: AF_INET)
         } catch let refusal {
-            // A host without IPv4?
+            // The host may have no IPv4.
             do throws(SystemError) {
                 return try observe(family: AF_INET6)
             } catch {
@@ -65,11 +65,11 @@ struct ReuseportProbe: Sendable {
         let loopback = SocketAddress.loopback(family: family)
         try loopback.bind(first.raw, context: "loopback")
         try PlatformListener.setReuseport(first.raw)
-        try listen(first.raw)
+        try System.listen(first.raw, backlog: CInt(mostConnections), "the probe")
         let address = try SocketAddress(of: first.raw)
         try PlatformListener.setReuseport(second.raw)
         try address.bind(second.raw, context: "the same address")
-        try listen(second.raw)
+        try System.listen(second.raw, backlog: CInt(mostConnections), "the probe")
         var counts = (first: 0, second: 0)
         do throws(SystemError) {
             for _ in 0..<mostConnections where counts.first == 0 || counts.second == 0 {
@@ -88,12 +88,8 @@ struct ReuseportProbe: Sendable {
         return .connected(first: counts.first, second: counts.second)
     }
 
-    private static func listen(_ descriptor: CInt) throws(SystemError) {
-        _ = try System.call("listen", "the probe") { systemListen(descriptor, mostConnections) }
-    }
-
-    /// Which of two listening sockets the connection has come to. On the loopback interface it is there when connect(2)
-    /// returns; the wait is for a busy machine.
+    /// Which of two listening sockets got the connection. On the loopback interface it is queued when connect(2)
+    /// returns. The wait is for a busy machine.
     private static func isAccepted(byFirst first: CInt, orSecond second: CInt) throws(SystemError) -> Bool {
         var requests = [first, second].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         let deadline = System.now() + .milliseconds(100)
@@ -105,9 +101,7 @@ struct ReuseportProbe: Sendable {
             throw SystemError(call: "connect", code: ETIMEDOUT, context: "loopback")
         }
         let raw = requests[index].fd
-        Descriptor(try System.call("accept") { accept(raw, nil, nil) }).close()
+        try System.accept(raw).close()
         return index == 0
     }
 }
-
-private func systemListen(_ descriptor: CInt, _ backlog: Int) -> CInt { listen(descriptor, CInt(backlog)) }

@@ -1,7 +1,7 @@
 // Pairs of connected sockets: the child channel between master and child, and the wake-up of a poll loop.
 import PreforkLibc
 
-/// What poll(2) and read(2) say of a channel.
+/// What reading a channel gives.
 enum ChannelInput: Equatable {
     case bytes([UInt8])
     case nothing
@@ -9,7 +9,7 @@ enum ChannelInput: Equatable {
 }
 
 enum Channel {
-    /// socketpair(2), stream, both ends non-blocking and close-on-exec.
+    /// socketpair(2): a stream, both ends non-blocking and close-on-exec.
     static func makePair() throws(SystemError) -> ChannelPair {
         var ends: (CInt, CInt) = (-1, -1)
         _ = try System.call("socketpair") {
@@ -28,14 +28,14 @@ enum Channel {
         return pair
     }
 
-    /// Sends one byte and never waits: a full buffer drops it (whoever reads is behind anyway), a gone peer is no SIGPIPE
-    /// and shows as a hang-up where this end is polled.
+    /// Sends one byte without waiting. A full buffer drops the byte: the reader has enough to read already. If the peer
+    /// is gone there is no SIGPIPE, and whoever polls this end sees the hang-up.
     static func send(_ byte: UInt8, to descriptor: CInt) {
         var byte = byte
         _ = try? System.call("send") { systemSend(descriptor, &byte, 1, SystemConstant.withoutWaitingOrSignal) }
     }
 
-    /// All bytes that are there.
+    /// Receives all bytes that have arrived.
     static func receive(from descriptor: CInt) -> ChannelInput {
         var received: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 256)
@@ -54,29 +54,28 @@ enum Channel {
     }
 
     #if canImport(Darwin)
+        /// Sets what socketpair(2) has no flags for here.
         private static func prepare(_ descriptor: CInt) throws(SystemError) {
             try System.setCloseOnExec(descriptor)
             try System.setNonBlocking(descriptor)
-            var on: CInt = 1
-            _ = try System.call("setsockopt", "SO_NOSIGPIPE") {
-                setsockopt(descriptor, SOL_SOCKET, SO_NOSIGPIPE, &on, socklen_t(MemoryLayout<CInt>.size))
-            }
+            try SocketOption.set(descriptor, SOL_SOCKET, SO_NOSIGPIPE, 1, "SO_NOSIGPIPE")
         }
     #else
         private static func prepare(_ descriptor: CInt) throws(SystemError) {}
     #endif
 }
 
-/// The two ends; each is taken out by the one who keeps it.
+/// Both ends of a channel.
 struct ChannelPair: ~Copyable {
     let first: Descriptor
     let second: Descriptor
 
+    /// The numbers. The caller owns and closes them.
     consuming func split() -> (first: CInt, second: CInt) {
         (first.release(), second.release())
     }
 
-    /// Closes both.
+    /// Closes both ends.
     consuming func close() {}
 }
 

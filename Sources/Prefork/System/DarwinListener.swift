@@ -1,18 +1,18 @@
-// What Darwin's sockets do their own way. `LinuxListener` has the same members.
+// Where Darwin's sockets differ. `LinuxListener` has the same members.
 import PreforkLibc
 
 #if canImport(Darwin)
     typealias PlatformListener = DarwinListener
 
     enum DarwinListener {
-        /// The longest path of a Unix-domain socket in bytes: sun_path less its NUL (unix(4)).
+        /// The longest path of a Unix-domain socket in bytes: sun_path without its NUL (unix(4)).
         static let longestPath = 103
 
-        /// Two sockets may listen, but one of them gets everything.
+        /// Two sockets may listen on one address, but one of them gets all connections.
         static let spreadsConnections = false
 
-        /// socket(2), then close-on-exec and non-blocking: Darwin has no flags for them. Our own spawns inherit nothing
-        /// that is not named; another library's spawn may fall between the two calls.
+        /// socket(2), then close-on-exec and non-blocking: Darwin has no flags for them. Our own spawns inherit only
+        /// what is named. Another library's spawn may come between the two calls.
         static func makeSocket(family: CInt) throws(SystemError) -> Descriptor {
             let descriptor = Descriptor(try System.call("socket") { socket(family, SOCK_STREAM, 0) })
             try System.setCloseOnExec(descriptor.raw)
@@ -25,29 +25,33 @@ import PreforkLibc
             storage.ss_family = sa_family_t(family)
         }
 
-        static func unixAddress(_ path: String) -> (storage: sockaddr_storage, length: socklen_t) {
-            var address = sockaddr_un()
-            address.sun_len = UInt8(MemoryLayout<sockaddr_un>.size)
-            address.sun_family = sa_family_t(AF_UNIX)
-            return packUnixAddress(&address, path)
-        }
-
         /// SO_REUSEPORT: other sockets may listen on the same address (setsockopt(2)).
         static func setReuseport(_ descriptor: CInt) throws(SystemError) {
             try SocketOption.set(descriptor, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT")
         }
 
-        /// There is no such option.
+        /// Darwin has no such option.
         static func setDeferAccept(_ descriptor: CInt, seconds: CInt) throws(SystemError) {
             throw SystemError(call: "setsockopt", code: ENOPROTOOPT, context: "TCP_DEFER_ACCEPT")
         }
 
-        /// TCP_FASTOPEN (netinet/tcp.h): on or off, and to be set when the socket listens already, which here it does not.
+        /// TCP_FASTOPEN (netinet/tcp.h) is a switch here. It must be set after listen(2), which this package does not
+        /// do.
         static func setFastOpen(_ descriptor: CInt, queue: CInt) throws(SystemError) {
             throw SystemError(call: "setsockopt", code: ENOPROTOOPT, context: "TCP_FASTOPEN")
         }
 
-        /// Not to be had.
-        static func queue(of descriptor: CInt) -> Prefork.Status.Queue? { nil }
+        /// Darwin does not tell.
+        static func queue(of descriptor: CInt) -> SocketQueue? { nil }
+
+        /// Darwin has no such option.
+        static func attach(_ instructions: [FilterInstruction], to descriptor: CInt) throws(SystemError) {
+            throw SystemError(call: "setsockopt", code: ENOPROTOOPT, context: "SO_ATTACH_REUSEPORT_CBPF")
+        }
+
+        /// Darwin has no such option.
+        static func detachProgram(from descriptor: CInt) throws(SystemError) {
+            throw SystemError(call: "setsockopt", code: ENOPROTOOPT, context: "SO_DETACH_REUSEPORT_BPF")
+        }
     }
 #endif

@@ -1,4 +1,4 @@
-// setsockopt(2) and getsockopt(2) of whole numbers.
+// setsockopt(2) and getsockopt(2).
 import PreforkLibc
 
 enum SocketOption {
@@ -10,8 +10,21 @@ enum SocketOption {
         _ name: String
     ) throws(SystemError) {
         var value = value
+        try withUnsafeBytes(of: &value) { bytes throws(SystemError) in
+            try set(descriptor, level, option, bytes, name)
+        }
+    }
+
+    /// For options with a structure.
+    static func set(
+        _ descriptor: CInt,
+        _ level: CInt,
+        _ option: CInt,
+        _ value: UnsafeRawBufferPointer,
+        _ name: String
+    ) throws(SystemError) {
         _ = try System.call("setsockopt", name) {
-            setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<CInt>.size))
+            setsockopt(descriptor, level, option, value.baseAddress, socklen_t(value.count))
         }
     }
 

@@ -1,0 +1,27 @@
+// Listening and accepting.
+import PreforkLibc
+
+extension System {
+    /// listen(2). On a socket that listens already it changes the backlog, and who its clients take for their peer
+    /// (SO_PEERCRED, unix(7)).
+    static func listen(
+        _ descriptor: CInt, backlog: CInt, _ context: @autoclosure () -> String = ""
+    ) throws(SystemError) {
+        _ = try call("listen", context()) { systemListen(descriptor, backlog) }
+    }
+
+    /// accept(2). The connection is not close-on-exec.
+    static func accept(_ descriptor: CInt) throws(SystemError) -> Descriptor {
+        Descriptor(try call("accept") { systemAccept(descriptor, nil, nil) })
+    }
+}
+
+/// listen(2) under a name that `System.listen` does not hide.
+private func systemListen(_ descriptor: CInt, _ backlog: CInt) -> CInt { listen(descriptor, backlog) }
+
+/// accept(2) under a name that `System.accept` does not hide.
+private func systemAccept(
+    _ descriptor: CInt, _ address: UnsafeMutablePointer<sockaddr>?, _ length: UnsafeMutablePointer<socklen_t>?
+) -> CInt {
+    accept(descriptor, address, length)
+}
