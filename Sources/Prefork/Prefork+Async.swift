@@ -38,7 +38,7 @@ extension Prefork {
             try await withTaskCancellationHandler {
                 try await withThread {
                     let result = Result {
-                        try Master.run(self, token: token, beforeReturn: beforeReturn)
+                        try MasterStartup.run(self, token: token, beforeReturn: beforeReturn)
                     }
                     outcome.withLock { $0 = result }
                 }

@@ -62,7 +62,7 @@ public final class Prefork: Sendable {
         defer { handle.release() }
         guard let handshake = try Self.handshake() else {
             try EarlierRuns.recording {
-                try Master.run(self, token: RunToken(), beforeReturn: beforeReturn)
+                try MasterStartup.run(self, token: RunToken(), beforeReturn: beforeReturn)
             }
             return
         }

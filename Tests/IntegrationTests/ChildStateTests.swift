@@ -143,9 +143,10 @@
                     ]
                 )
                 try subject.eventually("serving") { subject.told.contains("serving") }
-                let ours = ["ADDRESSES", "CONTROL", "GENERATION", "LISTENERS", "MASTER_PID", "RUNS", "SLOT"].map {
-                    "PREFORK_\($0) 1"
-                }
+                let ours = [
+                    "ADDRESSES", "CHANNEL", "GENERATION", "LAUNCH", "LISTENERS", "MASTER_PID", "NAMES", "RUNS", "SLOT",
+                    "VERSION",
+                ].map { "PREFORK_\($0) 1" }
                 let before = subject.told("before")
                 for line in ours {
                     try subject.require(before.contains(line), "\(line) before the role is read: \(before)")
@@ -170,7 +171,8 @@
             /// Neither a half nor a forged nor a stale handshake makes a master, or a listener of whatever is open there.
             @Test func forgedHandshakes() throws {
                 let complete = [
-                    "PREFORK_SLOT": "0", "PREFORK_LAUNCH": "0", "PREFORK_RUNS": "",
+                    "PREFORK_VERSION": "1", "PREFORK_SLOT": "0", "PREFORK_LAUNCH": "0", "PREFORK_GENERATION": "1",
+                    "PREFORK_RUNS": "",
                     "PREFORK_MASTER_PID": "\(getpid())",
                     "PREFORK_LISTENERS": "1", "PREFORK_ADDRESSES": "127.0.0.1:8080", "PREFORK_NAMES": "=",
                     "PREFORK_CHANNEL": "4:1:1",

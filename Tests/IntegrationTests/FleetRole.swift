@@ -116,7 +116,7 @@
             Prefork.logToStandardError(event)
             if settings.has("slowObserver"), event.code == .stopping {
                 tell("observing")
-                poll(nil, 0, 400)  // Longer than a burst.
+                poll(nil, 0, 1300)  // Longer than what makes two of two INTs.
             }
             if event.code == .queueFilling {
                 let status = currentFleet.withLock { $0 }?.status

@@ -41,20 +41,26 @@
                 }
             }
 
-            /// A second TERM kills what does not leave, but a burst is one request.
-            @Test func termTwice() throws {
+            /// Any number of TERMs is one request. A second INT, a second after the first, kills.
+            @Test func aSecondInterruptKills() throws {
                 let subject = try Subject.role("fleet", "children=2;grace=60000;serve=stubborn")
                 try subject.eventually("two that ignore TERM") { subject.told("stubborn").count == 2 }
                 subject.signal(SIGTERM)
-                subject.signal(SIGINT)
                 try subject.waitForError("stopping: signal")
-                try subject.require(!subject.errors.contains("killing it"), "a burst does not kill")
-                poll(nil, 0, 150)  // The rule's own time: a second signal after 100 ms is meant.
-                let start = ContinuousClock.now
                 subject.signal(SIGTERM)
+                try subject.waitForError("already stopping (signal 15 (TERM)); children have up to ")
+                subject.signal(SIGINT)
+                try subject.waitForError("already stopping (signal 2 (INT))")
+                poll(nil, 0, 1050)  // The rule's own time: a held Ctrl-C is one request.
+                subject.signal(SIGTERM)
+                subject.signal(SIGUSR1)
+                try subject.waitForError("status: master")
+                try subject.require(!subject.errors.contains("killing it"), "TERM never kills")
+                let start = ContinuousClock.now
+                subject.signal(SIGINT)
                 try subject.require(subject.wait() == 0, "status 0")
                 try subject.require(ContinuousClock.now - start < .seconds(10), "not the whole grace period")
-                try subject.require(subject.errors.contains("killing it"), "they were killed")
+                try subject.require(subject.errors.contains("a second SIGINT kills it"), "they were killed")
                 try subject.waitUntilAlone()
             }
 
@@ -251,36 +257,35 @@
                 try subject.require(subject.wait() == 0, "status 0")
             }
 
-            /// A stop that began without a signal: the first one that comes is a request like it, the second kills.
-            @Test func firstSignalAfterARequestDoesNotKill() throws {
+            /// A stop that began without a signal: the first INT is a request like it.
+            @Test func firstInterruptAfterARequestDoesNotKill() throws {
                 let subject = try Subject.role("fleet", "children=1;grace=60000;serve=stubborn;stopWhenReady")
                 try subject.eventually("one that ignores TERM") { subject.told("stubborn").count == 1 }
                 try subject.waitForError("stopping: requested by the program")
-                poll(nil, 0, 150)  // The rule's own time.
-                subject.signal(SIGTERM)
-                subject.signal(SIGUSR1)
-                try subject.waitForError("status: master")
-                try subject.require(!subject.errors.contains("killing it"), "the first signal does not kill")
-                poll(nil, 0, 150)
-                subject.signal(SIGTERM)
-                try subject.waitForError("killing it")
+                poll(nil, 0, 1050)  // The rule's own time.
+                subject.signal(SIGINT)
+                try subject.waitForError("already stopping")
+                try subject.require(!subject.errors.contains("kills it"), "the first INT does not kill")
+                poll(nil, 0, 1050)
+                subject.signal(SIGINT)
+                try subject.waitForError("kills it")
                 try subject.wait()
                 try subject.waitUntilAlone()
             }
 
-            /// Two signals of one burst stay one request, however long the master is busy with the first.
+            /// Two INTs of one burst stay one request, however long the master is busy with the first.
             @Test func burstWhileTheObserverIsSlow() throws {
                 let subject = try Subject.role("fleet", "children=1;grace=60000;serve=stubborn;slowObserver")
                 try subject.eventually("one that ignores TERM") { subject.told("stubborn").count == 1 }
-                subject.signal(SIGTERM)
+                subject.signal(SIGINT)
                 try subject.waitForTold("observing")
                 subject.signal(SIGINT)
                 subject.signal(SIGUSR1)
                 try subject.waitForError("status: master")
-                try subject.require(!subject.errors.contains("killing it"), "a burst does not kill")
-                poll(nil, 0, 150)  // The rule's own time.
-                subject.signal(SIGTERM)
-                try subject.waitForError("killing it")
+                try subject.require(!subject.errors.contains("kills it"), "a burst does not kill")
+                poll(nil, 0, 1050)  // The rule's own time.
+                subject.signal(SIGINT)
+                try subject.waitForError("kills it")
                 try subject.wait()
                 try subject.waitUntilAlone()
             }

@@ -157,14 +157,14 @@ private let legacy = """
 
 @Suite struct OutOfMemoryExitTests {
     @Test func supervisorPassesItOn() {
-        var supervisor = Supervisor(Supervisor.Rules(children: 1, recovery: .unlimited))
+        var supervisor = Supervisor(Supervisor.Rules(recovery: .unlimited), children: 1)
         let now = Instant(nanoseconds: 0)
         _ = supervisor.handle(.timer, at: now)
         _ = supervisor.handle(.spawned(slot: 0, pid: 100), at: now)
         let killed = WaitStatus.signaled(9, coreDumped: false)
-        let actions = supervisor.handle(.exited(pid: 100, killed, isOutOfMemory: true), at: now)
+        let actions = supervisor.handle(.exited(pid: 100, .init(status: killed, isOutOfMemory: true)), at: now)
         let reported = actions.compactMap { action -> Prefork.ChildExit? in
-            if case .report(.exited(let exit, _)) = action { exit } else { nil }
+            if case .report(let event) = action { event.exit } else { nil }
         }
         #expect(reported.map(\.isProbablyOutOfMemory) == [true])
         #expect(supervisor.slots.map { $0.lastExit?.isProbablyOutOfMemory } == [true])

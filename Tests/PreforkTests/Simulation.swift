@@ -33,9 +33,12 @@ struct SplitMix64 {
 /// How often what happened; a simulation in which a thing never happens proves nothing about it.
 struct Coverage {
     enum Kind: Int, CaseIterable {
-        case inputs, recoveries, failedStarts, refusedStarts, readiness, notReady, kills, suspensions, strays
+        case inputs, recoveries, failedStarts, shortages, refusedStarts, readiness, notReady, kills, suspensions, strays
+        case up, proven, poison, broken, throttled, startFailures, sparedFatal, retries
+        case drains, hangUps, replacedBeside, replacedExits, twoInSlot, backtracesSuppressed, backtracesResumed
         case rotations, emptyQueues, fullQueues, deserted, killedWhileClosing
-        case orderlyStops, stopsWhileFilling, secondSignals, hookFailures, overRecovery, childRefused, childExited
+        case orderlyStops, stopsWhileFilling, repeatedStops, secondInterrupts, hookFailures
+        case gaveUp, overRecovery, childRefused, childExited
     }
 
     private(set) var counts = [Int](repeating: 0, count: Kind.allCases.count)
@@ -74,6 +77,9 @@ final class Simulation {
     private var admissionAt = Int64.max
     private var operatorPlan: [(at: Int64, reason: Prefork.StopReason)] = []
     private var stalls = 0
+    private var isFeeding = false
+    /// A hook has failed, or a stop has begun: no more hooks are called.
+    private var hooksAreOver = false
 
     private(set) var coverage = Coverage()
     private(set) var trace: [String] = []
@@ -82,7 +88,7 @@ final class Simulation {
 
     init() {
         schedule = Schedule(&random)
-        supervisor = Supervisor(schedule.limits.rules)
+        supervisor = Supervisor(schedule.limits.rules, children: schedule.limits.children)
         referee = Referee(schedule.limits, now: 0)
     }
 
@@ -93,13 +99,15 @@ final class Simulation {
         schedule = Schedule(&random)
         start = random.time(upTo: 1 << 50)
         now = start
-        supervisor = Supervisor(schedule.limits.rules)
+        supervisor = Supervisor(schedule.limits.rules, children: schedule.limits.children)
         referee.reset(schedule.limits, now: now)
         children.removeAll(keepingCapacity: true)
         operatorPlan.removeAll(keepingCapacity: true)
         trace.removeAll(keepingCapacity: true)
         self.traces = traces
         (away, turns, stalls) = (0, 0, 0)
+        (isFeeding, hooksAreOver) = (false, false)
+        inbox.removeAll(keepingCapacity: true)
         admissionAt = .max
         // Often while the slots are filled.
         stopTurn = random.chance(of: 200) ? random.below(schedule.limits.children + 1) : random.below(45)
@@ -107,7 +115,7 @@ final class Simulation {
 
         while supervisor.phase != .finished {
             turns += 1
-            if turns > 600 { throw Violation(text: "no end after \(turns) turns") }
+            if turns > 1500 { throw Violation(text: "no end after \(turns) turns") }
             try turn()
         }
         try require(children.isEmpty, "finished, but a child is left")
@@ -124,7 +132,7 @@ final class Simulation {
         while let next = operatorPlan.first, next.at <= now {
             operatorPlan.removeFirst()
             for pid in order { try hear(pid) }
-            try feed(.stop(next.reason))
+            try requestStop(next.reason)
         }
         for pid in order { try hear(pid) }
         if isSupervising {
@@ -156,7 +164,11 @@ final class Simulation {
             try require(stalls < 4, "nothing happens any more")
             planStop()
             wake = now + 1_000_000_000
-            if supervisor.isStopping { operatorPlan.append((wake, .signal(Signal.terminate.number))) }
+            if supervisor.isStopping {
+                for pause: Int64 in [0, 1_000_000_000] {
+                    operatorPlan.append((wake + pause, .signal(Signal.interrupt.number)))
+                }
+            }
         }
         now = max(now, wake)
         leave(schedule.lateness(&random))
@@ -176,28 +188,35 @@ final class Simulation {
     }
 
     private func hear(_ pid: Int32) throws(Violation) {
-        guard let index = children.firstIndex(where: { $0.pid == pid }), children[index].speaks(by: now) else { return }
-        children[index].isHeard = true
-        try feed(.ready(pid: pid))
+        // What follows from a word takes time, in which more is said; the master reads that in its next turn.
+        let until = now
+        while let index = children.firstIndex(where: { $0.pid == pid }),
+            let word = children[index].nextWord(by: until)
+        {
+            try feed(word)
+        }
     }
 
     private func reap(_ pid: Int32) throws(Violation) {
         try hear(pid)
         guard let index = children.firstIndex(where: { $0.pid == pid }), children[index].exitAt <= now else { return }
         let child = children.remove(at: index)
-        try feed(.exited(pid: pid, child.status))
+        try feed(.exited(pid: pid, child.end))
     }
 
     /// Late and foreign words, and timers that nobody set: nothing may come of them.
     private func stray() throws(Violation) {
         let pid = freePID()
         coverage.note(.strays)
-        switch random.below(5) {
+        switch random.below(8) {
         case 0: try feed(.ready(pid: pid))
         case 1: try feed(.exited(pid: pid, .exited(0)))
-        case 2:
-            if let child = children.first(where: { $0.isHeard }) { try feed(.ready(pid: child.pid)) }
-        case 3: try feed(.admissionClosed)
+        case 2: try feed(.draining(pid: pid, .program))
+        case 3: try feed(.hungUp(pid: pid))
+        // Once more, in whatever state it is.
+        case 4: if let child = children.first, referee.hasBeenReady(child.pid) { try feed(.ready(pid: child.pid)) }
+        case 5: if let child = children.last, referee.hasWithdrawn(child.pid) { try feed(.draining(pid: child.pid, .program)) }
+        case 6: try feed(.admissionClosed)
         default: if isSupervising { try feed(.timer) }
         }
     }
@@ -206,36 +225,45 @@ final class Simulation {
         leave(random.time(upTo: 10_000_000_000))
         try require(supervisor.nextDeadline == nil, "a deadline after the end")
         try feed(.timer)
-        try feed(.stop(.signal(Signal.terminate.number)))
+        try requestStop(.signal(Signal.terminate.number))
         try feed(.exited(pid: freePID(), .exited(0)))
     }
 
     // MARK: The master's hands
 
+    private func requestStop(_ reason: Prefork.StopReason) throws(Violation) {
+        // The master was busy when it came. But it cannot have come before the one before it.
+        let arrival = random.chance(of: 500) ? max(lastArrival, now - random.time(upTo: 300_000_000)) : max(lastArrival, now)
+        lastArrival = arrival
+        try feed(.stop(reason, at: Instant(nanoseconds: arrival)))
+    }
+
+    /// As the master does it: an input that comes from an action waits until the actions before it are carried out.
     private func feed(_ input: Supervisor.Input) throws(Violation) {
-        var arrived = now
-        if case .stop(let reason) = input, reason.code == .signal {
-            // The master was busy when it came; but it cannot have come before the one before it.
-            if random.chance(of: 500) { arrived = max(lastArrival, now - random.time(upTo: 300_000_000)) }
-            lastArrival = arrived
+        inbox.append(input)
+        if isFeeding { return }
+        isFeeding = true
+        defer { isFeeding = false }
+        while !inbox.isEmpty {
+            let input = inbox.removeFirst()
+            let actions = supervisor.handle(input, at: Instant(nanoseconds: now))
+            coverage.note(.inputs)
+            if traces { trace.append("\(moment) \(input) -> \(actions.isEmpty ? "-" : "")\(list(actions))") }
+            try referee.judge(input, actions, at: now, supervisor, away: away, &coverage)
+            hooksAreOver = hooksAreOver || supervisor.isStopping
+            for action in actions { try perform(action) }
         }
-        referee.arrived = arrived
-        let actions = supervisor.handle(
-            input, at: Instant(nanoseconds: now), arrived: Instant(nanoseconds: arrived))
-        coverage.note(.inputs)
-        if traces { trace.append("\(moment) \(input) -> \(actions.isEmpty ? "-" : "")\(list(actions))") }
-        try referee.judge(input, actions, at: now, supervisor, away: away, &coverage)
-        for action in actions { try perform(action) }
     }
 
     private func perform(_ action: Supervisor.Action) throws(Violation) {
         switch action {
-        case .spawn(let slot, _): try feed(spawn(slot))
+        case .spawn(let slot, _, _): try feed(spawn(slot))
         case .announce, .announceMaster:
-            guard !supervisor.isStopping else { return }
+            guard !hooksAreOver else { return }
             leave(schedule.slowness(&random))
             if random.chance(of: schedule.mood.hookFailures) {
                 coverage.note(.hookFailures)
+                hooksAreOver = true
                 try feed(.fail(description: "a hook failed"))
             }
         case .signal(let pid, let signal):
@@ -251,7 +279,9 @@ final class Simulation {
     private func spawn(_ slot: Int) -> Supervisor.Input {
         leave(schedule.slowness(&random))
         if random.chance(of: schedule.mood.failedStarts) {
-            return .spawnFailed(slot: slot, random.pick(SimulatedChild.startErrors))
+            let isShortage = random.chance(of: schedule.mood.shortages)
+            let errors = isShortage ? SimulatedChild.shortages : SimulatedChild.startErrors
+            return .spawnFailed(slot: slot, random.pick(errors))
         }
         if random.chance(of: schedule.mood.refusedStarts) {
             return .spawnRefused(slot: slot, .spawnedStranger(slot: slot, pid: 1))
@@ -264,7 +294,7 @@ final class Simulation {
     /// From a small range, so that numbers come again soon.
     private func freePID() -> Int32 {
         while true {
-            let pid = Int32(100 + random.below(16))
+            let pid = Int32(100 + random.below(24))
             if !children.contains(where: { $0.pid == pid }) { return pid }
         }
     }

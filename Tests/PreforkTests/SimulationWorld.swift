@@ -1,35 +1,43 @@
 @testable import Prefork
 
-/// The numbers of `Supervisor.Rules` in nanoseconds; `Int64.max` is never.
+/// The numbers of `Supervisor.Rules` in nanoseconds. `Int64.max` is never.
 struct Limits {
     var children: Int
+    var processors: Int
     var recovery: Supervisor.Rules.Recovery
     var window: Int64?
     var first: Int64
     var next: Int64
     var maximum: Int64
     var limitPerSlot: Int?
-    var healthyAfter: Int64
-    var fatalExitStatuses: [Int32]
+    var settle: Int64
+    var fatalStatuses: [Int32]
     var readinessTimeout: Int64
     var grace: Int64
     var queueDrain: Int64
 
     var rules: Supervisor.Rules {
-        // "Never" as a user would say it, which is far more than a clock can count.
+        // "Never" as a user would write it, which is far more than a clock can count.
         func duration(_ time: Int64) -> Duration { time == .max ? .seconds(Int64.max) : .nanoseconds(time) }
         return Supervisor.Rules(
-            children: children,
             recovery: recovery,
             window: window.map(duration),
-            interval: .init(first: duration(first), next: duration(next), maximum: duration(maximum)),
+            delays: .init(first: duration(first), next: duration(next), maximum: duration(maximum)),
             limitPerSlot: limitPerSlot,
-            healthyAfter: duration(healthyAfter),
-            fatalExitStatuses: fatalExitStatuses,
+            settleTime: duration(settle),
+            fatalExitStatuses: fatalStatuses,
             readinessTimeout: duration(readinessTimeout),
             grace: duration(grace),
-            queueDrain: duration(queueDrain)
+            queueDrain: duration(queueDrain),
+            processors: processors
         )
+    }
+
+    var isStrict: Bool {
+        switch recovery {
+        case .upTo, .never: true
+        case .automatic, .unlimited: limitPerSlot != nil
+        }
     }
 }
 
@@ -38,9 +46,17 @@ struct Schedule: CustomStringConvertible {
     /// Chances of a thousand.
     struct Mood {
         var crashes: Int
+        /// Of those that crash: shortly after they were ready, at a random age.
+        var poison: Int
+        /// Of those that crash: always at the same age after they were ready.
+        var broken: Int
+        var brokenAge: Int64
         var hangs: Int
         var deaf: Int
+        /// Drains that nobody asked for, and channels that close without an exit.
+        var withdrawals: Int
         var failedStarts: Int
+        var shortages: Int
         var refusedStarts: Int
         var hookFailures: Int
         var suspensions: Int
@@ -59,7 +75,7 @@ struct Schedule: CustomStringConvertible {
         (2 * second, second, 5 * second), (0, second, .max),
     ]
     private static let windows: [Int64?] = [nil, 1, 100 * millisecond, second, 5 * second, 60 * second, .max]
-    private static let health: [Int64] = [0, 10 * millisecond, second, 10 * second, .max]
+    private static let settles: [Int64] = [0, 0, 10 * millisecond, second, second, 3 * second]
     private static let readiness: [Int64] = [millisecond, 200 * millisecond, 2 * second, 60 * second, .max]
     private static let graces: [Int64] = [0, millisecond, 100 * millisecond, 500 * millisecond, 5 * second]
     private static let drains: [Int64] = [0, millisecond, second, second, 10 * second]
@@ -69,32 +85,39 @@ struct Schedule: CustomStringConvertible {
         let recovery: Supervisor.Rules.Recovery =
             switch random.below(20) {
             case 0: .never
-            case 1...5: .unlimited
-            case 6...12: .upTo(exits: random.below(5))
-            default: .upTo(exits: random.below(25))
+            case 1...2: .unlimited
+            case 3...5: .upTo(exits: random.below(5))
+            case 6...7: .upTo(exits: random.below(25))
+            default: .automatic
             }
         var interval = random.pick(Self.intervals)
-        // The configuration forbids this together with `.unlimited`.
-        if recovery != .unlimited, random.chance(of: 100) { interval = (0, 0, 0) }
+        // Other modes replace an interval of zero.
+        if recovery != .unlimited, recovery != .automatic, random.chance(of: 100) { interval = (0, 0, 0) }
         limits = Limits(
-            children: 1 + random.below(8),
+            children: 1 + random.below(6),
+            processors: 1 + random.below(4),
             recovery: recovery,
             window: random.pick(Self.windows),
             first: interval.first,
             next: interval.next,
             maximum: interval.maximum,
-            limitPerSlot: random.chance(of: 200) ? random.below(5) : nil,
-            healthyAfter: random.pick(Self.health),
-            fatalExitStatuses: random.pick(Self.finals),
+            limitPerSlot: random.chance(of: 100) ? random.below(5) : nil,
+            settle: random.pick(Self.settles),
+            fatalStatuses: random.pick(Self.finals),
             readinessTimeout: random.pick(Self.readiness),
             grace: random.chance(of: 30) ? .max : random.pick(Self.graces),
             queueDrain: random.chance(of: 30) ? .max : random.pick(Self.drains)
         )
         mood = Mood(
-            crashes: random.pick([50, 400, 900]),
+            crashes: random.pick([50, 400, 900, 1000]),
+            poison: random.pick([0, 300, 900]),
+            broken: random.pick([0, 0, 300, 1000]),
+            brokenAge: random.pick([0, Self.millisecond, 150 * Self.millisecond]),
             hangs: random.pick([0, 100, 500]),
             deaf: random.pick([0, 100, 600]),
-            failedStarts: random.pick([0, 0, 100, 500]),
+            withdrawals: random.pick([0, 0, 100, 500]),
+            failedStarts: random.pick([0, 0, 100, 500, 1000]),
+            shortages: random.pick([0, 500, 1000]),
             refusedStarts: random.pick([0, 0, 0, 20]),
             hookFailures: random.pick([0, 0, 0, 20]),
             suspensions: random.pick([0, 0, 20, 150]),
@@ -142,45 +165,58 @@ struct Schedule: CustomStringConvertible {
     func pause(_ random: inout SplitMix64) -> Int64 {
         switch random.below(6) {
         case 0: 0
-        case 1: random.time(upTo: 99 * Self.millisecond)
-        case 2: 100 * Self.millisecond - 1
-        case 3: 100 * Self.millisecond
+        case 1: random.time(upTo: 999 * Self.millisecond)
+        case 2: Self.second - 1
+        case 3: Self.second
         default: random.time(upTo: min(limits.grace, 10 * Self.second))
         }
     }
 }
 
-/// A process as the operating system sees it. All that it will do unasked is decided at its start.
+/// A process as the operating system sees it. Everything that it will do unasked is decided at its start.
 struct SimulatedChild {
     /// From SIGKILL to a zombie.
     static let longestDeath: Int64 = 20_000_000
-    /// EAGAIN, ENOMEM, ENOENT and ETXTBSY of Linux; the numbers mean nothing to the rules.
-    static let startErrors = [11, 12, 2, 26].map {
-        SystemError(call: "posix_spawn", code: $0, context: "", message: "simulated")
+    /// From the end of a process, which closes its channel, until it can be reaped: a debugger may hold it.
+    static let longestHold: Int64 = 400_000_000
+    /// ENOENT and ETXTBSY of Linux, then EAGAIN and ENOMEM.
+    static let startErrors = [2, 26].map(error)
+    static let shortages = [11, 12].map(error)
+    private static func error(_ code: CInt) -> SystemError {
+        SystemError(call: "posix_spawn", code: code, context: "", message: "simulated")
     }
     private static let crashes: [WaitStatus] = [
         .exited(0), .exited(1), .exited(3), .signaled(11, coreDumped: true), .signaled(9, coreDumped: false), .lost,
+        .signaled(5, coreDumped: false), .signaled(4, coreDumped: false),
     ]
 
     let pid: Int32
-    /// When it says that it serves.
-    private var readyAt: Int64
-    private(set) var exitAt: Int64
-    private(set) var status: WaitStatus
-    /// From TERM to its end; `Int64.max`: it ignores TERM.
+    /// What the child says, and when, in order.
+    private(set) var words: [(at: Int64, input: Supervisor.Input)] = []
+    /// When its channel closes.
+    private(set) var endAt = Int64.max
+    /// When it can be reaped.
+    private(set) var exitAt = Int64.max
+    private(set) var end = Supervisor.End(status: .exited(0))
+    /// From TERM to its end. `Int64.max`: it ignores TERM.
     private let drain: Int64
-    /// The master has read what it said.
-    var isHeard = false
+    private let hold: Int64
+    var hasHungUp = false
 
     init(_ pid: Int32, at now: Int64, _ schedule: Schedule, _ random: inout SplitMix64) {
         let limits = schedule.limits
         let second: Int64 = 1_000_000_000
         self.pid = pid
-        if random.chance(of: schedule.mood.hangs) {
-            readyAt = .max
-        } else {
+        hold = random.chance(of: 50) ? random.time(upTo: Self.longestHold) : 0
+        let grace = min(limits.grace, 10 * second)
+        drain =
+            random.chance(of: schedule.mood.deaf)
+            ? .max
+            : random.chance(of: 300) ? random.time(upTo: grace + grace / 4) : random.time(upTo: 5_000_000)
+        var readyAt = Int64.max
+        if !random.chance(of: schedule.mood.hangs) {
             let most = min(limits.readinessTimeout, 100 * second)
-            // Some upon the last moment, some after it.
+            // Some at the last moment, some after it.
             readyAt =
                 switch random.below(8) {
                 case 0: now
@@ -188,42 +224,75 @@ struct SimulatedChild {
                 case 2: now + random.time(upTo: most + most / 4)
                 default: now + random.time(upTo: min(most, 50_000_000))
                 }
+            let cost = random.chance(of: 900) ? Duration.nanoseconds(random.time(upTo: 30_000_000)) : nil
+            words.append((readyAt, .ready(pid: pid, startCost: cost)))
         }
-        exitAt = .max
-        status = .exited(0)
+        let serves = readyAt == .max ? now : readyAt
         if random.chance(of: schedule.mood.crashes) {
-            let serves = readyAt == .max ? now : readyAt
-            let healthy = min(limits.healthyAfter, 100 * second)
-            exitAt =
-                switch random.below(8) {
-                case 0: now
-                case 1: serves + healthy
-                case 2: serves + random.time(upTo: healthy + healthy / 4)
-                case 3: now + random.time(upTo: 20 * second)
-                default: now + random.time(upTo: 100_000_000)
+            let settle = min(limits.settle, 100 * second)
+            let crashAt =
+                switch random.below(1000) {
+                case ..<schedule.mood.broken: serves + schedule.mood.brokenAge
+                case ..<(schedule.mood.broken + schedule.mood.poison): serves + random.time(upTo: 300_000_000)
+                default:
+                    switch random.below(9) {
+                    case 0: now
+                    case 1: serves + settle
+                    case 2: serves + random.time(upTo: settle + settle / 4)
+                    case 3: now + random.time(upTo: 20 * second)
+                    case 4: serves + second
+                    case 5: serves + second - 1
+                    default: now + random.time(upTo: 100_000_000)
+                    }
                 }
-            status = random.chance(of: 50) ? .exited(78) : random.pick(Self.crashes)
+            die(crashAt, random.chance(of: 50) ? .exited(78) : random.pick(Self.crashes))
+            end.processorTime = random.chance(of: 900) ? .nanoseconds(random.time(upTo: 50_000_000)) : nil
         }
-        let grace = min(limits.grace, 10 * second)
-        drain =
-            random.chance(of: schedule.mood.deaf)
-            ? .max
-            : random.chance(of: 300) ? random.time(upTo: grace + grace / 4) : random.time(upTo: 5_000_000)
+        if random.chance(of: schedule.mood.withdrawals) {
+            let at = random.chance(of: 100) ? now : serves + random.time(upTo: 3 * second)
+            let origin: Prefork.DrainOrigin = random.chance(of: 500) ? .program : .signal(sender: 1, user: 0)
+            if random.chance(of: 600) { words.append((at, .draining(pid: pid, origin))) }
+            // The rest closes its channel without a word. Either goes on for a while, or for ever.
+            if words.last?.at != at || random.chance(of: 300) { endAt = min(endAt, at) }
+            if random.chance(of: 800) { die(at + random.time(upTo: grace + 2 * second), .exited(0)) }
+        }
+        words.sort { $0.at < $1.at }
+    }
+
+    /// Ends at this moment, unless it has ended before.
+    private mutating func die(_ at: Int64, _ status: WaitStatus) {
+        guard at < exitAt else { return }
+        exitAt = at + hold
+        endAt = min(endAt, at)
+        end.status = status
     }
 
     /// When the master could next hear of it.
-    var nextSign: Int64 { !isHeard && readyAt <= exitAt ? readyAt : exitAt }
+    var nextSign: Int64 {
+        var next = exitAt
+        if let word = words.first, word.at <= endAt { next = min(next, word.at) }
+        if !hasHungUp { next = min(next, endAt) }
+        return next
+    }
 
-    func speaks(by now: Int64) -> Bool { !isHeard && readyAt <= now && readyAt <= exitAt }
+    /// What it has said by now and the master has not read yet.
+    mutating func nextWord(by now: Int64) -> Supervisor.Input? {
+        if let word = words.first, word.at <= now, word.at <= endAt { return words.removeFirst().input }
+        guard !hasHungUp, endAt <= now else { return nil }
+        hasHungUp = true
+        words = []
+        return .hungUp(pid: pid)
+    }
 
     mutating func get(_ signal: Signal, at now: Int64, _ random: inout SplitMix64) {
         // A zombie does not care.
         guard exitAt > now else { return }
         if signal == .kill {
-            let end = now + random.time(upTo: Self.longestDeath)
-            if end < exitAt { (exitAt, status) = (end, .signaled(Signal.kill.number, coreDumped: false)) }
+            let at = now + random.time(upTo: Self.longestDeath)
+            if at < exitAt - hold { exitAt = .max }
+            die(at, .signaled(Signal.kill.number, coreDumped: false))
         } else if drain != .max, now + drain < exitAt {
-            (exitAt, status) = (now + drain, .exited(random.chance(of: 50) ? 78 : 0))
+            die(now + drain, .exited(random.chance(of: 50) ? 78 : 0))
         }
     }
 }

@@ -15,10 +15,17 @@ extension Prefork.Configuration {
         /// 60 s.
         public var timeout: Duration
 
+        /// How long a ready child must stay alive until it counts as up. `nil`: 1 s if ``mode`` is implicit, zero if it is
+        /// explicit.
+        ///
+        /// A fleet that has had a child up does not give up any more (``Recovery/Threshold/automatic``).
+        public var settleTime: Duration?
+
         /// Readiness with defaults for everything that is not given.
-        public init(mode: Mode = .implicit, timeout: Duration = .seconds(60)) {
+        public init(mode: Mode = .implicit, timeout: Duration = .seconds(60), settleTime: Duration? = nil) {
             self.mode = mode
             self.timeout = timeout
+            self.settleTime = settleTime
         }
     }
 }

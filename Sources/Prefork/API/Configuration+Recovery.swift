@@ -3,15 +3,18 @@ extension Prefork.Configuration {
     ///
     /// Only unexpected exits and failed starts count. Exits while the fleet stops do not.
     public struct Recovery: Sendable {
-        /// How many exits a fleet survives.
+        /// When a fleet gives up.
         public enum Threshold: Sendable, Hashable {
-            /// This many times the number of children.
-            case perChild(Int)
-            /// This many in total (fasthttp's RecoverThreshold).
+            /// Only while none of its children has ever been up.
+            ///
+            /// It gives up after more than 5 failed starts for each child, but not before 15 seconds have passed. Once a
+            /// child was up, the fleet keeps trying.
+            case automatic
+            /// After more unexpected exits than this, whatever else serves (fasthttp's RecoverThreshold).
             case exits(Int)
-            /// None: the first unexpected exit ends the fleet, and `run` throws it (Fiber's DisableChildRecovery).
+            /// At the first unexpected exit, which `run` throws (Fiber's DisableChildRecovery).
             case never
-            /// All. Only ``Recovery/delays`` limit what a crash loop costs.
+            /// Never.
             case unlimited
         }
 
@@ -24,11 +27,13 @@ extension Prefork.Configuration {
             /// The longest delay.
             public var maximum: Duration
 
-            /// Doubling delays, by default none, 100 ms, 200 ms … 30 s, as in einhorn.
+            /// Doubling delays, as in einhorn.
+            ///
+            /// By default none, 100 ms, 200 ms … 25 s. A fleet whose database returns is then back within 30 s.
             public init(
                 first: Duration = .zero,
                 next: Duration = .milliseconds(100),
-                maximum: Duration = .seconds(30)
+                maximum: Duration = .seconds(25)
             ) {
                 self.first = first
                 self.next = next
@@ -41,39 +46,37 @@ extension Prefork.Configuration {
             }
         }
 
-        /// How many exits within ``window`` a fleet survives. Default: 5 for each child.
+        /// When the fleet gives up. Default: ``Threshold/automatic``.
         public var threshold: Threshold
-        /// The time for which an exit counts. `nil`: all exits count. Default: 60 s.
+        /// The time for which ``Threshold/exits(_:)`` counts an exit. `nil`: for the whole life of the fleet. Default: 60 s.
         public var window: Duration?
-        /// The delays before a child is replaced.
+        /// The delays before a failed start is tried again. The first one also comes before each other replacement.
+        ///
+        /// If the fleet never gives up, ``Delays/next`` must not be zero: zero means 100 ms then.
         public var delays: Delays
         /// How often one slot may be recovered in the life of the fleet (Fiber's MaxChildRecoveries).
         ///
         /// Default: `nil`, which is as often as ``threshold`` allows.
         public var limitPerSlot: Int?
-        /// How long a child must be ready before the delays of its slot start over. Default: 10 s.
-        public var healthyAfter: Duration
         /// The statuses that end the fleet, because another attempt would end the same way. Default: 78, EX_CONFIG of
         /// sysexits.h.
         ///
-        /// While another child has been ready for ``healthyAfter``, they count like any other exit. A replacement that
-        /// finds half of a renewed certificate must not end the children that serve.
+        /// While another child is up, they count as failed starts. A replacement that finds half of a renewed certificate
+        /// must not end the children that serve.
         public var fatalExitStatuses: [Int32]
 
         /// Recovery with defaults for everything that is not given.
         public init(
-            threshold: Threshold = .perChild(5),
+            threshold: Threshold = .automatic,
             window: Duration? = .seconds(60),
             delays: Delays = Delays(),
             limitPerSlot: Int? = nil,
-            healthyAfter: Duration = .seconds(10),
             fatalExitStatuses: [Int32] = [78]
         ) {
             self.threshold = threshold
             self.window = window
             self.delays = delays
             self.limitPerSlot = limitPerSlot
-            self.healthyAfter = healthyAfter
             self.fatalExitStatuses = fatalExitStatuses
         }
     }

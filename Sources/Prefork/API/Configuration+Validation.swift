@@ -28,6 +28,7 @@ extension Prefork.Configuration {
         try program.check()
         try recovery.check()
         try requirePositive("readiness.timeout", readiness.timeout)
+        if let settleTime = readiness.settleTime { try requireNotNegative("readiness.settleTime", settleTime) }
         try requireNotNegative("shutdown.gracePeriod", shutdown.gracePeriod)
         try requireNotNegative("shutdown.queueDrainPeriod", shutdown.queueDrainPeriod)
         try requirePositive("masterDeath.pollInterval", masterDeath.pollInterval)
@@ -81,23 +82,13 @@ extension Prefork.Configuration.Program {
 
 extension Prefork.Configuration.Recovery {
     fileprivate func check() throws(PreforkError) {
-        switch threshold {
-        case .perChild(let count), .exits(let count):
-            try require("recovery.threshold", count >= 0, "\(count) is negative")
-        case .unlimited:
-            // Without a limit, only the delays stand between a crash loop and a busy machine.
-            let reason = "zero is too short for an unlimited recovery.threshold"
-            try require("recovery.delays", delays.next > .zero && delays.maximum > .zero, reason)
-            try require("recovery.healthyAfter", healthyAfter > .zero, reason)
-        case .never: break
-        }
+        if case .exits(let count) = threshold { try require("recovery.threshold", count >= 0, "\(count) is negative") }
         if let window { try requirePositive("recovery.window", window) }
         if let limitPerSlot { try require("recovery.limitPerSlot", limitPerSlot >= 0, "\(limitPerSlot) is negative") }
         let all = [delays.first, delays.next, delays.maximum]
         try require("recovery.delays", all.allSatisfy { $0 >= .zero }, "a delay is negative")
         try require(
             "recovery.delays", all.allSatisfy { $0 <= delays.maximum }, "a delay is longer than the maximum")
-        try requireNotNegative("recovery.healthyAfter", healthyAfter)
         try require(
             "recovery.fatalExitStatuses", fatalExitStatuses.allSatisfy { (0...255).contains($0) },
             "a status is not in 0...255")

@@ -47,6 +47,10 @@ extension Prefork.Event {
             reason == .secondInterrupt
                 ? "child \(pid) (slot \(slot)) has drained for \(time.inSeconds); a second SIGINT kills it"
                 : "child \(pid) (slot \(slot)) has not exited after \(time.inSeconds); killing it"
+        case .cancelling(let slot, let pid, let time):
+            "child \(pid) (slot \(slot)) has drained for \(time.inSeconds); it cancels what is left"
+        case .channelFault(let slot, let pid, let reason):
+            "child \(pid) (slot \(slot)) broke the channel's protocol, and is no longer heard: \(reason)"
         case .stopped: "stopped"
         case .reapedOrphans(let pids):
             pids.count == 1 ? "reaped the orphan \(pids[0])" : "reaped \(pids.count) orphans"

@@ -5,7 +5,7 @@ extension Prefork.Event {
     public var slot: Int? {
         switch payload {
         case .spawned(let slot, _, _), .ready(let slot, _, _), .draining(let slot, _, _), .notReady(let slot, _, _),
-            .killing(let slot, _, _, _):
+            .killing(let slot, _, _, _), .cancelling(let slot, _, _), .channelFault(let slot, _, _):
             slot
         case .queueFilling(_, let slot, _): slot
         case .exited(let exit, _), .spawnFailed(let exit, _): exit.slot
@@ -17,7 +17,7 @@ extension Prefork.Event {
     public var pid: Int32? {
         switch payload {
         case .spawned(_, let pid, _), .ready(_, let pid, _), .draining(_, let pid, _), .notReady(_, let pid, _),
-            .killing(_, let pid, _, _):
+            .killing(_, let pid, _, _), .cancelling(_, let pid, _), .channelFault(_, let pid, _):
             pid
         case .exited(let exit, _): exit.pid
         default: nil
@@ -102,7 +102,7 @@ extension Prefork.Event {
         case .ready(_, _, let time), .notReady(_, _, let time): time
         case .suspended(let time): time
         case .stopping(_, let grace): grace
-        case .alreadyStopping(_, let time), .killing(_, _, _, let time): time
+        case .alreadyStopping(_, let time), .killing(_, _, _, let time), .cancelling(_, _, let time): time
         default: nil
         }
     }
@@ -129,7 +129,7 @@ extension Prefork.Event {
     /// Why it happened, as a text.
     public var reason: String? {
         switch payload {
-        case .sharing(let reason), .admissionStaysOpen(_, let reason): reason
+        case .sharing(let reason), .admissionStaysOpen(_, let reason), .channelFault(_, _, let reason): reason
         default: nil
         }
     }

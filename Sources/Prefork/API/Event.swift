@@ -47,6 +47,8 @@ extension Prefork {
             case stopping(StopReason, grace: Duration)
             case admissionStaysOpen(Address, reason: String)
             case alreadyStopping(StopReason, remaining: Duration)
+            case cancelling(slot: Int, pid: Int32, after: Duration)
+            case channelFault(slot: Int, pid: Int32, reason: String)
             case killing(slot: Int, pid: Int32, KillReason, after: Duration)
             case backtracesSuppressed
             case backtracesResumed
@@ -112,6 +114,12 @@ extension Prefork.Event {
     }
     package static func alreadyStopping(_ reason: Prefork.StopReason, remaining: Duration) -> Self {
         Self(.alreadyStopping(reason, remaining: remaining))
+    }
+    package static func cancelling(slot: Int, pid: Int32, after time: Duration) -> Self {
+        Self(.cancelling(slot: slot, pid: pid, after: time))
+    }
+    package static func channelFault(slot: Int, pid: Int32, reason: String) -> Self {
+        Self(.channelFault(slot: slot, pid: pid, reason: reason))
     }
     package static func killing(
         slot: Int, pid: Int32, _ reason: Prefork.KillReason, after time: Duration

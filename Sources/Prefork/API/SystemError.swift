@@ -40,6 +40,8 @@ typealias SystemError = Prefork.SystemError
 extension SystemError {
     /// No free descriptor or no memory: the same call may succeed later.
     var isShortage: Bool { [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(code) }
+    /// The same for what a start needs, including processes (posix_spawn(3) fails with EAGAIN at their limit).
+    var isShortageForSpawn: Bool { isShortage || code == EAGAIN }
     var isAddressInUse: Bool { code == EADDRINUSE }
     var isNoSuchProcess: Bool { code == ESRCH }
 }

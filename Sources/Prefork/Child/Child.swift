@@ -15,6 +15,8 @@ extension Prefork {
             var waiters = [Int: CheckedContinuation<Void, Never>]()
             var nextWaiter = 0
             var cancelServe: (@Sendable () -> Void)?
+            /// Wakes the monitor. `nil` when there is none.
+            var requestDrain: (@Sendable () -> Void)?
             var isCancelled = false
             var isOver = false
 
@@ -28,6 +30,8 @@ extension Prefork {
         public let slot: Int
         /// How many children this slot had before.
         public let launch: Int
+        /// Which build of the program this child belongs to: 1 until the first restart, one more after each.
+        public let generation: Int
         /// The master's process id.
         public let masterPID: Int32
         /// Where the listeners listen, in their order, with the names that they were given; ports are resolved.
@@ -42,6 +46,7 @@ extension Prefork {
         init(_ handshake: Handshake, tlsIdentity: TLSIdentity?) throws(SystemError) {
             slot = handshake.slot
             launch = handshake.launch
+            generation = handshake.generation
             masterPID = handshake.masterPID
             addresses = handshake.addresses
             self.tlsIdentity = tlsIdentity
@@ -89,12 +94,14 @@ extension Prefork {
 
         /// Tells the master that this child serves; with ``Configuration/Readiness/Mode/explicit`` it must come within
         /// ``Configuration/Readiness/timeout``. More than once is harmless. Never waits.
-        public func ready() {
-            state.withLock { state in
-                // Under the lock: `end` takes the descriptor away under it, so the number cannot be another's by now.
-                let channel = Descriptor.number(of: state.channel)
-                if channel != -1 { Channel.send(ChildMessage.ready.rawValue, to: channel) }
-            }
+        public func ready() { send(.ready(startCost: System.processorTime())) }
+
+        /// Begins the drain, as SIGTERM does, and tells the master why: this child gets no new connections, and a replacement
+        /// is started beside it. For programs that handle SIGTERM themselves, see ``Configuration/Signals/children``. Calling it
+        /// more than once is harmless. From any thread. It returns at once.
+        public func drain() {
+            // Under the lock: the monitor takes its closure away under it, before it closes what the closure writes to.
+            state.withLock { $0.requestDrain?() }
         }
 
         // MARK: Draining
@@ -138,9 +145,23 @@ extension Prefork {
             if isOver { body() }
         }
 
-        // MARK: For the watch
+        // MARK: For the monitor
 
-        /// Begins the drain; the second time does nothing.
+        /// Says to the master that the drain begins, before anything stops accepting.
+        func announceDrain(_ origin: DrainOrigin) { send(.draining(origin)) }
+
+        func send(_ message: ChildMessage) {
+            state.withLock { state in
+                // Under the lock: `end` takes the descriptor away under it, so the number cannot be another's by now.
+                let channel = Descriptor.number(of: state.channel)
+                if channel != -1 { Channel.send(message.frame, to: channel) }
+            }
+        }
+
+        /// - Parameter request: wakes the monitor. `nil` at the monitor's end.
+        func setDrainRequest(_ request: (@Sendable () -> Void)?) { state.withLock { $0.requestDrain = request } }
+
+        /// Begins the drain. The second time does nothing.
         /// - Returns: what `onStop` was given.
         func beginDrain() -> [@Sendable () -> Void] {
             let (callbacks, waiters) = state.withLock { state in
@@ -196,12 +217,13 @@ extension Prefork {
             if isCancelled { cancel() }
         }
 
-        func cancelServe() {
-            let cancel = state.withLock { state in
+        /// Marks `serve` as cancelled.
+        /// - Returns: what cancels it. It calls every cancellation handler of the program, so it needs a thread of its own.
+        func prepareCancellation() -> (@Sendable () -> Void)? {
+            state.withLock { state in
                 state.isCancelled = true
                 return state.cancelServe
             }
-            cancel?()
         }
 
         /// Whether the drain has cancelled `serve`.
@@ -228,9 +250,4 @@ extension Prefork {
             state.withLock { Descriptor.number(of: $0.channel) }
         }
     }
-}
-
-/// What a child tells its master: single bytes.
-enum ChildMessage: UInt8 {
-    case ready = 0x52
 }

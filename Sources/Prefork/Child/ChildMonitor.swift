@@ -1,11 +1,15 @@
 import Synchronization
 
-/// A child's one thread of Prefork's: it waits for SIGTERM and for the master's death, and sets the drain off.
+/// A child's own thread: it waits for SIGTERM and for the master's death, and begins the drain.
+///
+/// No code of the program ever runs in this thread, because it has deadlines to keep.
 final class ChildMonitor: Sendable {
-    /// The serve task is cancelled that long before the grace period ends, or a tenth of it where that is shorter.
+    /// The task of `serve` is cancelled this long before the grace period ends, or a tenth of the period before if that is less.
     private static let cancelMargin: Duration = .milliseconds(500)
-    /// A child that was told to leave by somebody else than its master has nobody who kills it: it leaves by itself.
+    /// A child that somebody other than its master asked to exit ends itself this long after the grace period.
     private static let selfMargin: Duration = .seconds(1)
+    /// How often starting a thread is tried again.
+    private static let retryInterval: Duration = .milliseconds(50)
     private static let lateStatus: CInt = 75  // EX_TEMPFAIL of sysexits.h
 
     private let child: Prefork.Child
@@ -13,6 +17,7 @@ final class ChildMonitor: Sendable {
     private let signals: SignalHandling
     private let parent: ParentWatcher
     private let isOver = Atomic<Bool>(false)
+    private let isDrainRequested = Atomic<Bool>(false)
 
     private init(_ child: Prefork.Child, _ configuration: Prefork.Configuration) throws(SystemError) {
         let handled = configuration.signals.children == .handled
@@ -28,26 +33,38 @@ final class ChildMonitor: Sendable {
             interval: configuration.masterDeath.pollInterval)
     }
 
-    /// Arms the watch and starts the thread, without waiting for it: no signal and no death after this goes unnoticed. A
-    /// signal that all other threads block stays pending until the watch's thread has begun.
-    /// - Throws: ``PreforkError/Code/masterIsGone`` where it is too late already.
+    /// Arms the monitor and starts its thread without waiting for it. From here on no signal and no death of the master goes
+    /// unnoticed: a signal that all other threads block stays pending until this thread runs.
+    /// - Throws: ``PreforkError/Code/masterIsGone`` if it is too late already.
     static func begin(_ child: Prefork.Child, _ configuration: Prefork.Configuration) throws(PreforkError) -> Running {
         let watch = try wrappingSystemErrors { () throws(SystemError) in try ChildMonitor(child, configuration) }
-        // After the watch is armed: a master that died before is seen here, one that dies later by the watch.
+        // After the monitor is armed: a master that died before is seen here, one that dies later by the monitor.
         if watch.parent.masterIsGone { throw .masterIsGone(pid: child.masterPID) }
-        let thread = try wrappingSystemErrors { () throws(SystemError) in try Thread { watch.run() } }
+        let wake = watch.signals.wakeDescriptor
+        child.setDrainRequest { [watch] in
+            watch.isDrainRequested.store(true, ordering: .sequentiallyConsistent)
+            Channel.send(0, to: wake)
+        }
+        let thread: Thread
+        do throws(SystemError) {
+            thread = try Thread { watch.run() }
+        } catch {
+            child.setDrainRequest(nil)
+            throw .system(error)
+        }
         return Running(watch: watch, thread: thread)
     }
 
-    /// The running thread, to be ended by the one who began it.
+    /// The running thread. Whoever began it ends it.
     struct Running: ~Copyable {
         fileprivate let watch: ChildMonitor
         fileprivate let thread: Thread
 
-        /// Ends the thread; the signal handlers are put back with the end of the watch.
+        /// Ends the thread. The signal handlers are put back when the monitor is deallocated.
         consuming func end() {
-            // The flag first, then the byte: the thread looks at the flag after each wake-up. The number is the watch's, which
-            // is ours until after the join: nobody can close it before.
+            watch.child.setDrainRequest(nil)
+            // The flag first, then the byte: the thread looks at the flag after each wake-up. The descriptor is the monitor's,
+            // which lives until after the join, so nobody can have closed it.
             watch.isOver.store(true, ordering: .sequentiallyConsistent)
             Channel.send(0, to: watch.signals.wakeDescriptor)
             thread.join()
@@ -56,55 +73,80 @@ final class ChildMonitor: Sendable {
 
     // MARK: The thread
 
-    private func run() {
-        signals.unblock()
+    /// What the thread waits for.
+    private struct Plan {
         var masterLives = true
+        var drainBegan: Instant?
         var cancelAt: Instant?
         var exitAt: Instant?
+        /// Code of the program for which no thread could be started yet.
+        var pending: [@Sendable () -> Void] = []
+
+        var deadline: Instant? { [cancelAt, exitAt].compactMap { $0 }.min() }
+    }
+
+    private func run() {
+        signals.unblock()
+        var plan = Plan()
         while !isOver.load(ordering: .sequentiallyConsistent) {
-            var watched = PollSet(wake: signals.descriptor.raw)
-            var deadline = cancelAt.map { min($0, exitAt ?? $0) } ?? exitAt
-            if masterLives {
-                let channel = configuration.testing.watchesChannel ? child.channelDescriptor : -1
-                watched.add(parent.descriptor, .exit(pid: child.masterPID))
-                watched.add(channel, .channel(pid: child.masterPID))
-                if let interval = parent.pollInterval {
-                    let next = System.now() + interval
-                    deadline = min(deadline ?? next, next)
-                }
-            }
-            watched.wait(until: deadline)
+            let watched = wait(plan)
             let now = System.now()
-            if signals.take().signals.contains(.terminate), exitAt == nil {
-                let grace = configuration.shutdown.gracePeriod
-                cancelAt = cancelTime(now)
-                exitAt = now + grace + Self.selfMargin
-                drain()
+            let received = signals.take()
+            if received.signals.contains(.terminate) {
+                let sender = received.sender ?? SignalSender(pid: 0, user: 0)
+                beginDrain(.signal(sender: sender.pid, user: sender.user), now, &plan)
             }
-            if masterLives, isGone(watched) {
-                masterLives = false
-                if case .drain = configuration.masterDeath.policy {
-                    cancelAt = cancelAt ?? cancelTime(now)
-                    exitAt = min(
-                        exitAt ?? now + configuration.shutdown.gracePeriod,
-                        now + configuration.shutdown.gracePeriod
-                    )
-                }
-                handleMasterDeath()
-            }
-            if let due = cancelAt, due <= now {
-                cancelAt = nil
-                child.cancelServe()
-            }
-            if let due = exitAt, due <= now {
-                EventLog.write("not drained within \(configuration.shutdown.gracePeriod.inSeconds); leaving")
+            if isDrainRequested.load(ordering: .sequentiallyConsistent) { beginDrain(.program, now, &plan) }
+            if plan.masterLives, isGone(watched) { masterDied(now, &plan) }
+            if let due = plan.cancelAt, due <= now { cancelServe(now, &plan) }
+            if let due = plan.exitAt, due <= now {
+                EventLog.write("not drained within \(configuration.shutdown.gracePeriod.inSeconds); exiting")
                 System.exitNow(Self.lateStatus)
             }
+            startPending(&plan)
         }
     }
 
-    /// The watch on the process tells at once or by polling; the hang-up of the child channel is the second sign, for a
-    /// system that has neither.
+    private func wait(_ plan: Plan) -> PollSet {
+        var watched = PollSet(wake: signals.descriptor.raw)
+        var deadline = plan.deadline
+        if !plan.pending.isEmpty {
+            let next = System.now() + Self.retryInterval
+            deadline = min(deadline ?? next, next)
+        }
+        if plan.masterLives {
+            let channel = configuration.testing.watchesChannel ? child.channelDescriptor : -1
+            watched.add(parent.descriptor, .exit(pid: child.masterPID))
+            watched.add(channel, .channel(pid: child.masterPID))
+            if let interval = parent.pollInterval {
+                let next = System.now() + interval
+                deadline = min(deadline ?? next, next)
+            }
+        }
+        watched.wait(until: deadline)
+        return watched
+    }
+
+    /// Begins the drain, once.
+    private func beginDrain(_ origin: Prefork.DrainOrigin, _ now: Instant, _ plan: inout Plan) {
+        guard plan.drainBegan == nil else { return }
+        plan.drainBegan = now
+        plan.cancelAt = cancelTime(now)
+        plan.exitAt = now + configuration.shutdown.gracePeriod + Self.selfMargin
+        // First of all: the master steers new connections elsewhere while this child still accepts.
+        child.announceDrain(origin)
+        drain(&plan)
+    }
+
+    private func cancelServe(_ now: Instant, _ plan: inout Plan) {
+        plan.cancelAt = nil
+        let drained = now - (plan.drainBegan ?? now)
+        if configuration.shutdown.drainPolicy != .cancel { child.send(.cancelling(after: drained)) }
+        if let cancel = child.prepareCancellation() { plan.pending.append(cancel) }
+    }
+
+    /// The exit of the process is noticed at once or by polling. The hang-up of the channel is a second sign, for a system that
+    /// has neither.
     private func isGone(_ watched: PollSet) -> Bool {
         let ready = watched.ready
         if ready.contains(.exit(pid: child.masterPID)) || parent.masterIsGone { return true }
@@ -112,41 +154,48 @@ final class ChildMonitor: Sendable {
         return Channel.receive(from: child.channelDescriptor) == .hungUp
     }
 
+    private func masterDied(_ now: Instant, _ plan: inout Plan) {
+        plan.masterLives = false
+        let grace = configuration.shutdown.gracePeriod
+        switch configuration.masterDeath.policy {
+        case .drain:
+            plan.drainBegan = plan.drainBegan ?? now
+            plan.cancelAt = plan.cancelAt ?? cancelTime(now)
+            plan.exitAt = min(plan.exitAt ?? now + grace, now + grace)
+            EventLog.write("the master \(child.masterPID) is gone; draining for up to \(grace.inSeconds)")
+            child.closeUntakenListeners()
+            if configuration.signals.children == .unhandled { System.signalSelf(.terminate) }
+            drain(&plan)
+        case .exit(let status): System.exitNow(status)
+        case .call(let body): plan.pending.append(body)
+        case .ignore: break
+        }
+    }
+
     private func cancelTime(_ now: Instant) -> Instant {
         let grace = configuration.shutdown.gracePeriod
         return configuration.shutdown.drainPolicy == .cancel ? now : now + grace - min(Self.cancelMargin, grace / 10)
     }
 
-    private func drain() {
+    private func drain(_ plan: inout Plan) {
         let callbacks = child.beginDrain()
         if callbacks.isEmpty { return }
-        inOwnThread { [child] in
+        plan.pending.append { [child] in
             for callback in callbacks { callback() }
             child.callbacksEnded()
         }
     }
 
-    private func handleMasterDeath() {
-        switch configuration.masterDeath.policy {
-        case .drain:
-            let grace = configuration.shutdown.gracePeriod.inSeconds
-            EventLog.write("the master \(child.masterPID) is gone; draining for at most \(grace)")
-            child.closeUntakenListeners()
-            if configuration.signals.children == .unhandled { System.signalSelf(.terminate) }
-            drain()
-        case .exit(let status): System.exitNow(status)
-        case .call(let body): inOwnThread(body)
-        case .ignore: break
-        }
-    }
-
-    /// The user's code may wait; this thread has deadlines to keep.
-    private func inOwnThread(_ body: @escaping @Sendable () -> Void) {
-        do {
-            try Thread(body).detach()
-        } catch {
-            EventLog.write("\(error)")
-            body()
+    /// Starts a thread for each piece of the program's code. If the system has no thread to give, it is tried again.
+    private func startPending(_ plan: inout Plan) {
+        while let body = plan.pending.first {
+            do throws(SystemError) {
+                try Thread(body).detach()
+                plan.pending.removeFirst()
+            } catch {
+                EventLog.write("\(error); trying again")
+                return
+            }
         }
     }
 }

@@ -137,29 +137,28 @@ final class RunToken: Sendable {
 
 extension Prefork.Status.Slot {
     fileprivate init(slot: Int, _ record: Supervisor.Slot, now: Instant, isInRotation: Bool, waiting: Int?) {
-        let state: Prefork.Status.State
-        var since = Duration.zero
-        switch record.state {
-        case .empty, .spawning: state = .empty
-        case .starting(let life):
-            state = .starting(pid: life.pid)
-            since = now - life.spawnedAt
-        case .ready(let life):
-            state = .ready(pid: life.pid)
-            since = now - (life.readyAt ?? life.spawnedAt)
-        case .stopping(let life, let start, _):
-            state = .stopping(pid: life.pid)
-            since = now - start
-        case .waiting(let until): state = .backingOff(max(.zero, until - now))
-        }
+        let (state, since) = record.publicState(at: now)
         self.init(
             slot: slot,
             state: state,
             since: since,
-            spawns: record.spawns,
+            spawns: record.launches,
             lastExit: record.lastExit,
             isInRotation: isInRotation,
             waiting: waiting
         )
+    }
+}
+
+extension Supervisor.Slot {
+    /// The child that the slot works with comes first, then what it waits for, then children that are about to exit.
+    fileprivate func publicState(at now: Instant) -> (Prefork.Status.State, since: Duration) {
+        if let current {
+            guard let readyAt = current.readyAt else { return (.starting(pid: current.pid), now - current.spawnedAt) }
+            return (current.isDraining ? .stopping(pid: current.pid) : .ready(pid: current.pid), now - readyAt)
+        }
+        if case .backingOff(let until) = attempt { return (.backingOff(max(.zero, until - now)), .zero) }
+        if let exiting = outgoing.last { return (.stopping(pid: exiting.child.pid), now - exiting.since) }
+        return (.empty, .zero)
     }
 }

@@ -33,7 +33,7 @@ struct OrphanWatch {
             let due = reaper?.look(zombies, at: now) ?? []
             // Somebody else may have been quicker.
             let reaped = due.map(\.pid).filter { pid in
-                switch ExitWatch.reap(pid) {
+                switch ExitWatch.reap(pid)?.status {
                 case .exited, .signaled: true
                 case .lost, nil: false
                 }

@@ -1,8 +1,12 @@
 /// What a master tells a child: the environment variables and descriptor numbers between them, both directions.
 struct Handshake: Equatable, Sendable {
+    /// The version of this protocol that the master speaks. A child understands newer ones, which only add to it.
+    var version = Self.currentVersion
     let slot: Int
     /// How many children the slot had before.
     let launch: Int
+    /// Which build of the program the child belongs to: 1, and one more after each restart.
+    var generation = 1
     /// How the runs before this one ended in the master, see `EarlierRuns`.
     var earlierRuns = ""
     let masterPID: Int32
@@ -17,7 +21,11 @@ struct Handshake: Equatable, Sendable {
     var listeners: Range<CInt> { Self.descriptors(listenerCount: addresses.count).dropLast() }
     var channelDescriptor: CInt { listeners.upperBound }
 
+    static let currentVersion = 1
+
+    private static let versionName = "PREFORK_VERSION"
     private static let slotName = "PREFORK_SLOT"
+    private static let generationName = "PREFORK_GENERATION"
     private static let launchName = "PREFORK_LAUNCH"
     private static let runsName = "PREFORK_RUNS"
     private static let masterName = "PREFORK_MASTER_PID"
@@ -28,7 +36,7 @@ struct Handshake: Equatable, Sendable {
 
     /// Ours. Other names with the same beginning are the user's.
     static let names = [
-        slotName, launchName, runsName, masterName, listenersName, addressesName, namesName, channelName,
+        versionName, slotName, launchName, generationName, runsName, masterName, listenersName, addressesName, namesName, channelName,
     ]
     /// What systemd means for the master alone (sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3)).
     private static let foreignNames = [
@@ -51,8 +59,10 @@ struct Handshake: Equatable, Sendable {
     /// The variables, one each.
     var variables: [Variable] {
         [
+            Variable(Self.versionName, "\(version)"),
             Variable(Self.slotName, "\(slot)"),
             Variable(Self.launchName, "\(launch)"),
+            Variable(Self.generationName, "\(generation)"),
             Variable(Self.runsName, earlierRuns),
             Variable(Self.masterName, "\(masterPID)"),
             Variable(Self.listenersName, "\(addresses.count)"),
@@ -97,11 +107,17 @@ struct Handshake: Equatable, Sendable {
         func number<Number: FixedWidthInteger>(_ name: String, _ range: ClosedRange<Number>) -> Number? {
             value(name).flatMap { plainNumber($0) }.flatMap { range.contains($0) ? $0 : nil }
         }
+        guard let version: Int = number(versionName, 1...Int.max) else {
+            return .broken("\(versionName) is not a version")
+        }
         guard let slot: Int = number(slotName, 0...(Prefork.Configuration.mostChildren - 1)) else {
             return .broken("\(slotName) is no slot")
         }
         guard let launch: Int = number(launchName, 0...Int.max) else {
             return .broken("\(launchName) is no number")
+        }
+        guard let generation: Int = number(generationName, 1...Int.max) else {
+            return .broken("\(generationName) is not a generation")
         }
         guard let runs = value(runsName), EarlierRuns.isValid(runs) else {
             return .broken("\(runsName) is no list of runs")
@@ -126,8 +142,11 @@ struct Handshake: Equatable, Sendable {
             let inode: UInt64 = plainNumber(channel[2])
         else { return .broken("\(channelName) is no descriptor") }
         let handshake = Handshake(
+            version: version,
             slot: slot,
-            launch: launch, earlierRuns: runs,
+            launch: launch,
+            generation: generation,
+            earlierRuns: runs,
             masterPID: master,
             addresses: addresses,
             channel: FileIdentity(device: device, inode: inode)

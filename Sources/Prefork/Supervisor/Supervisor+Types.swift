@@ -1,163 +1,270 @@
-// The words in which the Supervisor hears, thinks and answers.
+// What the Supervisor is told, what it answers, and what it remembers.
 
 extension Supervisor {
-    /// The rules' numbers, from a checked `Configuration`.
+    /// The numbers of the rules, from a validated `Configuration`.
     struct Rules: Sendable {
-        var children: Int
-        var recovery: Recovery
+        var recovery = Recovery.automatic
+        /// How long an exit counts for `.upTo`. `nil` means for the whole life of the fleet.
         var window: Duration?
-        var interval = Prefork.Configuration.Recovery.Delays()
+        var delays = Prefork.Configuration.Recovery.Delays()
         var limitPerSlot: Int?
-        var healthyAfter: Duration = .seconds(10)
+        /// How long a ready child must stay alive until it counts as up.
+        var settleTime: Duration = .seconds(1)
         var fatalExitStatuses: [Int32] = [78]
         var readinessTimeout: Duration = .seconds(60)
         var grace: Duration = .seconds(5)
-        /// How long, at a stop, the children may go on accepting what is queued already.
+        /// How long, at a stop, the children may go on accepting what is already queued.
         var queueDrain: Duration = .seconds(1)
+        /// How many processors the fleet may use. Restarts may cost a share of them.
+        var processors = 1
 
         enum Recovery: Sendable, Hashable {
+            /// The fleet gives up only while none of its children has ever been up.
+            case automatic
+            /// Ends the fleet after more unexpected exits than this.
             case upTo(exits: Int)
+            /// Ends the fleet at the first unexpected exit.
             case never
+            /// The fleet never gives up.
             case unlimited
         }
     }
 
     enum Input {
-        /// The spawn that the last `.spawn` asked for.
+        /// Answers to the last `.spawn`.
         case spawned(slot: Int, pid: Int32)
         case spawnFailed(slot: Int, SystemError)
-        /// The same, for a reason that another try would not mend.
+        /// The start failed for a reason that another try would not mend.
         case spawnRefused(slot: Int, PreforkError)
-        case ready(pid: Int32)
-        /// Reaped: the pid is not to be signalled any more.
-        case exited(pid: Int32, WaitStatus, isOutOfMemory: Bool = false)
-        case stop(Prefork.StopReason)
+        /// The child serves. `startCost` is the processor time that its start took, if it says so.
+        case ready(pid: Int32, startCost: Duration? = nil)
+        /// The child drains although the master has not asked it to.
+        case draining(pid: Int32, Prefork.DrainOrigin)
+        /// The child's end of the channel is closed.
+        case hungUp(pid: Int32)
+        /// The child was reaped. Its pid must not be signalled any more.
+        case exited(pid: Int32, End)
+        /// A request to stop, and when it arrived. The children's time begins when they are asked, not then.
+        case stop(Prefork.StopReason, at: Instant)
         /// A hook threw.
         case fail(description: String)
-        /// What `.closeAdmission` asked for is done, or cannot be had: nothing is queued that a ready child could accept.
+        /// What `.closeAdmission` asked for is done or impossible: nothing is queued that a ready child could accept.
         case admissionClosed
         /// `nextDeadline` has come.
         case timer
+
+        static func exited(pid: Int32, _ status: WaitStatus) -> Input { .exited(pid: pid, End(status: status)) }
+    }
+
+    /// What is known of a child's end.
+    struct End {
+        var status: WaitStatus
+        /// The processor time of its whole life, including its own reaped children.
+        var processorTime: Duration?
+        var isOutOfMemory = false
     }
 
     enum Action: Equatable {
-        /// Start a child in that slot; answered by `.spawned`, `.spawnFailed` or `.spawnRefused` before any other input.
-        case spawn(slot: Int, launch: Int)
+        /// Start a child in this slot. Answered by `.spawned`, `.spawnFailed` or `.spawnRefused`.
+        case spawn(slot: Int, launch: Int, printsBacktrace: Bool)
         /// Call the hooks for a started child.
         case announce(pid: Int32, replaces: Int32?)
         /// Call the hook for the whole fleet.
         case announceMaster(pids: [Int32])
         case signal(pid: Int32, Signal)
-        /// New connections to these slots only, of those whose listeners are their own. Never empty: when no child is ready
+        /// Send new connections to these slots only, as far as their listeners are their own. Never empty: if no child is ready
         /// all slots are in rotation, and connections wait there.
         case rotate(slots: [Int])
-        /// Let nobody in any more, and say `.admissionClosed` when the ready children have accepted what had come in.
+        /// Keep new connections out, and answer `.admissionClosed` when the ready children have accepted what is queued.
         case closeAdmission
-        /// Close our copies: all children have been told to leave.
+        /// Close the master's copies of the listeners: all children have been asked to exit.
         case closeListeners
-        case report(Report)
-        /// No child is left; the error is what `run` throws, unless a hook threw.
+        case report(Prefork.Event)
+        /// No child is left. `failure` is what `run` throws, unless a hook threw.
         case finish
     }
 
-    /// What `Master` turns into public events.
-    enum Report: Equatable {
-        case spawned(slot: Int, pid: Int32, replaces: Int32?)
-        case spawnFailed(Prefork.ChildExit, Prefork.Event.Consequence)
-        case ready(slot: Int, pid: Int32, after: Duration)
-        case notReady(slot: Int, pid: Int32, after: Duration)
-        case exited(Prefork.ChildExit, Prefork.Event.Consequence)
-        case suspended(Duration)
-        case stopping(Prefork.StopReason)
-        case killing(slot: Int, pid: Int32)
-        case stopped
-    }
-
     enum Phase: Equatable {
-        /// Slots are filled one after another; supervision has not begun.
+        /// Slots are filled one after another. Exits are not handled yet.
         case filling(next: Int)
         case running
-        /// A stop has begun; the ready children accept what is queued, until then at the latest.
+        /// A stop has begun. The ready children accept what is queued, until this moment at the latest.
         case closingAdmission(until: Instant)
-        /// All children have been told to leave.
+        /// All children have been asked to exit.
         case stopping
         case finished
     }
 
-    struct Life: Equatable {
+    /// The child that a slot works with.
+    struct Child: Equatable {
+        enum Stage: Equatable {
+            /// It must be ready by this moment.
+            case starting(readyBy: Instant)
+            /// `upAt` and `provenAt` are `nil` once they have passed.
+            case ready(since: Instant, upAt: Instant?, provenAt: Instant?)
+        }
+
         let pid: Int32
+        let launch: Int
         let spawnedAt: Instant
-        var readyAt: Instant?
-        /// Since when it is judged: its start, or the end of a suspension of the master.
-        var judgedFrom: Instant
+        var stage: Stage
+        var startCost: Duration?
+        /// It drains unasked, or its channel is closed: it accepts no more.
+        var isDraining = false
+        /// Its channel is closed. If its exit is not known by then, it is replaced beside it.
+        var exitExpectedBy: Instant?
     }
 
-    enum State: Equatable {
-        case empty
+    /// Why a child must exit.
+    enum ExitCause: Equatable {
+        /// The fleet stops.
+        case shutdown
+        /// It was not ready in time.
+        case notReady
+        /// It began to drain by itself.
+        case unrequested
+    }
+
+    /// A child that is about to exit.
+    struct Exiting: Equatable {
+        var child: Child
+        var cause: ExitCause
+        let since: Instant
+        var escalation: Escalation
+    }
+
+    /// What happens to a child that must exit: signals, each at its time, the last of them KILL.
+    struct Escalation: Equatable {
+        struct Step: Equatable {
+            let signal: Signal
+            /// Counted from the begin.
+            let after: Duration
+        }
+
+        private(set) var begin: Instant
+        private(set) var steps: ArraySlice<Step>
+
+        init(_ steps: [Step], at begin: Instant) {
+            self.begin = begin
+            self.steps = steps[...]
+        }
+
+        /// SIGTERM at once, SIGKILL after the grace period.
+        static func terminate(grace: Duration, at begin: Instant) -> Escalation {
+            Escalation([Step(signal: .terminate, after: .zero), Step(signal: .kill, after: grace)], at: begin)
+        }
+
+        /// When the next step is due. `nil` once SIGKILL was sent.
+        var next: Instant? { steps.first.map { begin + $0.after } }
+
+        /// Takes the step that is due.
+        mutating func take(at now: Instant) -> Signal? {
+            guard let next, next <= now else { return nil }
+            return steps.popFirst()?.signal
+        }
+
+        mutating func restart(at now: Instant) { begin = now }
+        mutating func end() { steps = [] }
+    }
+
+    /// What a slot does to get its next child.
+    enum Attempt: Equatable {
+        case none
         /// Between `.spawn` and its answer.
-        case spawning(since: Instant)
-        case starting(Life)
-        case ready(Life)
-        case stopping(Life, since: Instant, killAt: Instant?)
-        case waiting(until: Instant)
+        case spawning(since: Instant, launch: Int)
+        case backingOff(until: Instant)
     }
 
     struct Slot {
-        var state = State.empty
-        /// Exits since the slot was last healthy.
+        var current: Child?
+        /// At most one for each cause.
+        var outgoing: [Exiting] = []
+        var attempt = Attempt.none
+        /// Failed starts since a child of this slot was up.
         var failures = 0
+        var crashes = Crashes()
         var recoveries = 0
-        var spawns = 0
+        var launches = 0
         var lastPID: Int32?
         var lastExit: Prefork.ChildExit?
     }
 }
 
-extension Supervisor.State {
-    var life: Supervisor.Life? {
-        switch self {
-        case .starting(let life), .ready(let life), .stopping(let life, _, _): life
-        case .empty, .spawning, .waiting: nil
+extension Supervisor.Child {
+    var readyAt: Instant? {
+        if case .ready(let since, _, _) = stage { since } else { nil }
+    }
+
+    var isAccepting: Bool { readyAt != nil && !isDraining }
+
+    /// Ready for at least `settleTime`.
+    var isUp: Bool {
+        if case .ready(_, nil, _) = stage { true } else { false }
+    }
+
+    /// It has served for so long that its end says nothing about its start.
+    var isProven: Bool {
+        if case .ready(_, _, nil) = stage { true } else { false }
+    }
+
+    var nextDeadline: Instant? {
+        switch stage {
+        case .starting(let readyBy): return min(readyBy, exitExpectedBy ?? readyBy)
+        case .ready where isDraining: return exitExpectedBy
+        case .ready(_, let upAt, let provenAt): return [upAt, provenAt].compactMap { $0 }.min()
         }
     }
 
-    var waitsUntil: Instant? {
-        if case .waiting(let until) = self { until } else { nil }
+    /// - Returns: whether there was a timer that can judge it.
+    mutating func restartTimers(_ rules: Supervisor.Rules, _ now: Instant) -> Bool {
+        if exitExpectedBy != nil { exitExpectedBy = now + Supervisor.exitNotice }
+        switch stage {
+        case .starting:
+            stage = .starting(readyBy: now + rules.readinessTimeout)
+            return true
+        case .ready(let since, let upAt, let provenAt):
+            // Whether it lived that long is not known for the time of the suspension.
+            stage = .ready(
+                since: since,
+                upAt: upAt.map { _ in now + rules.settleTime },
+                provenAt: provenAt.map { _ in now + rules.provingTime })
+            return exitExpectedBy != nil
+        }
+    }
+}
+
+extension Supervisor.Exiting {
+    /// - Returns: whether anything is still to come.
+    mutating func restart(at now: Instant) -> Bool {
+        guard escalation.next != nil else { return false }
+        escalation.restart(at: now)
+        return true
     }
 }
 
 extension Supervisor.Slot {
-    enum Deadline {
-        case at(Instant)
-        case judge(Instant)
+    /// All children that the slot has.
+    var children: [Supervisor.Child] { (current.map { [$0] } ?? []) + outgoing.map(\.child) }
 
-        var instant: Instant {
-            switch self {
-            case .at(let instant), .judge(let instant): instant
-            }
-        }
+    var isEmpty: Bool { current == nil && outgoing.isEmpty && attempt == .none }
+
+    /// When the next try is due.
+    var nextTry: Instant? {
+        if case .backingOff(let until) = attempt { until } else { nil }
     }
 
-    var deadline: Deadline? {
-        switch state {
-        case .starting(let life): .judge(life.judgedFrom)
-        case .stopping(_, _, let killAt): killAt.map { .at($0) }
-        case .waiting(let until): .at(until)
-        case .empty, .spawning, .ready: nil
+    var nextDeadline: Instant? {
+        var earliest = [nextTry, current?.nextDeadline].compactMap { $0 }.min()
+        for exiting in outgoing {
+            if let next = exiting.escalation.next { earliest = min(earliest ?? next, next) }
         }
+        return earliest
     }
+
+    func isExiting(because cause: Supervisor.ExitCause) -> Bool { outgoing.contains { $0.cause == cause } }
 }
 
-extension Prefork.Configuration.Recovery.Delays {
-    /// Doubled for each failure after the second, never above the maximum.
-    func delay(afterFailures failures: Int) -> Duration {
-        if failures == 0 { return min(first, maximum) }
-        var delay = min(next, maximum)
-        for _ in 1..<max(failures, 1) {
-            // Some hundred turns at most, for a slot may fail for years; no product is above the maximum, so none overflows.
-            guard delay > .zero, delay < maximum else { break }
-            delay = delay > maximum / 2 ? maximum : delay * 2
-        }
-        return delay
-    }
+extension Supervisor.Rules {
+    /// A child that has served for this long is proven: its end says nothing about its start.
+    var provingTime: Duration { max(.seconds(1), settleTime) }
 }

@@ -28,29 +28,37 @@ enum Channel {
         return pair
     }
 
-    /// Sends one byte without waiting. A full buffer drops the byte: the reader has enough to read already. If the peer
-    /// is gone there is no SIGPIPE, and whoever polls this end sees the hang-up.
-    static func send(_ byte: UInt8, to descriptor: CInt) {
-        var byte = byte
-        _ = try? System.call("send") { systemSend(descriptor, &byte, 1, SystemConstant.withoutWaitingOrSignal) }
+    /// Sends one byte to wake whoever polls the other end. See `send(_:to:)`.
+    static func send(_ byte: UInt8, to descriptor: CInt) { send([byte], to: descriptor) }
+
+    /// Sends a few bytes and never waits. If the buffer is full they are dropped, all of them: the kernel takes a message this
+    /// small as a whole or not at all (unix(7)). A peer that is gone causes no SIGPIPE, and shows as a hang-up when this end is
+    /// polled.
+    static func send(_ bytes: [UInt8], to descriptor: CInt) {
+        _ = try? System.call("send") {
+            systemSend(descriptor, bytes, bytes.count, SystemConstant.withoutWaitingOrSignal)
+        }
     }
 
-    /// Receives all bytes that have arrived.
+    /// The most that one `receive` takes. A child that sends more must not keep the master from its other work.
+    static let mostBytes = 512
+
+    /// What has come, up to `mostBytes`.
     static func receive(from descriptor: CInt) -> ChannelInput {
-        var received: [UInt8] = []
-        var buffer = [UInt8](repeating: 0, count: 256)
-        while true {
-            do throws(SystemError) {
-                let count = try System.call("recv") {
-                    recv(descriptor, &buffer, buffer.count, SystemConstant.withoutWaitingOrSignal)
-                }
-                if count == 0 { return received.isEmpty ? .hungUp : .bytes(received) }
-                received.append(contentsOf: buffer.prefix(count))
-            } catch {
-                if !received.isEmpty { return .bytes(received) }
-                return error.code == EAGAIN || error.code == EWOULDBLOCK ? .nothing : .hungUp
+        var buffer = [UInt8](repeating: 0, count: mostBytes)
+        do throws(SystemError) {
+            let count = try System.call("recv") {
+                recv(descriptor, &buffer, buffer.count, SystemConstant.withoutWaitingOrSignal)
             }
+            return count == 0 ? .hungUp : .bytes(Array(buffer.prefix(count)))
+        } catch {
+            return error.code == EAGAIN || error.code == EWOULDBLOCK ? .nothing : .hungUp
         }
+    }
+
+    /// Takes away the bytes that have woken a poll.
+    static func empty(_ descriptor: CInt) {
+        while case .bytes(let bytes) = receive(from: descriptor), bytes.count == mostBytes {}
     }
 
     #if canImport(Darwin)

@@ -65,16 +65,17 @@ enum ExitWatch {
         }
     #endif
 
-    /// Reaps this child if it has ended. Never "any child": that would take the status of processes that other code in
-    /// this program has started (waitpid(2)).
-    /// - Returns: `nil` while it lives.
-    static func reap(_ pid: Int32) -> WaitStatus? {
+    /// Reaps this child if it has ended. Never "any child": that would take the status of processes that other code in this
+    /// program has started (waitpid(2)).
+    /// - Returns: `nil` while it lives. The processor time includes that of its own reaped children (wait4(2)).
+    static func reap(_ pid: Int32) -> (status: WaitStatus, processorTime: Duration?)? {
         var status: CInt = 0
+        var usage = rusage()
         do {
-            return try System.call("waitpid") { waitpid(pid, &status, WNOHANG) } == 0
-                ? nil : WaitStatus(rawStatus: status)
+            let reaped = try System.call("wait4") { wait4(pid, &status, WNOHANG, &usage) }
+            return reaped == 0 ? nil : (WaitStatus(rawStatus: status), usage.processorTime)
         } catch {
-            return .lost  // ECHILD: it is not a child of this process, or no longer.
+            return (.lost, nil)  // ECHILD: it is no longer a child of this process.
         }
     }
 
@@ -87,5 +88,12 @@ enum ExitWatch {
             waitid(P_PID, id_t(pid), &information, CInt(WEXITED | WNOHANG | WNOWAIT))
         }
         return result == 0
+    }
+}
+
+extension rusage {
+    fileprivate var processorTime: Duration {
+        .seconds(Int64(ru_utime.tv_sec) + Int64(ru_stime.tv_sec))
+            + .microseconds(Int64(ru_utime.tv_usec) + Int64(ru_stime.tv_usec))
     }
 }

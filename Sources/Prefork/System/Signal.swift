@@ -18,6 +18,11 @@ struct Signal: Hashable, Sendable, CustomStringConvertible {
         (SIGXFSZ, "XFSZ"), (SIGSYS, "SYS"),
     ]
 
+    /// Whether Swift's backtracer prints a backtrace when this signal kills a process.
+    static func printsBacktrace(_ number: CInt) -> Bool {
+        [SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV].contains(number)
+    }
+
     /// For example `9 (KILL)`.
     var description: String {
         let name = Signal.names.first { $0.0 == number }?.1

@@ -71,16 +71,17 @@ struct SignalHandling: ~Copyable {
         pthread_sigmask(SIG_UNBLOCK, &mask, nil)
     }
 
-    /// Takes the signals since the last call, each once, in the order of their numbers.
-    /// - Returns: the signals, and when the last TERM or INT came. The caller may have been busy since then.
-    func take() -> (signals: [Signal], arrival: Instant) {
-        _ = Channel.receive(from: descriptor.raw)
-        // First the bytes, then the bits: a signal in between leaves a byte, which wakes the caller once more for
-        // nothing. The other order would leave a bit without a byte.
+    /// Takes the signals that have come since the last call, each once, by number.
+    /// - Returns: the signals, when the last TERM or INT came (the reader may have been busy since then), and who sent it.
+    func take() -> (signals: [Signal], arrival: Instant, sender: SignalSender?) {
+        Channel.empty(descriptor.raw)
+        // Bytes first, then bits: a signal between the two leaves a byte that wakes us once more for nothing. The other
+        // way round it would leave a bit without a byte.
         let state = SignalState.shared()
         let bits = state.pointee.pending.exchange(0, ordering: .sequentiallyConsistent)
         let arrival = Instant(nanoseconds: state.pointee.arrival.load(ordering: .sequentiallyConsistent))
-        return ((1..<64).filter { bits & (1 << UInt64($0)) != 0 }.map { Signal(number: CInt($0)) }, arrival)
+        let sender = SignalSender(state.pointee.sender.load(ordering: .sequentiallyConsistent))
+        return ((1..<64).filter { bits & (1 << UInt64($0)) != 0 }.map { Signal(number: CInt($0)) }, arrival, sender)
     }
 
     /// Any thread may send a byte to this number (`Channel.send`) as long as this value lives.
@@ -109,7 +110,43 @@ struct SignalHandling: ~Copyable {
     }
 }
 
-/// What the handlers touch. Allocated once and never freed: a handler may still run when `restore` returns.
+/// Who sent a signal (sigaction(2), `si_pid` and `si_uid`).
+struct SignalSender: Equatable, Sendable {
+    let pid: Int32
+    let user: UInt32
+
+    init(pid: Int32, user: UInt32) {
+        self.pid = pid
+        self.user = user
+    }
+
+    fileprivate init?(_ packed: UInt64) {
+        if packed == 0 { return nil }
+        pid = Int32(truncatingIfNeeded: packed >> 32)
+        user = UInt32(truncatingIfNeeded: packed)
+    }
+}
+
+extension siginfo_t {
+    #if canImport(Darwin)
+        private var sender: (pid: pid_t, user: uid_t) { (si_pid, si_uid) }
+    #elseif canImport(Musl)
+        private var sender: (pid: pid_t, user: uid_t) {
+            (__si_fields.__si_common.__first.__piduid.si_pid, __si_fields.__si_common.__first.__piduid.si_uid)
+        }
+    #else
+        private var sender: (pid: pid_t, user: uid_t) { (_sifields._kill.si_pid, _sifields._kill.si_uid) }
+    #endif
+
+    /// Called in a handler: it touches nothing but this value. A code above 0 says that the kernel sent the signal.
+    fileprivate var packedSender: UInt64 {
+        if si_code > 0 { return 0 }
+        let (pid, user) = sender
+        return UInt64(UInt32(bitPattern: pid)) << 32 | UInt64(user)
+    }
+}
+
+/// What the handlers touch. Allocated once and never freed: a handler may still be on its way when `restore` returns.
 private struct SignalState: ~Copyable {
     let pending = Atomic<UInt64>(0)
     let wake = Atomic<CInt>(-1)
@@ -119,6 +156,8 @@ private struct SignalState: ~Copyable {
     let foreign = Atomic<UInt>(0)
     /// When the last TERM or INT came, on the monotonic clock in nanoseconds.
     let arrival = Atomic<Int64>(0)
+    /// Who sent it: the process in the upper half, the user in the lower one. 0 if the kernel did.
+    let sender = Atomic<UInt64>(0)
 
     static func shared() -> UnsafeMutablePointer<SignalState> {
         if let state = signalState { return state }
@@ -144,6 +183,7 @@ private let recordingHandler: SignalHandler = { number, information, context in
         clock_gettime(CLOCK_MONOTONIC, &time)
         state.pointee.arrival.store(
             Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec), ordering: .sequentiallyConsistent)
+        state.pointee.sender.store(information?.pointee.packedSender ?? 0, ordering: .sequentiallyConsistent)
     }
     state.pointee.pending.bitwiseOr(1 &<< UInt64(truncatingIfNeeded: number), ordering: .sequentiallyConsistent)
     let descriptor = state.pointee.wake.load(ordering: .sequentiallyConsistent)

@@ -2,6 +2,13 @@
 @preconcurrency import PreforkLibc  // musl imports `environ` as a mutable global variable.
 
 extension System {
+    /// CLOCK_PROCESS_CPUTIME_ID: the processor time that this process has used.
+    static func processorTime() -> Duration {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return .seconds(Int64(time.tv_sec)) + .nanoseconds(Int64(time.tv_nsec))
+    }
+
     static var pid: Int32 { getpid() }
     static var parentPID: Int32 { getppid() }
 

@@ -1,0 +1,126 @@
+/// Starts children: their handshake, environment, descriptors and processor.
+struct ChildLauncher {
+    private let configuration: Prefork.Configuration
+    private let mechanisms: Prefork.Mechanisms
+    let executable: CString
+    private let arguments: [CString]
+    /// Only if each child gets a processor of its own.
+    private var affinity: Affinity?
+    private let outOfMemory = OutOfMemoryCount(System.text)
+    private var attribution = OutOfMemoryAttribution()
+
+    init(_ configuration: Prefork.Configuration, _ mechanisms: Prefork.Mechanisms) throws(SystemError) {
+        self.configuration = configuration
+        self.mechanisms = mechanisms
+        let own = ProcessArguments.own
+        if let path = configuration.program.executable {
+            executable = CString(path)
+        } else {
+            executable = try ProgramFile.path()
+        }
+        let name = configuration.program.executable.map { CString($0) } ?? own.first ?? executable
+        arguments = [name] + (configuration.program.arguments?.map { CString($0) } ?? Array(own.dropFirst()))
+    }
+
+    /// - Returns: why children cannot have a processor each.
+    mutating func prepareAffinity() -> SystemError? {
+        guard configuration.program.affinity == .onePerChild else { return nil }
+        do throws(SystemError) {
+            affinity = try Affinity()
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// What one start needs to know.
+    struct Launch {
+        let slot: Int
+        let launch: Int
+        let printsBacktrace: Bool
+    }
+
+    enum Outcome {
+        case started(ChildHandle)
+        case failed(SystemError)
+        /// Another try would end the same way.
+        case refused(PreforkError)
+    }
+
+    /// - Parameters:
+    ///   - isKnown: whether a process is a child of the fleet already.
+    ///   - report: gets errors that do not keep the child from starting.
+    func start(
+        _ launch: Launch, _ listeners: ListenerSet, isKnown: (Int32) -> Bool, report: (SystemError) -> Void
+    ) -> Outcome {
+        do {
+            let ends = try Channel.makePair().split()
+            let masterEnd = Descriptor(ends.first)
+            let lowest = Handshake.descriptors(listenerCount: listeners.addresses.count).upperBound
+            let childEnd = try System.move(Descriptor(ends.second), atLeast: lowest)
+            guard let identity = System.identity(of: childEnd.raw) else { throw SystemError(call: "fstat", code: 0) }
+            let plan = SpawnPlan(
+                executable: executable,
+                arguments: arguments,
+                environment: environment(launch, listeners, identity),
+                descriptors: listeners.descriptors(of: launch.slot) + [childEnd.raw]
+            )
+            let request = Prefork.SpawnRequest(plan: plan, closing: mechanisms.descriptorClosing, slot: launch.slot)
+            let mark = outOfMemory?.current(System.text).map(attribution.mark)
+            let pid = try startWithAffinity(request, isKnown, report)
+            // Only now, because a copy that stays open here would keep the child's exit from hanging up the channel.
+            childEnd.close()
+            // Only the master's loop reaps it, later, so the number is still this child's, whether it lives or not. Without a
+            // descriptor of its own (none is free) it is looked at every second.
+            let exit = (try? mechanisms.exitNotice.watch(pid)) ?? nil
+            return .started(ChildHandle(pid, slot: launch.slot, exit: exit, channel: masterEnd, outOfMemory: mark))
+        } catch let error as SystemError {
+            return .failed(error)
+        } catch let error as PreforkError {
+            return .refused(error)
+        } catch {
+            return .refused(.spawnClosureFailed(slot: launch.slot, error))
+        }
+    }
+
+    private func environment(_ launch: Launch, _ listeners: ListenerSet, _ channel: FileIdentity) -> [CString] {
+        let handshake = Handshake(
+            slot: launch.slot,
+            launch: launch.launch,
+            earlierRuns: repeatsThisProgram ? EarlierRuns.outcomes : "",
+            masterPID: System.pid,
+            addresses: listeners.addresses,
+            channel: channel
+        )
+        var extra = configuration.program.environment
+        // An explicit value wins: it may lead backtraces to a file.
+        if !launch.printsBacktrace, extra["SWIFT_BACKTRACE"] == nil { extra["SWIFT_BACKTRACE"] = "enable=no" }
+        return handshake.environment(inherited: System.environment(), extra: extra)
+    }
+
+    /// Another program, or other arguments, need not pass the runs that have ended.
+    private var repeatsThisProgram: Bool { configuration.program.executable == nil && configuration.program.arguments == nil }
+
+    private func startWithAffinity(
+        _ request: Prefork.SpawnRequest, _ isKnown: (Int32) -> Bool, _ report: (SystemError) -> Void
+    ) throws -> Int32 {
+        guard let affinity else { return try start(request, isKnown) }
+        return try affinity.withProcessor(ofSlot: request.slot, report: report) { try start(request, isKnown) }
+    }
+
+    private func start(_ request: Prefork.SpawnRequest, _ isKnown: (Int32) -> Bool) throws -> Int32 {
+        guard let spawn = configuration.program.spawn else { return try request.start() }
+        let pid = try spawn(request)
+        guard !isKnown(pid), ExitWatch.isChild(pid) else {
+            throw PreforkError.spawnedStranger(slot: request.slot, pid: pid)
+        }
+        return pid
+    }
+
+    /// Whether the kernel's out-of-memory killer has probably ended that child.
+    mutating func isOutOfMemory(_ child: ChildHandle, _ status: WaitStatus) -> Bool {
+        attribution.isLikely(status, isKilled: child.isKilled, since: child.outOfMemory) {
+            outOfMemory?.current(System.text)
+        }
+    }
+}

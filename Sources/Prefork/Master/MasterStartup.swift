@@ -1,0 +1,117 @@
+/// From the call of `run` to the first child: what is checked, probed, bound and put back.
+enum MasterStartup {
+    /// Runs a fleet in this thread until it has stopped.
+    /// - Parameter beforeReturn: called when all children are reaped and signals are still handled. It may not return.
+    /// - Throws: ``PreforkError`` if nothing could be started or the fleet gave up, or what a hook threw.
+    static func run(_ fleet: Prefork, token: RunToken, beforeReturn: Prefork.BeforeReturn) throws {
+        let (configuration, handle) = (fleet.configuration, fleet.handle)
+        // Before anything is opened: an invalid configuration leaves no trace.
+        try check(fleet)
+        let variable = System.environmentValue(Prefork.Configuration.concurrencyVariable)
+        let allowed = ProcessorCount.current().allowed
+        let count = try configuration.resolvedChildren(variable: variable, allowed: allowed)
+        let mechanisms = configuration.testing.mechanisms ?? .probe()
+        try wrappingSystemErrors { () throws(SystemError) in try System.openStandardDescriptors() }
+        let launcher = try wrappingSystemErrors { () throws(SystemError) in
+            try ChildLauncher(configuration, mechanisms)
+        }
+        // A resolver may take its time. Before TERM is handled, its default disposition ends this process meanwhile. Process 1
+        // has no defaults, so there the handlers come first, and the stop follows the answer.
+        let early = System.pid == 1 ? nil : try fleet.addresses.map(resolve)
+        let signals = try wrappingSystemErrors { () throws(SystemError) in
+            try SignalHandling(handled: handledSignals(configuration, mechanisms))
+        }
+        let resolved = try early ?? fleet.addresses.map(resolve)
+        let statuses = ChildStatusKeeping()
+        handle.begin(wake: signals.wakeDescriptor, token)
+
+        let master = Master(
+            configuration, launcher, mechanisms, handle,
+            Supervisor(Supervisor.Rules(configuration, processors: allowed), children: count.count))
+        report(master, launcher, mechanisms, count, unused: fleet.adopting.unused)
+        let result = Result {
+            // Last of all that may fail: it may make what only its owner closes. The standard descriptors are open by now, so
+            // none of it takes their numbers.
+            let adopted = try fleet.adopting.sockets()
+            guard !resolved.isEmpty || !adopted.isEmpty else {
+                throw PreforkError.invalidConfiguration("addresses", reason: "there is none to listen on")
+            }
+            let isSharded = try isSharded(resolved, children: count.count, configuration, master.observe)
+            let plan = ListenerSet.Plan(bound: resolved, adopted: adopted, slots: count.count, isSharded: isSharded)
+            try master.run(plan, signals)
+        }
+        beforeReturn(result)
+
+        // All children are reaped. First the handle lets go of the wake-up descriptor, then the descriptor and the handlers go.
+        // SIGCHLD's old disposition comes last, because our handler was put over it.
+        handle.end()
+        signals.restore()
+        statuses.restore()
+        try result.get()
+    }
+
+    private static func check(_ fleet: Prefork) throws(PreforkError) {
+        try fleet.configuration.check()
+        for address in fleet.addresses {
+            if let fault = address.fault { throw .invalidAddress(address.description, reason: fault) }
+        }
+        try fleet.configuration.tlsIdentity?.check()
+        try fleet.adopting.check()
+    }
+
+    private static func resolve(_ address: Prefork.Address) throws(PreforkError) -> Listener.Resolved {
+        do throws(SystemError) {
+            return try Listener.resolve(address)
+        } catch {
+            throw .cannotListen(address, error)
+        }
+    }
+
+    private static func handledSignals(
+        _ configuration: Prefork.Configuration, _ mechanisms: Prefork.Mechanisms
+    ) -> [Signal] {
+        (configuration.signals.master == .handled ? [.terminate, .interrupt, .user1] : [])
+            + (mechanisms.exitNotice == .signalAndPolling || OrphanWatch.isNeeded(configuration) ? [.child] : [])
+    }
+
+    /// What is known at the start.
+    private static func report(
+        _ master: Master, _ launcher: ChildLauncher, _ mechanisms: Prefork.Mechanisms, _ count: (count: Int, exceeds: Int?),
+        unused: Int
+    ) {
+        master.observe(.mechanisms(mechanisms))
+        if ProgramFile.isProcMissing { master.observe(.procIsMissing(program: launcher.executable.text)) }
+        if let allowed = count.exceeds {
+            master.observe(.moreChildrenThanProcessors(children: count.count, allowed: allowed))
+        }
+        if unused > 0 { master.observe(.notAdopted(unused)) }
+        master.prepareAffinity()
+    }
+
+    /// Whether each slot gets a socket of its own.
+    private static func isSharded(
+        _ wanted: [Listener.Resolved], children: Int, _ configuration: Prefork.Configuration,
+        _ observe: (Prefork.Event) -> Void
+    ) throws -> Bool {
+        let count = wanted.filter { !$0.address.isUnix }.count
+        guard count > 0, configuration.sockets.mode != .shared else { return false }
+        let outcome = try wrappingSystemErrors { () throws(SystemError) in
+            switch configuration.testing.shardingFault {
+            case nil: try ReuseportProbe.run()
+            case "": ReuseportProbe.Outcome.shardable
+            case let reason?: ReuseportProbe.Outcome.notShardable(reason: reason)
+            }
+        }
+        let reason: String
+        if case .notShardable(let fault) = outcome {
+            reason = fault
+        } else if let fault = DescriptorLimit.fault(addresses: count, children: children) {
+            reason = fault
+        } else {
+            return true
+        }
+        if configuration.sockets.mode == .sharded { throw PreforkError.invalidConfiguration("listening", reason: reason) }
+        observe(.sharing(reason: reason))
+        return false
+    }
+}

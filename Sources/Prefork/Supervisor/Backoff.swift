@@ -1,0 +1,172 @@
+/// How long a slot waits for its next child.
+extension Prefork.Configuration.Recovery.Delays {
+    /// Doubled for each failure after the second, never above the maximum.
+    func delay(afterFailures failures: Int) -> Duration {
+        if failures == 0 { return min(first, maximum) }
+        var delay = min(next, maximum)
+        for _ in 1..<max(failures, 1) {
+            // A slot may fail for years, but the loop ends at the maximum. No product exceeds it, so none overflows.
+            guard delay > .zero, delay < maximum else { break }
+            delay = delay > maximum / 2 ? maximum : delay * 2
+        }
+        return delay
+    }
+}
+
+/// Failed starts of a fleet that has never had a child up.
+struct StartFailures: Equatable {
+    /// A fleet survives this many for each child.
+    static let perChild = 5
+    /// And it tries for at least this long: a database that is a few seconds late must not end the fleet.
+    static let leastTime: Duration = .seconds(15)
+
+    enum State: Equatable {
+        case few
+        /// Enough to give up, but the time is not over yet: this much is left.
+        case many(Duration)
+        case tooMany
+    }
+
+    private(set) var count = 0
+    private(set) var first: Instant?
+
+    mutating func note(at now: Instant) {
+        count += 1
+        first = first ?? now
+    }
+
+    func state(ofChildren children: Int, at now: Instant) -> State {
+        let (most, overflow) = Self.perChild.multipliedReportingOverflow(by: children)
+        guard let first, !overflow, count > most else { return .few }
+        let elapsed = now - first
+        return elapsed >= Self.leastTime ? .tooMany : .many(Self.leastTime - elapsed)
+    }
+}
+
+/// Unexpected exits that a strict mode counts.
+struct StrictExits: Equatable {
+    private var total = 0
+    private var times: [Instant] = []
+
+    /// Notes one more.
+    /// - Returns: how many there were within the window, or in all if there is none.
+    mutating func count(at now: Instant, within window: Duration?) -> Int {
+        total += 1
+        guard let window else { return total }
+        times.append(now)
+        times.removeAll { $0 < now - window }
+        return times.count
+    }
+}
+
+/// The last children of a slot that had served only for a moment: what they have in common tells a client that crashes them
+/// from a program that is broken.
+struct Crashes: Equatable {
+    enum Suspicion: Equatable {
+        case unknown
+        /// A client crashes children that would serve otherwise.
+        case poison
+        /// The program ends by itself soon after its start.
+        case brokenProgram
+    }
+
+    /// How many are looked at.
+    static let kept = 8
+    /// Fewer say nothing.
+    static let fewest = 4
+    /// Victims of a client have served for at least this part of the time that their starts took.
+    static let leastService = 4
+    /// Restarts of a broken program may cost this much of one processor, in thousandths.
+    static let brokenShare = 80
+
+    private struct Life: Equatable {
+        let start: Duration
+        let service: Duration
+    }
+
+    private var lives: [Life] = []
+
+    mutating func note(start: Duration, service: Duration) {
+        lives = lives.suffix(Self.kept - 1) + [Life(start: start, service: service)]
+    }
+
+    mutating func forget() { lives = [] }
+
+    var suspicion: Suspicion {
+        guard lives.count >= Self.fewest, let first = lives.first else { return .unknown }
+        var (start, service) = (Duration.zero, Duration.zero)
+        var (shortest, longest) = (first.service, first.service)
+        for life in lives {
+            start += life.start
+            service += life.service
+            shortest = min(shortest, life.service)
+            longest = max(longest, life.service)
+        }
+        if service * Self.leastService < start { return .brokenProgram }
+        // Requests come at random. A program that fails by itself fails at about the same age each time.
+        return lives.count == Self.kept && longest < shortest * 2 ? .brokenProgram : .poison
+    }
+}
+
+/// A token bucket of processor time: what restarts may cost on average.
+struct RestartBudget: Equatable {
+    /// What was not spent is kept for this long.
+    static let burst: Duration = .seconds(10)
+
+    /// Thousandths of one processor.
+    private let perMille: Int64
+    private let capacity: Int64
+    private var level: Int64
+    private var updated: Instant?
+
+    init(perMille: Int) {
+        self.perMille = Int64(max(1, perMille))
+        capacity = Self.burst.clampedNanoseconds / 1000 * self.perMille
+        level = capacity
+    }
+
+    /// Spends the cost of one restart.
+    /// - Returns: how long the restart must wait so that the average holds.
+    mutating func charge(_ cost: Duration, at now: Instant) -> Duration {
+        if let updated {
+            let elapsed = max(0, (now - updated).clampedNanoseconds)
+            // Whatever is longer fills the bucket anyway, and would overflow the product.
+            level = elapsed > Self.burst.clampedNanoseconds * 3 ? capacity : min(capacity, level + elapsed / 1000 * perMille)
+        }
+        updated = now
+        // A debt of more than the capacity would only be waited for by children that come later.
+        level = max(-capacity * 3, level - min(capacity, max(0, cost.clampedNanoseconds)))
+        return level >= 0 ? .zero : .nanoseconds(-level / perMille * 1000)
+    }
+}
+
+/// Backtraces in a crash storm: each takes from 24 ms to a minute, in which the dying child keeps its connections
+/// (swift#71091). So only the first few are printed.
+struct BacktracePolicy: Equatable {
+    /// This many crashes within `period` print in full.
+    static let printed = 5
+    static let period: Duration = .seconds(60)
+
+    private(set) var areSuppressed = false
+    private var crashes: [Instant] = []
+
+    /// Notes an exit.
+    /// - Returns: whether this one was too many.
+    mutating func noteCrash(_ status: WaitStatus, at now: Instant) -> Bool {
+        guard case .signaled(let number, _) = status, Signal.printsBacktrace(number) else { return false }
+        crashes = crashes.suffix(Self.printed - 1) + [now]
+        guard !areSuppressed, crashes.count == Self.printed, let first = crashes.first, now - first <= Self.period else {
+            return false
+        }
+        areSuppressed = true
+        return true
+    }
+
+    /// - Returns: whether backtraces are printed again from now on: the storm is over.
+    mutating func resume(at now: Instant) -> Bool {
+        guard areSuppressed, let last = crashes.last, now - last >= Self.period else { return false }
+        areSuppressed = false
+        crashes = []
+        return true
+    }
+}

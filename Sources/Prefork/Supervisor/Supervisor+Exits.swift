@@ -1,0 +1,205 @@
+/// What an exit leads to.
+extension Supervisor {
+    /// A closed channel announces an exit that is known some microseconds later. If it is not known after this time, something
+    /// holds the dead child (a debugger), or it lives on without serving: it is replaced without waiting for its exit.
+    static let exitNotice: Duration = .milliseconds(100)
+    /// A child that drains unasked ends itself after the grace period and a second. If it does not, it is killed after this
+    /// much more.
+    static let unrequestedMargin: Duration = .seconds(2)
+
+    /// What the end of a child, or its withdrawal, leads to.
+    enum Verdict {
+        /// The fleet stops anyway.
+        case expected
+        case recover(after: Duration)
+        case giveUp(PreforkError)
+
+        var consequence: Prefork.Event.Consequence {
+            switch self {
+            case .expected: .expected
+            case .recover(let delay): .recovering(after: delay)
+            case .giveUp: .givingUp
+            }
+        }
+    }
+
+    /// What kind of end it was.
+    enum Ending {
+        case failedStart(isShortage: Bool)
+        /// The child was ready.
+        case served(Child, processorTime: Duration?)
+    }
+
+    mutating func exited(_ pid: Int32, _ end: End, _ now: Instant, _ actions: inout [Action]) {
+        guard let (index, child, cause) = remove(pid) else { return }
+        let exit = Prefork.ChildExit(
+            slot: index,
+            pid: pid,
+            reason: Prefork.ChildExit.Reason(end.status),
+            lifetime: now - child.spawnedAt,
+            wasReady: child.readyAt != nil,
+            isProbablyOutOfMemory: end.isOutOfMemory
+        )
+        slots[index].lastExit = exit
+        if !isStopping, backtraces.noteCrash(end.status, at: now) { actions.append(.report(.backtracesSuppressed)) }
+        if isStopping || cause == .shutdown {
+            actions.append(.report(.exited(exit, .expected)))
+            return
+        }
+        let verdict: Verdict
+        if cause == .unrequested {
+            // Its replacement was started when it withdrew. Here it only counts.
+            if let error = strictRefusal(index, exit, now) {
+                verdict = .giveUp(error)
+            } else {
+                actions.append(.report(.exited(exit, .replaced)))
+                return
+            }
+        } else {
+            let ending: Ending =
+                child.readyAt == nil || cause == .notReady
+                ? .failedStart(isShortage: false) : .served(child, processorTime: end.processorTime)
+            verdict = judge(index, exit, ending, now)
+        }
+        actions.append(.report(.exited(exit, verdict.consequence)))
+        carryOut(verdict, index, now, &actions)
+    }
+
+    /// From here on the pid is another process's.
+    private mutating func remove(_ pid: Int32) -> (slot: Int, child: Child, cause: ExitCause?)? {
+        for index in slots.indices {
+            if let child = slots[index].current, child.pid == pid {
+                slots[index].current = nil
+                return (index, child, nil)
+            }
+            if let position = slots[index].outgoing.firstIndex(where: { $0.child.pid == pid }) {
+                let exiting = slots[index].outgoing.remove(at: position)
+                return (index, exiting.child, exiting.cause)
+            }
+        }
+        return nil
+    }
+
+    mutating func carryOut(_ verdict: Verdict, _ index: Int, _ now: Instant, _ actions: inout [Action]) {
+        switch verdict {
+        case .expected: break
+        case .recover(let delay):
+            slots[index].recoveries += 1
+            slots[index].attempt = .backingOff(until: now + delay)
+        case .giveUp(let error): stop(.failure("\(error)"), error, now, &actions)
+        }
+    }
+
+    // MARK: Judging
+
+    /// Decides what an unexpected exit, or a failed start, leads to.
+    mutating func judge(_ index: Int, _ exit: Prefork.ChildExit, _ ending: Ending, _ now: Instant) -> Verdict {
+        slots[index].lastExit = exit
+        if isStopping { return .expected }
+        if case .failedStart(isShortage: true) = ending { return .recover(after: delayAfterFailedStart(index)) }
+        let strict = strictRefusal(index, exit, now)
+        if exit.hasFatalStatus(rules), !isAnyUp { return .giveUp(.childRefused(exit)) }
+        if let strict { return .giveUp(strict) }
+        if let limit = rules.limitPerSlot, slots[index].recoveries >= limit { return .giveUp(.overRecovery(lastExits)) }
+        if exit.hasFatalStatus(rules) { return failedStart(index, now) }
+        guard case .served(let child, let processorTime) = ending else { return failedStart(index, now) }
+        return afterService(index, child, processorTime, now)
+    }
+
+    /// The strict modes count every exit.
+    private mutating func strictRefusal(_ index: Int, _ exit: Prefork.ChildExit, _ now: Instant) -> PreforkError? {
+        lastExits = lastExits.suffix(Self.keptExits - 1) + [exit]
+        switch rules.recovery {
+        case .automatic, .unlimited: return nil
+        case .never: return .childExited(exit)
+        case .upTo(let exits):
+            return strictExits.count(at: now, within: rules.window) > exits ? .overRecovery(lastExits) : nil
+        }
+    }
+
+    private mutating func failedStart(_ index: Int, _ now: Instant) -> Verdict {
+        var delay = delayAfterFailedStart(index)
+        guard rules.recovery == .automatic, !hasBeenUp else { return .recover(after: delay) }
+        startFailures.note(at: now)
+        switch startFailures.state(ofChildren: target, at: now) {
+        case .few: break
+        case .many(let left): delay = min(delay, left)  // The last try comes when the time is over, not long after it.
+        case .tooMany: return .giveUp(.overRecovery(lastExits))
+        }
+        return .recover(after: delay)
+    }
+
+    private mutating func delayAfterFailedStart(_ index: Int) -> Duration {
+        defer { slots[index].failures += 1 }
+        return rules.delays.delay(afterFailures: slots[index].failures)
+    }
+
+    /// A child that had served is replaced at once, unless its slot looks like a program that is broken.
+    private mutating func afterService(
+        _ index: Int, _ child: Child, _ processorTime: Duration?, _ now: Instant
+    ) -> Verdict {
+        let least = rules.delays.delay(afterFailures: 0)
+        guard let readyAt = child.readyAt, !child.isProven else { return .recover(after: least) }
+        let start = readyAt - child.spawnedAt
+        slots[index].crashes.note(start: start, service: now - readyAt)
+        let wait: Duration
+        switch (slots[index].crashes.suspicion, hasBeenUp) {
+        case (.poison, _), (.unknown, true): wait = poisonBudget.charge(child.startCost ?? start, at: now)
+        case (.brokenProgram, true): wait = brokenBudget.charge(processorTime ?? start, at: now)
+        case (.brokenProgram, false), (.unknown, false): return failedStart(index, now)
+        }
+        return .recover(after: min(max(wait, least), rules.delays.maximum))
+    }
+
+    // MARK: Withdrawing
+
+    /// The child has said that it drains: it gets no more connections, and its replacement is started beside it.
+    mutating func draining(_ pid: Int32, _ origin: Prefork.DrainOrigin, _ now: Instant, _ actions: inout [Action]) {
+        guard let index = slotWithCurrent(pid), slots[index].current?.isDraining == false else { return }
+        slots[index].current?.isDraining = true
+        actions.append(.report(.draining(slot: index, pid: pid, origin)))
+        withdraw(index, now)
+    }
+
+    /// The child's channel is closed: it gets no more connections. Its exit, which tells why, is usually known at once.
+    mutating func hungUp(_ pid: Int32, _ now: Instant) {
+        guard let index = slotWithCurrent(pid), slots[index].current?.isDraining == false else { return }
+        slots[index].current?.isDraining = true
+        slots[index].current?.exitExpectedBy = now + Self.exitNotice
+    }
+
+    mutating func replaceWithoutExit(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
+        guard let child = slots[index].current, let expected = child.exitExpectedBy, expected <= now else { return }
+        slots[index].current?.exitExpectedBy = nil
+        guard child.readyAt != nil else {
+            // It can no longer become ready.
+            slots[index].current?.stage = .starting(readyBy: now)
+            judgeReadiness(index, now, &actions)
+            return
+        }
+        actions.append(.report(.draining(slot: index, pid: child.pid, .closedChannel)))
+        withdraw(index, now)
+    }
+
+    /// Starts a replacement beside a child that has stopped serving, if the rules allow one. Otherwise its exit decides, as it
+    /// does while no child has ever been up: it may then be a failed start.
+    private mutating func withdraw(_ index: Int, _ now: Instant) {
+        guard !isStopping, hasBeenUp, rules.recovery != .never, let child = slots[index].current, child.readyAt != nil,
+            !slots[index].isExiting(because: .unrequested)
+        else { return }
+        if let limit = rules.limitPerSlot, slots[index].recoveries >= limit { return }
+        let steps = [Escalation.Step(signal: .kill, after: rules.grace + Self.unrequestedMargin)]
+        slots[index].current = nil
+        slots[index].outgoing.append(
+            Exiting(child: child, cause: .unrequested, since: now, escalation: Escalation(steps, at: now)))
+        guard case .recover(let delay) = afterService(index, child, nil, now) else { return }
+        slots[index].recoveries += 1
+        slots[index].attempt = .backingOff(until: now + delay)
+    }
+}
+
+extension Prefork.ChildExit {
+    fileprivate func hasFatalStatus(_ rules: Supervisor.Rules) -> Bool {
+        if case .status(let status) = reason.payload { rules.fatalExitStatuses.contains(status) } else { false }
+    }
+}

@@ -1,0 +1,349 @@
+@testable import Prefork
+
+/// What an input must lead to.
+extension Referee {
+    /// A master that comes more than a second too late begins to wait anew.
+    mutating func noticeSuspension() {
+        let now = batch.now
+        guard let expectedBy, now - expectedBy > Self.second else { return }
+        for index in slots.indices {
+            if var kid = slots[index].current {
+                var counts = false
+                if kid.exitDue != nil {
+                    kid.exitDue = sum(now, Self.exitNotice)
+                    counts = true
+                }
+                if kid.readyAt == nil {
+                    kid.readyBy = sum(now, limits.readinessTimeout)
+                    counts = true
+                } else {
+                    mayBeSilent = true
+                    if kid.upAt != .min { kid.upAt = sum(now, limits.settle) }
+                    if kid.provenAt != .min { kid.provenAt = sum(now, max(Self.second, limits.settle)) }
+                }
+                slots[index].current = kid
+                if counts { batch.suspended = now - expectedBy }
+            }
+            for position in slots[index].outgoing.indices where !slots[index].outgoing[position].isKilled {
+                let margin = slots[index].outgoing[position].isTold ? 0 : 2 * Self.second
+                slots[index].outgoing[position].killDue = sum(now, sum(limits.grace, margin))
+                batch.suspended = now - expectedBy
+            }
+        }
+        if closing != nil {
+            closing = sum(now, limits.queueDrain)
+            batch.suspended = now - expectedBy
+        }
+        if stop != nil, batch.suspended != nil { extensions += 1 }
+    }
+
+    /// Who has been ready for long enough by now.
+    mutating func confirm(_ coverage: inout Coverage) {
+        for index in slots.indices { confirm(index, &coverage) }
+    }
+
+    private mutating func confirm(_ index: Int, _ coverage: inout Coverage) {
+        guard var kid = slots[index].current, kid.readyAt != nil, !kid.isWithdrawn else { return }
+        let isAnyProven = slots.contains { $0.current?.provenAt == .min }
+        if kid.upAt != .min, kid.upAt <= batch.now {
+            kid.upAt = .min
+            (hasBeenUp, mayBeSilent) = (true, true)
+            slots[index].failures = 0
+            coverage.note(.up)
+        }
+        if kid.provenAt != .min, kid.provenAt <= batch.now {
+            kid.provenAt = .min
+            mayBeSilent = true
+            slots[index].lives = []
+            coverage.note(.proven)
+            slots[index].current = kid
+            // The whole fleet was down, and what kept it down is over.
+            if !isAnyProven {
+                for other in slots.indices {
+                    guard let due = slots[other].nextTry, due > batch.now else { continue }
+                    slots[other].nextTry = batch.now
+                    coverage.note(.retries)
+                }
+            }
+        }
+        slots[index].current = kid
+    }
+
+    mutating func expect(_ input: Supervisor.Input, _ coverage: inout Coverage) {
+        let now = batch.now
+        switch input {
+        case .spawned(let slot, let pid):
+            asked = nil
+            let kid = Kid(pid: pid, spawnedAt: slots[slot].lastSpawn, readyBy: sum(now, limits.readinessTimeout))
+            slots[slot].current = kid
+            batch.spawned = slot
+            endFilling()
+        case .spawnFailed(let slot, let error):
+            asked = nil
+            batch.isFailedStart = true
+            let isShortage = error.code == 11 || error.code == 12
+            if isShortage { coverage.note(.shortages) }
+            ended(slot, nil, .notSpawned(error), processorTime: nil, isShortage: isShortage, &coverage)
+            coverage.note(.failedStarts)
+            endFilling()
+        case .spawnRefused:
+            asked = nil
+            begin(.spawn)
+            coverage.note(.refusedStarts)
+        case .ready(let pid, let cost):
+            guard let slot = slotWithCurrent(pid), slots[slot].current?.readyAt == nil else { return }
+            let (upAt, provenAt) = (sum(now, limits.settle), sum(now, max(Self.second, limits.settle)))
+            slots[slot].current?.readyAt = now
+            slots[slot].current?.upAt = upAt
+            slots[slot].current?.provenAt = provenAt
+            slots[slot].current?.startCost = cost?.clampedNanoseconds
+            batch.ready = slot
+            confirm(slot, &coverage)
+        case .draining(let pid, _):
+            guard let slot = slotWithCurrent(pid), slots[slot].current?.isWithdrawn == false else { return }
+            slots[slot].current?.isWithdrawn = true
+            batch.drained = slot
+            coverage.note(.drains)
+            withdraw(slot, &coverage)
+        case .hungUp(let pid):
+            guard let slot = slotWithCurrent(pid), slots[slot].current?.isWithdrawn == false else { return }
+            let exitDue = sum(now, Self.exitNotice)
+            slots[slot].current?.isWithdrawn = true
+            slots[slot].current?.exitDue = exitDue
+            coverage.note(.hangUps)
+        case .exited(let pid, let end): exited(pid, end, &coverage)
+        case .stop(let reason, let arrival): stopped(reason, arrival.nanoseconds, &coverage)
+        case .admissionClosed: batch.closesAdmission = true
+        case .fail: begin(.nothing)
+        case .timer: batch.isTimer = true
+        }
+    }
+
+    private mutating func stopped(_ reason: Prefork.StopReason, _ arrival: Int64, _ coverage: inout Coverage) {
+        let wasStopping = stop != nil
+        if stop == nil { begin(.nothing) }
+        if case .signal(2) = reason.payload {
+            if let firstInterrupt, arrival - firstInterrupt >= Self.second {
+                batch.killsAll = true
+            } else {
+                firstInterrupt = firstInterrupt ?? arrival
+            }
+        }
+        batch.repeats = wasStopping && !batch.killsAll && !hasFinished
+        if batch.repeats { coverage.note(.repeatedStops) }
+    }
+
+    private mutating func exited(_ pid: Int32, _ end: Supervisor.End, _ coverage: inout Coverage) {
+        let reason: Prefork.ChildExit.Reason =
+            switch end.status {
+            case .exited(let code): .status(code)
+            case .signaled(let number, let core): .signal(number, coreDumped: core)
+            case .lost: .unknown
+            }
+        for index in slots.indices {
+            if let kid = slots[index].current, kid.pid == pid {
+                slots[index].current = nil
+                noteCrash(reason, &coverage)
+                return ended(index, kid, reason, processorTime: end.processorTime, isShortage: false, &coverage)
+            }
+            if let position = slots[index].outgoing.firstIndex(where: { $0.pid == pid }) {
+                let kid = slots[index].outgoing.remove(at: position)
+                noteCrash(reason, &coverage)
+                return ended(index, kid, reason, processorTime: end.processorTime, isShortage: false, &coverage)
+            }
+        }
+    }
+
+    /// The fifth crash within a minute is the last that prints a backtrace.
+    private mutating func noteCrash(_ reason: Prefork.ChildExit.Reason, _ coverage: inout Coverage) {
+        guard stop == nil, case .signal(let number, _) = reason.payload, [4, 5, 6, 7, 8, 11].contains(number) else { return }
+        crashTimes.append(batch.now)
+        if !isQuiet, crashTimes.count >= 5, batch.now - crashTimes[crashTimes.count - 5] <= 60 * Self.second {
+            isQuiet = true
+            batch.suppresses = true
+            coverage.note(.backtracesSuppressed)
+        }
+    }
+
+    // MARK: What an end leads to
+
+    private mutating func ended(
+        _ slot: Int, _ kid: Kid?, _ reason: Prefork.ChildExit.Reason, processorTime: Duration?, isShortage: Bool,
+        _ coverage: inout Coverage
+    ) {
+        let now = batch.now
+        let exit = Prefork.ChildExit(
+            slot: slot,
+            pid: kid?.pid ?? 0,
+            reason: reason,
+            lifetime: .nanoseconds(kid.map { now - $0.spawnedAt } ?? 0),
+            wasReady: kid?.readyAt != nil
+        )
+        batch.exit = exit
+        if stop != nil { return }
+        if isShortage {
+            recover(slot, after: delayAfterFailure(slot))
+            return
+        }
+        let strict = countStrictly(exit)
+        if kid?.cause == .unrequested {
+            // Replaced already: here it only counts.
+            coverage.note(.replacedExits)
+            batch.consequence = .replaced
+            if let strict { giveUp(strict) }
+            return
+        }
+        var isFatal = false
+        if case .status(let status) = reason.payload { isFatal = limits.fatalStatuses.contains(status) }
+        let isAnyUp = slots.contains { $0.current.map { $0.isUp && $0.accepts } == true }
+        if isFatal, !isAnyUp { return giveUp(.childRefused) }
+        if let strict { return giveUp(strict) }
+        if let limit = limits.limitPerSlot, slots[slot].recoveries >= limit { return giveUp(.overRecovery) }
+        if isFatal { coverage.note(.sparedFatal) }
+        guard !isFatal, let kid, kid.readyAt != nil, kid.cause == nil else { return startFailed(slot, &coverage) }
+        guard let delay = delayAfterService(slot, kid, processorTime, &coverage) else { return startFailed(slot, &coverage) }
+        recover(slot, after: delay)
+    }
+
+    private mutating func recover(_ slot: Int, after delay: Int64) {
+        slots[slot].recoveries += 1
+        slots[slot].nextTry = sum(batch.now, delay)
+        batch.consequence = .recovering(after: .nanoseconds(delay))
+    }
+
+    private mutating func giveUp(_ reason: Failure) {
+        batch.consequence = .givingUp
+        begin(reason)
+    }
+
+    private mutating func countStrictly(_ exit: Prefork.ChildExit) -> Failure? {
+        exits.append(exit)
+        switch limits.recovery {
+        case .automatic, .unlimited: return nil
+        case .never: return .childExited
+        case .upTo(let most):
+            strictTimes.append(batch.now)
+            let count = limits.window.map { window in strictTimes.count { $0 >= batch.now - window } } ?? strictTimes.count
+            return count > most ? .overRecovery : nil
+        }
+    }
+
+    private mutating func startFailed(_ slot: Int, _ coverage: inout Coverage) {
+        var delay = delayAfterFailure(slot)
+        guard limits.recovery == .automatic, !hasBeenUp else { return recover(slot, after: delay) }
+        coverage.note(.startFailures)
+        if startFailures == 0 { firstStartFailure = batch.now }
+        startFailures += 1
+        if startFailures > 5 * limits.children {
+            let left = firstStartFailure + 15 * Self.second - batch.now
+            if left <= 0 { return giveUp(.gaveUp) }
+            delay = min(delay, left)
+        }
+        recover(slot, after: delay)
+    }
+
+    private mutating func delayAfterFailure(_ slot: Int) -> Int64 {
+        let failures = slots[slot].failures
+        slots[slot].failures += 1
+        if failures == 0 { return min(limits.first, limits.maximum) }
+        let (delay, overflow) = limits.next.multipliedReportingOverflow(by: Int64(1) << min(failures - 1, 62))
+        return overflow ? limits.maximum : min(delay, limits.maximum)
+    }
+
+    /// - Returns: `nil` if the end counts as a failed start.
+    private mutating func delayAfterService(
+        _ slot: Int, _ kid: Kid, _ processorTime: Duration?, _ coverage: inout Coverage
+    ) -> Int64? {
+        let least = min(limits.first, limits.maximum)
+        guard let readyAt = kid.readyAt, kid.provenAt != .min else { return least }
+        let start = readyAt - kid.spawnedAt
+        slots[slot].lives.append((start, batch.now - readyAt))
+        let lives = slots[slot].lives.suffix(8)
+        let services = lives.map(\.service)
+        var wait: Int64
+        if lives.count < 4 {
+            if !hasBeenUp { return nil }
+            wait = poison.spend(kid.startCost ?? start, at: batch.now)
+        } else if services.reduce(0, +) * 4 < lives.map(\.start).reduce(0, +)
+            || lives.count == 8 && services.max() ?? 0 < (services.min() ?? 0) * 2
+        {
+            coverage.note(.broken)
+            if !hasBeenUp { return nil }
+            wait = broken.spend(processorTime?.clampedNanoseconds ?? start, at: batch.now)
+        } else {
+            coverage.note(.poison)
+            wait = poison.spend(kid.startCost ?? start, at: batch.now)
+        }
+        if wait > 0 { coverage.note(.throttled) }
+        return min(max(wait, least), limits.maximum)
+    }
+
+    // MARK: Withdrawing
+
+    /// The replacement of a child that serves no more is started beside it.
+    private mutating func withdraw(_ slot: Int, _ coverage: inout Coverage) {
+        guard stop == nil, !batch.stops, hasBeenUp, limits.recovery != .never, var kid = slots[slot].current, kid.readyAt != nil,
+            !slots[slot].outgoing.contains(where: { $0.cause == .unrequested })
+        else { return }
+        if let limit = limits.limitPerSlot, slots[slot].recoveries >= limit { return }
+        kid.cause = .unrequested
+        kid.exitDue = nil
+        kid.since = batch.now
+        kid.killDue = sum(batch.now, sum(limits.grace, 2 * Self.second))
+        slots[slot].current = nil
+        slots[slot].outgoing.append(kid)
+        coverage.note(.replacedBeside)
+        guard let delay = delayAfterService(slot, kid, nil, &coverage) else { return }
+        slots[slot].recoveries += 1
+        slots[slot].nextTry = sum(batch.now, delay)
+    }
+
+    /// What a timer makes of children that are late.
+    mutating func expectJudgements(_ coverage: inout Coverage) {
+        if isFilling { return }
+        for index in slots.indices {
+            guard let kid = slots[index].current else { continue }
+            if kid.readyAt == nil, kid.readyBy <= batch.now || kid.exitDue ?? .max <= batch.now {
+                batch.judged.append(kid.pid)
+                coverage.note(.notReady)
+            } else if kid.readyAt != nil, let due = kid.exitDue, due <= batch.now {
+                slots[index].current?.exitDue = nil
+                batch.replaced.append(kid.pid)
+                withdraw(index, &coverage)
+            }
+        }
+    }
+
+    // MARK: The stop
+
+    /// Those who are ready are told to exit when nothing is queued any more, when that takes too long, when no child is left
+    /// that could accept, or when an operator has lost patience.
+    mutating func expectTelling(_ coverage: inout Coverage) {
+        if batch.stops { closing = sum(batch.now, limits.queueDrain) }
+        guard let until = closing else { return }
+        let isLate = batch.isTimer && until <= batch.now
+        batch.tells = batch.closesAdmission || isLate || batch.killsAll || acceptingSlots.isEmpty || limits.queueDrain == 0
+        guard batch.tells else { return }
+        closing = nil
+        if batch.stops { return }
+        if batch.closesAdmission {
+            coverage.note(.emptyQueues)
+        } else if isLate {
+            coverage.note(.fullQueues)
+        } else {
+            coverage.note(batch.killsAll ? .killedWhileClosing : .deserted)
+        }
+    }
+
+    private mutating func endFilling() {
+        guard isFilling, filled == limits.children, !batch.stops else { return }
+        isFilling = false
+        batch.completesFilling = true
+    }
+
+    mutating func begin(_ reason: Failure) {
+        guard stop == nil else { return }
+        batch.stops = true
+        failure = reason
+    }
+}
