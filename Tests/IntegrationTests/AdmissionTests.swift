@@ -1,4 +1,4 @@
-// The stop: who is let in, who is waited for, and for how long.
+// How a stop treats connections: which are accepted, and how long the stop waits for them.
 #if os(Linux)
     import PreforkLibc
     import Testing
@@ -7,7 +7,7 @@
 
     extension Integration {
         @Suite struct Admission {
-            /// A connection that is under way; nobody waits for it.
+            /// A connection attempt, without waiting for its outcome.
             private func attempt(_ port: Int) throws -> Descriptor {
                 let client = try PlatformListener.makeSocket(family: AF_INET)
                 var name = SocketAddress.loopback(family: AF_INET)
@@ -22,157 +22,161 @@
                 return request.revents
             }
 
-            /// Whether a newcomer is neither let in nor refused: on the loopback interface it would be so by now.
-            private func isClosed(_ port: Int) throws -> Bool {
+            /// The outcome of a new attempt: 0 if it is neither accepted nor refused. On the loopback interface the
+            /// kernel decides at once.
+            private func eventsOfAttempt(_ port: Int) throws -> Int16 {
                 let client = try attempt(port)
                 let events = events(client.raw)
                 client.close()
-                return events == 0
+                return events
             }
 
-            /// From the stop on nobody is let in, and nobody is refused before the last child is gone.
-            @Test(arguments: ["sharded", "shared"])
-            func newcomersWait(listening: String) throws {
-                let subject = try Subject.role("fleet", "children=3;listening=\(listening);serve=deaf;grace=60000")
+            /// After a stop begins, no connection is accepted, and none is refused before the last child has exited.
+            @Test(arguments: FleetRole.Listening.allCases)
+            func newConnectionsAreHeldOff(listening: FleetRole.Listening) throws {
+                let subject = try Subject.start(
+                    FleetRole(children: 3, listening: listening, gracePeriod: .seconds(60), serve: .neverDrain))
                 let children = try subject.waitForReady(3)
                 let port = try subject.port()
                 subject.signal(SIGTERM)
-                try subject.waitForError("stopping: signal 15 (TERM)")
-                try eventually("a closed door") { try isClosed(port) }
+                try subject.waitForLog("stopping: signal 15 (TERM)")
+                try subject.eventually("admission is closed") { try eventsOfAttempt(port) == 0 }
                 let late = try attempt(port)
-                try subject.require(events(late.raw) == 0, "neither let in nor refused")
+                #expect(events(late.raw) == 0, subject.log)
                 for pid in children.dropLast() { kill(pid, SIGKILL) }
-                try subject.eventually("one is left") { subject.descendants.count == 1 }
-                for _ in 0..<50 {
-                    try subject.require(try isClosed(port), "neither let in nor refused while one is left")
-                }
+                try subject.eventually("one child is left") { subject.descendants.count == 1 }
+                for _ in 0..<50 { try #require(eventsOfAttempt(port) == 0, subject.log("while one child is left")) }
                 kill(children[2], SIGKILL)
-                try subject.waitForTold("clean")
+                try subject.waitForReport("clean")
                 let after = try attempt(port)
-                try subject.require(events(after.raw) & Int16(POLLERR | POLLHUP) != 0, "refused")
+                #expect(events(after.raw) & Int16(POLLERR | POLLHUP) != 0, subject.log("refused"))
             }
 
-            /// What has come in is answered, although it came while nobody accepted.
-            @Test(arguments: ["sharded", "shared"])
-            func whatIsQueuedIsAnswered(listening: String) throws {
-                let subject = try Subject.hello(["--children", "2", "--listening", listening])
+            /// Connections that were queued while no child accepted are answered.
+            @Test(arguments: FleetRole.Listening.allCases)
+            func queuedConnectionsAreAnswered(listening: FleetRole.Listening) throws {
+                let subject = try Subject.hello(["--children", "2", "--listening", listening.rawValue])
                 let children = try subject.waitForReady(2)
                 let port = try subject.port()
-                for pid in children { kill(pid, SIGSTOP) }
-                try subject.eventually("stopped children") { children.allSatisfy { ProcessState($0)?.state == "T" } }
+                try subject.suspend(children)
                 let clients = try (0..<40).map { _ in try #require(Connection.open(port: port)) }
                 subject.signal(SIGTERM)
-                try subject.waitForError("stopping: signal 15 (TERM)")
+                try subject.waitForLog("stopping: signal 15 (TERM)")
                 for pid in children { kill(pid, SIGCONT) }
-                for client in clients {
-                    try subject.require(client.send("/") && body(client.receive()) == "Hello world!", "an answer")
-                }
-                try subject.require(subject.wait() == 0, "status 0")
+                for client in clients { try #require(client.request("/") == .hello, subject.log) }
+                try subject.expectExit(0)
             }
 
-            /// A handshake that is under way is waited for: the client takes itself for connected. A child makes them take long,
-            /// where the configuration knows nothing of it.
-            @Test(arguments: ["sharded", "shared"])
-            func handshakesAreWaitedFor(listening: String) throws {
-                let subject = try Subject.role(
-                    "fleet", "children=2;listening=\(listening);queueDrain=20000;serve=defers")
-                try subject.eventually("deferring children") { subject.told("defers").count == 2 }
+            /// The stop waits for handshakes in progress, because their clients take themselves for connected. Here a
+            /// child makes them take long, unknown to the configuration.
+            @Test(arguments: FleetRole.Listening.allCases)
+            func handshakesInProgressAreAnswered(listening: FleetRole.Listening) throws {
+                let subject = try Subject.start(
+                    FleetRole(listening: listening, queueDrainPeriod: .seconds(20), serve: .answerDeferred))
+                try subject.eventually("two children defer") { subject.reports("defers").count == 2 }
                 let port = try subject.port()
                 let clients = try (0..<5).map { _ in try #require(Connection.open(port: port)) }
                 subject.signal(SIGTERM)
-                try subject.waitForError("stopping: signal 15 (TERM)")
-                // While the door closes, or behind it.
-                for client in clients {
-                    try subject.require(client.send("/") && body(client.receive()) != nil, "an answer")
-                }
-                try subject.waitForTold("clean")
+                try subject.waitForLog("stopping: signal 15 (TERM)")
+                // While admission closes, or after it.
+                for client in clients { try #require(client.request("/").body != nil, subject.log) }
+                try subject.waitForReport("clean")
             }
 
-            /// Who does not end a handshake holds up a stop for half a second; where the configuration defers, for nothing.
-            @Test(arguments: ["deferAccept=20000;serve=http", "serve=defers"])
-            func endlessHandshakes(settings: String) throws {
-                let subject = try Subject.role("fleet", "children=2;queueDrain=20000;\(settings)")
+            enum Deferring: CaseIterable { case byConfiguration, byChild }
+
+            /// A client that never finishes a handshake holds up a stop for half a second, or not at all if the
+            /// configuration defers.
+            @Test(arguments: Deferring.allCases)
+            func endlessHandshakes(deferring: Deferring) throws {
+                var role = FleetRole(queueDrainPeriod: .seconds(20))
+                switch deferring {
+                case .byConfiguration: role.deferAccept = .seconds(20)
+                case .byChild: role.serve = .answerDeferred
+                }
+                let subject = try Subject.start(role)
                 _ = try subject.waitForReady(2)
-                if settings == "serve=defers" {
-                    try subject.eventually("deferring children") { subject.told("defers").count == 2 }
+                if deferring == .byChild {
+                    try subject.eventually("two children defer") { subject.reports("defers").count == 2 }
                 }
                 let port = try subject.port()
                 let client = try #require(Connection.open(port: port))
                 let start = ContinuousClock.now
                 subject.signal(SIGTERM)
-                try subject.waitForTold("clean")
-                // Far less than what the drain of the queues may take.
-                try subject.require(ContinuousClock.now - start < .seconds(10), "it did not wait for the client")
+                try subject.waitForReport("clean")
+                // Far less than the period for queues.
+                #expect(ContinuousClock.now - start < .seconds(10), subject.log)
                 withExtendedLifetime(client) {}
             }
 
-            /// A hung child holds up the stop for as long as was allowed, no longer.
-            @Test(arguments: ["sharded", "shared"])
-            func aHungChildDoesNotHoldUpTheStop(listening: String) throws {
-                let subject = try Subject.role(
-                    "fleet", "children=1;listening=\(listening);serve=http;queueDrain=200;grace=200")
-                let child = try subject.waitForReady(1)[0]
+            /// A hung child holds up the stop for the configured periods and no longer.
+            @Test(arguments: FleetRole.Listening.allCases)
+            func aHungChildDoesNotHoldUpTheStop(listening: FleetRole.Listening) throws {
+                let subject = try Subject.start(
+                    FleetRole(
+                        children: 1, listening: listening, gracePeriod: .milliseconds(200),
+                        queueDrainPeriod: .milliseconds(200)))
+                let children = try subject.waitForReady(1)
                 let port = try subject.port()
-                kill(child, SIGSTOP)
-                try subject.eventually("a stopped child") { ProcessState(child)?.state == "T" }
+                try subject.suspend(children)
                 let client = try #require(Connection.open(port: port))
                 let start = ContinuousClock.now
                 subject.signal(SIGTERM)
-                try subject.waitForError("killing it")
-                let taken = ContinuousClock.now - start
-                try subject.require(taken >= .milliseconds(400), "both periods: \(taken)")
-                try subject.waitForTold("clean")
+                try subject.waitForLog("killing it")
+                #expect(ContinuousClock.now - start >= .milliseconds(400), subject.log("both periods"))
+                try subject.waitForReport("clean")
                 withExtendedLifetime(client) {}
             }
 
             @Test func aSecondInterruptDoesNotWaitForTheQueues() throws {
-                let subject = try Subject.role("fleet", "children=1;serve=http;queueDrain=60000;grace=60000")
-                let child = try subject.waitForReady(1)[0]
+                let subject = try Subject.start(
+                    FleetRole(children: 1, gracePeriod: .seconds(60), queueDrainPeriod: .seconds(60)))
+                let children = try subject.waitForReady(1)
                 let port = try subject.port()
-                kill(child, SIGSTOP)
-                try subject.eventually("a stopped child") { ProcessState(child)?.state == "T" }
+                try subject.suspend(children)
                 let client = try #require(Connection.open(port: port))
                 subject.signal(SIGINT)
-                try subject.waitForError("stopping: signal 2 (INT)")
+                try subject.waitForLog("stopping: signal 2 (INT)")
                 poll(nil, 0, 1050)  // The rule's own time: a held Ctrl-C is one request.
                 subject.signal(SIGINT)
-                try subject.waitForTold("clean")
+                try subject.waitForReport("clean")
                 withExtendedLifetime(client) {}
             }
 
-            @Test func whereItCannotBeHadAnEventSaysSo() throws {
+            @Test func anEventSaysIfAdmissionCannotClose() throws {
                 let directory = try makeDirectory()
                 defer { removeTree(directory) }
-                let subject = try Subject.role(
-                    "fleet", "children=1;addresses=unix:\(directory)/s,127.0.0.1:0;serve=wait")
+                let subject = try Subject.start(
+                    FleetRole(children: 1, addresses: [.unix("\(directory)/s"), .loopback()], serve: .waitForStop))
                 _ = try subject.waitForReady(1)
                 subject.signal(SIGTERM)
-                try subject.waitForTold("clean")
-                let lines = subject.errors.split(separator: "\n").filter { $0.contains("accepts connections while") }
-                try subject.require(
-                    lines.count == 1
-                        && lines[0].hasSuffix("keep new connections out; those that no child accepts are reset"),
-                    "\(lines)")
-                // Nobody has asked for it.
-                let without = try Subject.role(
-                    "fleet", "children=1;addresses=unix:\(directory)/s;queueDrain=0;serve=wait")
+                try subject.waitForReport("clean")
+                let lines = subject.logLines("accepts connections while")
+                try #require(lines.count == 1, subject.log)
+                #expect(lines[0].hasSuffix("keep new connections out; those that no child accepts are reset"), subject.log)
+                // Without a period for queues, admission does not have to close.
+                let without = try Subject.start(
+                    FleetRole(
+                        children: 1, addresses: [.unix("\(directory)/s")], queueDrainPeriod: .zero,
+                        serve: .waitForStop))
                 _ = try without.waitForReady(1)
                 without.signal(SIGTERM)
-                try without.waitForTold("clean")
-                try without.require(!without.errors.contains("accepts connections while"), "no event")
+                try without.waitForReport("clean")
+                #expect(without.logLines("accepts connections while") == [], without.log)
             }
 
-            @Test(arguments: ["sharded", "shared"])
-            func aStopUnderLoadCutsNothing(listening: String) throws {
+            @Test(arguments: FleetRole.Listening.allCases)
+            func aStopUnderLoadCutsNothing(listening: FleetRole.Listening) throws {
                 for _ in 0..<repetitions(20) {
-                    let subject = try Subject.hello(["--children", "4", "--listening", listening])
+                    let subject = try Subject.hello(["--children", "4", "--listening", listening.rawValue])
                     _ = try subject.waitForReady(4)
                     let load = Load(port: try subject.port(), clients: 6)
                     try subject.eventually("requests") { load.answered > 500 }
                     subject.signal(SIGTERM)
-                    let status = try subject.wait()
+                    try subject.expectExit(0)
                     let count = load.stop()
-                    try subject.require(status == 0 && count.cut == 0 && count.timedOut == 0, "\(status), \(count)")
+                    try #require(count.cut == 0, subject.log("\(count)"))
+                    try #require(count.timedOut == 0, subject.log("\(count)"))
                 }
             }
         }

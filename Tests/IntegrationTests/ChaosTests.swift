@@ -1,7 +1,7 @@
-// Children that die in every way, for as long as one likes, under a constant load of new connections.
+// Children that die in every way under a constant load of new connections.
 //
-// PREFORK_CHAOS_SECONDS: how long, for each way of listening; by default 2. PREFORK_CHAOS_SEED: a number; by default another
-// one in each run. `CI/chaos.sh` sets both.
+// PREFORK_CHAOS_SECONDS is the duration for each way of listening, by default 2. PREFORK_CHAOS_SEED is a number, by
+// default a random one. `CI/chaos.sh` sets both.
 #if os(Linux)
     import PreforkLibc
     import Testing
@@ -16,7 +16,7 @@
             private struct Log {
                 var killed: Set<pid_t> = []
                 var recoveries: [Duration] = []
-                /// While these slots' children were stopped, or their replacements not there.
+                /// When a slot had no child that serves: from the attack until its replacement serves.
                 var absences: [(slot: Int, from: Instant, to: Instant)] = []
                 var kills = 0
                 var stops = 0
@@ -35,8 +35,8 @@
                 }
             }
 
-            @Test(arguments: ["sharded", "shared"])
-            func chaos(listening: String) throws {
+            @Test(arguments: FleetRole.Listening.allCases)
+            func chaos(listening: FleetRole.Listening) throws {
                 let environment = currentEnvironment()
                 let seconds = Double(environment["PREFORK_CHAOS_SECONDS"] ?? "") ?? 2
                 let seed = UInt64(environment["PREFORK_CHAOS_SEED"] ?? "") ?? .random(in: 1...(.max >> 1))
@@ -45,11 +45,11 @@
                 let directory = try makeDirectory()
                 defer { removeTree(directory) }
                 let map = try ChaosMap("\(directory)/map")
-                let subject = try Subject.role(
-                    "fleet",
-                    "children=\(Self.slots);listening=\(listening);interval=0;threshold=100000000;serve=chaos;"
-                        + "map=\(directory)/map")
-                try subject.eventually("all serve") { (0..<Self.slots).allSatisfy { map[slot: $0] != 0 } }
+                let subject = try Subject.start(
+                    FleetRole(
+                        children: Self.slots, listening: listening, recoverThreshold: .exits(100_000_000),
+                        recoverInterval: .zero, serve: .chaos(map: "\(directory)/map")))
+                try subject.eventually("all children serve") { (0..<Self.slots).allSatisfy { map[slot: $0] != 0 } }
                 let load = ChaosLoad(port: try subject.port(), map: map)
                 load.start(clients: 4)
                 var log = Log()
@@ -60,7 +60,7 @@
                 }
                 let result = load.stop()
                 subject.signal(SIGTERM)
-                try subject.eventually("an end") { subject.told.contains("clean") }
+                try subject.waitForReport("clean")
                 try judge(result, log, listening, subject)
             }
 
@@ -69,7 +69,7 @@
             ) throws {
                 let victims = (0..<Self.slots).shuffled(using: &random).prefix(Int.random(in: 1...2, using: &random))
                 let pids = victims.map { map[slot: $0] }
-                for pid in pids { try subject.require(ProcessState(pid)?.session == subject.pid, "\(pid) is a child") }
+                for pid in pids { try #require(ProcessState(pid)?.session == subject.pid, subject.log) }
                 let start = System.now()
                 switch Int.random(in: 0..<3, using: &random) {
                 case 0: log.kills += victims.count
@@ -78,7 +78,7 @@
                     for pid in pids { kill(pid, SIGSTOP) }
                     System.pause(milliseconds: CInt.random(in: 0...400, using: &random))
                 default:
-                    // Whose turn it is decides the kernel.
+                    // The kernel chooses the victim.
                     guard case .failed(let victim) = load.request("!"), victim != 0 else { return }
                     log.traps += 1
                     log.killed.insert(victim)
@@ -87,7 +87,7 @@
                 }
                 let killedAt = System.now()
                 for pid in pids {
-                    log.killed.insert(pid)  // First: a client may see its end before this returns.
+                    log.killed.insert(pid)  // First, because a client may see the end before kill(2) returns.
                     kill(pid, SIGKILL)
                 }
                 try awaitRecovery(Array(victims), pids, start, killedAt, subject, map, &log)
@@ -104,7 +104,9 @@
                 }
             }
 
-            private func judge(_ result: ChaosLoad.Result, _ log: Log, _ listening: String, _ subject: Subject) throws {
+            private func judge(
+                _ result: ChaosLoad.Result, _ log: Log, _ listening: FleetRole.Listening, _ subject: Subject
+            ) throws {
                 let recorded = result.failed.count { log.killed.contains($0) }
                 let unrecorded = result.failed.count { $0 == 0 }
                 let others = result.failed.count - recorded - unrecorded
@@ -117,56 +119,59 @@
                 let deaths = log.kills + log.stops + log.traps
                 print(
                     """
-                    chaos, \(listening): \(result.samples.count) answered; \(log.kills) killed, \(log.stops) stopped and \
-                    killed, \(log.traps) trapped; failed \(recorded) that a victim had accepted, \(unrecorded) not written \
-                    down, \(others) others; refused \(result.refused); of \(latencies.count) elsewhere p50 \
+                    chaos, \(listening): \(result.samples.count) answered; \(log.kills) killed, \
+                    \(log.stops) stopped and killed, \(log.traps) trapped; failed \(recorded) that a victim had accepted, \
+                    \(unrecorded) not noted, \(others) others; refused \(result.refused); \
+                    of \(latencies.count) elsewhere p50 \
                     \(percentile(0.5).inMicroseconds), p99 \(percentile(0.99).inMicroseconds), p99.9 \
                     \(percentile(0.999).inMicroseconds); \
                     recovery at most \(recovery.inSeconds)
                     """)
-                try subject.require(deaths > 0 && result.samples.count > 100, "something has happened")
-                try subject.require(result.refused == 0, "\(result.refused) refused")
-                try subject.require(others == 0, "\(others) failed that no victim had accepted: \(Set(result.failed))")
-                // Between accept(2) and the note that it was: at most one for each thread that accepts.
-                try subject.require(unrecorded <= deaths, "\(unrecorded) of \(deaths) deaths not written down")
-                try subject.require(recorded <= deaths, "\(recorded) in \(deaths) deaths, one at a time")
-                try subject.require(
-                    percentile(0.999) <= recovery + .milliseconds(100), "p99.9 \(percentile(0.999).inSeconds)")
+                #expect(deaths > 0, subject.log)
+                #expect(result.samples.count > 100, subject.log)
+                #expect(result.refused == 0, subject.log)
+                #expect(others == 0, subject.log("connections that no victim had accepted: \(Set(result.failed))"))
+                // A child may die between accept(2) and its note, with one connection for each thread that accepts.
+                #expect(unrecorded <= deaths, subject.log)
+                // A child has one connection at a time.
+                #expect(recorded <= deaths, subject.log)
+                #expect(percentile(0.999) <= recovery + .milliseconds(100), subject.log)
             }
 
-            /// A slot whose child never comes up costs its starts, and nothing else.
+            /// A slot whose child never comes up costs only its starts.
             @Test(.enabled(if: currentEnvironment()["PREFORK_CHAOS_SECONDS"] != nil, "only by CI/chaos.sh"))
             func oneSlotCrashLoops() throws {
                 var ratios: [Double] = []
                 for _ in 0..<7 {
-                    let healthy = try latency(serve: "chaos")
-                    ratios.append(try latency(serve: "oneCrashesInChaos") / healthy)
+                    let healthy = try latency { .chaos(map: $0) }
+                    ratios.append(try latency { .chaosAndExitInFirstSlot(map: $0) } / healthy)
                 }
                 let median = ratios.sorted()[ratios.count / 2]
-                print(
-                    "chaos: p99 while one of 4 slots crash-loops, of that of 4 healthy ones: median \(median), \(ratios)"
-                )
+                print("chaos: p99 while one of 4 slots crash-loops / of 4 healthy slots: median \(median), \(ratios)")
                 #expect(median <= 1.25)
             }
 
             /// The 99th percentile under load.
-            private func latency(serve: String) throws -> Double {
+            private func latency(_ serve: (_ map: String) -> FleetRole.Serve) throws -> Double {
                 let directory = try makeDirectory()
                 defer { removeTree(directory) }
                 let map = try ChaosMap("\(directory)/map")
-                let subject = try Subject.role(
-                    "fleet",
-                    "children=\(Self.slots);listening=sharded;unlimited;serve=\(serve);readinessTimeout=60000;map=\(directory)/map"
-                )
-                try subject.eventually("all serve") { (1..<Self.slots).allSatisfy { map[slot: $0] != 0 } }
+                let subject = try Subject.start(
+                    FleetRole(
+                        children: Self.slots, listening: .sharded, recoverThreshold: .unlimited,
+                        readinessTimeout: .seconds(60), serve: serve("\(directory)/map")))
+                try subject.eventually("the other children serve") {
+                    (1..<Self.slots).allSatisfy { map[slot: $0] != 0 }
+                }
                 let load = ChaosLoad(port: try subject.port(), map: map)
                 load.start(clients: 2)
                 System.pause(milliseconds: 1500)
                 let result = load.stop()
                 subject.signal(SIGTERM)
-                try subject.eventually("an end") { subject.told.contains("clean") }
-                try subject.require(result.failed.isEmpty && result.refused == 0, "\(result.failed), \(result.refused)")
-                try subject.require(result.samples.count > 100, "requests")
+                try subject.waitForReport("clean")
+                #expect(result.failed == [], subject.log)
+                #expect(result.refused == 0, subject.log)
+                try #require(result.samples.count > 100, subject.log)
                 return result.samples.map(\.latency).percentile(0.99) / .microseconds(1)
             }
         }

@@ -5,108 +5,108 @@
 
     extension Integration {
         @Suite struct Drain {
-            /// `main` does not return, so no run is behind it, whatever the master has run before.
+            /// `main` does not return, so no run precedes it in a child, whatever the master has run before.
             @Test func mainAfterARunOfTheMaster() throws {
-                let subject = try Subject.role("mainAfterRun")
-                try subject.eventually("two children serve") { subject.told("serving").count == 2 }
-                try subject.require(subject.told("first") == ["ended"], "the master's own run: \(subject.told)")
+                let subject = try Subject.start(MainAfterRunRole())
+                try subject.eventually("two children serve") { subject.reports("serving").count == 2 }
+                #expect(subject.reports("first") == ["ended"], subject.log("only the master ran it"))
                 subject.signal(SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
 
             @Test func asyncStopBySignal() throws {
-                let subject = try Subject.role("fleet", "async;children=2")
+                let subject = try Subject.start(AsyncFleetRole())
                 _ = try subject.waitForReady(2)
                 subject.signal(SIGTERM)
-                try subject.waitForTold("returned")
-                try subject.require(
-                    subject.told("stopRequested") == ["cancelled false", "cancelled false"],
-                    "a drain is no cancel"
-                )
-                try subject.require(subject.told.contains("childless"), "no child left")
+                try subject.waitForReport("returned")
+                // A drain does not cancel.
+                #expect(subject.reports("stopRequested") == ["cancelled false", "cancelled false"], subject.log)
+                #expect(subject.reports.contains("childless"), subject.log)
                 try subject.wait()
             }
 
             @Test func asyncRunsAgainAndLeavesNothing() throws {
-                let subject = try Subject.role("fleet", "async;children=2;runs=3;serve=stop")
+                let subject = try Subject.start(AsyncFleetRole(runs: 3))
                 for run in 1...3 {
                     try subject.eventually("run \(run)") { subject.readyPIDs.count == 2 * run }
                     subject.signal(SIGTERM)
-                    try subject.eventually("the end of run \(run)") { subject.told("returned").count == run }
+                    try subject.eventually("the end of run \(run)") { subject.reports("returned").count == run }
                 }
-                // The pool opens what it needs with the first task that waits; after that nothing may be added.
-                try subject.require(subject.told("clean").count >= 2, "nothing left: \(subject.told("left"))")
+                // The pool opens what it needs when a task first waits. Later runs must not add anything.
+                #expect(subject.reports("clean").count >= 2, subject.log)
                 try subject.wait()
             }
 
-            /// A second task is cancelled before its run can begin: it ends at once, and takes no other run with it.
+            /// A second task is cancelled before its run can begin. It ends at once and does not affect other runs.
             @Test func cancellationBeforeTheRunBegins() throws {
-                let subject = try Subject.role("cancellations")
-                try subject.waitForTold("second ended")
-                try subject.waitForTold("refused a master is already running in this process")
-                try subject.waitForTold("third still runs")
+                let subject = try Subject.start(CancellationsRole())
+                try subject.waitForReport("second ended")
+                try subject.waitForReport("refused a master is already running in this process")
+                try subject.waitForReport("third still runs")
                 subject.signal(SIGTERM)
-                try subject.waitForTold("third ended")
+                try subject.waitForReport("third ended")
                 try subject.wait()
                 try subject.waitUntilAlone()
             }
 
             @Test func asyncStopByCancellation() throws {
-                let subject = try Subject.role("fleet", "async;children=2;cancelWhenReady")
-                try subject.waitForTold("returned")
-                try subject.require(subject.told.contains("childless"), "no child left")
+                let subject = try Subject.start(AsyncFleetRole(cancelsRunWhenReady: true))
+                try subject.waitForReport("returned")
+                #expect(subject.reports.contains("childless"), subject.log)
                 try subject.wait()
                 try subject.waitUntilAlone()
             }
 
             @Test func serveIsCancelledShortlyBeforeTheEnd() throws {
-                let subject = try Subject.role("fleet", "async;children=1;grace=2000;serve=cancelled")
+                let subject = try Subject.start(
+                    AsyncFleetRole(children: 1, gracePeriod: .seconds(2), serve: .untilCancelled))
                 _ = try subject.waitForReady(1)
                 subject.signal(SIGTERM)
-                try subject.waitForTold("returned")
-                // Its exit has the last tenth of the grace period; a sanitizer takes longer to end a process.
-                if !isSanitized { try subject.require(!subject.errors.contains("killing it"), "it left by itself") }
-                let after = Double(subject.told("cancelled").first?.split(separator: " ").last ?? "")
-                try subject.require(after.map { $0 >= 1500 } == true, "late in the 2 s: \(subject.told)")
+                try subject.waitForReport("returned")
+                // The last tenth of the grace period is left for its exit. A sanitized process takes longer to end.
+                if !isSanitized { #expect(subject.logLines("killing it") == [], subject.log) }
+                let milliseconds = subject.reports("cancelled after").compactMap { Double($0) }
+                try #require(milliseconds.count == 1, subject.log)
+                #expect(milliseconds[0] >= 1500, subject.log)
                 try subject.wait()
             }
 
             @Test func drainThatCancels() throws {
-                let subject = try Subject.role("fleet", "async;children=1;grace=60000;serve=cancelled;cancelOnDrain")
+                let subject = try Subject.start(
+                    AsyncFleetRole(
+                        children: 1, gracePeriod: .seconds(60), cancelsOnDrain: true, serve: .untilCancelled))
                 _ = try subject.waitForReady(1)
                 let start = ContinuousClock.now
                 subject.signal(SIGTERM)
-                try subject.waitForTold("returned")
-                try subject.require(ContinuousClock.now - start < .seconds(10), "at once")
-                try subject.require(subject.told("cancelled").count == 1, "it was cancelled")
-                try subject.waitForError("exited: status 0")
+                try subject.waitForReport("returned")
+                #expect(ContinuousClock.now - start < .seconds(10), subject.log)
+                #expect(subject.reports("cancelled").count == 1, subject.log)
+                try subject.waitForLog("exited: status 0")
                 try subject.wait()
             }
 
             @Test func callbacksOfADrain() throws {
-                let subject = try Subject.role("fleet", "children=1;serve=callbacks")
+                let subject = try Subject.start(FleetRole(children: 1, serve: .handleStop))
                 _ = try subject.waitForReady(1)
                 subject.signal(SIGTERM)
-                try subject.waitForTold("returned")
-                try subject.require(subject.told.contains("stopping true"), "isStopping")
-                let calls = subject.told("onStop")
-                try subject.require(calls.filter { $0 != "late" } == ["1", "2"], "each once, in order: \(calls)")
-                try subject.require(calls.contains("late"), "a late one at once")
+                try subject.waitForReport("returned")
+                #expect(subject.reports("stopping") == ["true"], subject.log)
+                // Each once and in order. The late one runs at once, beside the others.
+                let calls = subject.reports("onStop")
+                #expect(calls.filter { $0 != "late" } == ["1", "2"], subject.log)
+                #expect(calls.contains("late"), subject.log)
                 try subject.wait()
             }
 
+            /// A program that does not handle TERM in its child gets TERM's default action there.
             @Test func childSignalsUnhandled() throws {
-                // The program handles TERM itself in the child; here it does not, so TERM's default ends it.
-                let subject = try Subject.role("fleet", "children=1;childUnhandled")
+                let subject = try Subject.start(FleetRole(children: 1, childHandlesSignals: false))
                 let child = try subject.waitForReady(1)[0]
-                try subject.require(
-                    UInt64(statusField("SigCgt", of: "/proc/\(child)/status"), radix: 16).map { $0 & (1 << 14) == 0 }
-                        == true,
-                    "TERM is not caught in the child"
-                )
+                let caught = try #require(UInt64(statusField("SigCgt", of: "/proc/\(child)/status"), radix: 16))
+                #expect(caught & (1 << UInt64(SIGTERM - 1)) == 0, subject.log)
                 subject.signal(SIGTERM)
-                try subject.waitForError("signal 15 (TERM)")
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.waitForLog("signal 15 (TERM)")
+                try subject.expectExit(0)
             }
         }
     }

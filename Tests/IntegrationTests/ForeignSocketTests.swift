@@ -1,76 +1,77 @@
-// Listeners that somebody else has bound.
+// Listeners that another process, or the program itself, has bound.
 #if os(Linux)
     import PreforkLibc
     import Testing
 
     extension Integration {
         @Suite struct ForeignSockets {
-            private static let asFound = "adopted listening blocking 33"
+            private static let asFound = "listening blocking 33"
 
             @Test func adoptedListenersServeAndAreGivenBack() throws {
-                let subject = try Subject.role("fleet", "children=2;adopt;addresses=;serve=http;runs=2")
-                try subject.eventually("a port") { !subject.told("adopting").isEmpty }
-                let port = try #require(Int(subject.told("adopting")[0]))
+                let subject = try Subject.start(FleetRole(runs: 2, addresses: [], adoptsListener: true))
+                try subject.eventually("a port") { !subject.reports("adopting").isEmpty }
+                let port = try #require(Int(subject.reports("adopting")[0]))
                 for run in 1...2 {
-                    // The first run's listener serves the second, too.
+                    // The second run adopts the same listener.
                     try subject.eventually("run \(run)") { subject.readyPIDs.count == 2 * run }
-                    try subject.require(body(get("/", port: port)) != nil, "an answer")
+                    try #require(get("/", port: port).pid != nil, subject.log)
                     subject.signal(SIGTERM)
-                    try subject.eventually("its end") { subject.told("returned").count == run }
+                    try subject.eventually("its end") { subject.reports("returned").count == run }
                 }
-                try subject.require(subject.told.filter { $0 == Self.asFound }.count == 2, "as it was found")
-                try subject.require(
-                    subject.errors.contains(
-                        "127.0.0.1:\(port) accepts connections while the children drain: the socket stays its owner's"),
-                    "an event says that its owner keeps it open")
+                #expect(subject.reports("adopted") == [Self.asFound, Self.asFound], subject.log)
+                let text = "127.0.0.1:\(port) accepts connections while the children drain: the socket stays its owner's"
+                #expect(subject.standardError.contains(text), subject.log)
                 try subject.wait()
             }
 
             @Test(
-                "Whatever fails, it is given back",
+                "After any failure the owner has its listener as it was",
                 arguments: [
-                    ("children=0", "invalid children"), ("children=1;fail=onChildSpawn:1", "onChildSpawn failed"),
-                    ("children=1;fail=onMasterReady:1", "onMasterReady failed"),
-                    ("children=1;serve=exit:78", "not trying again"), ("children=1;spawn=self", "spawn closure"),
-                    ("children=1;shardingFault=no;listening=sharded", "invalid listening"),
+                    (FleetRole(children: 0), "invalid children"),
+                    (FleetRole(children: 1, failingHook: .call(1, of: .onChildSpawn)), "onChildSpawn failed"),
+                    (FleetRole(children: 1, failingHook: .call(1, of: .onMasterReady)), "onMasterReady failed"),
+                    (FleetRole(children: 1, serve: .exit(78)), "not trying again"),
+                    (FleetRole(children: 1, spawn: .returningMaster), "spawn closure"),
+                    (FleetRole(children: 1, listening: .sharded, shardingFault: "no"), "invalid listening"),
                 ])
-            func failures(settings: String, reason: String) throws {
-                let subject = try Subject.role("fleet", "adopt;\(settings);addresses=127.0.0.1:0")
-                try subject.eventually("an error") { subject.told("threw").first?.contains(reason) == true }
+            func failures(role: FleetRole, reason: String) throws {
+                var role = role
+                role.adoptsListener = true
+                let subject = try Subject.start(role)
+                let error = try subject.thrownError()
+                #expect(error.contains(reason), subject.log)
                 try subject.wait()
-                let isTaken = !subject.told("adopting").isEmpty
-                try subject.require(
-                    subject.told.contains(isTaken ? Self.asFound : "adopted closed"), "as it was found")
-                try subject.require(subject.told.contains("childless"), "no child")
-                try subject.require(
-                    isTaken == (reason != "invalid children"), "nothing is made before a bad configuration")
+                // A bad configuration is refused before the listener is made.
+                let isMade = !subject.reports("adopting").isEmpty
+                #expect(isMade == (reason != "invalid children"), subject.log)
+                #expect(subject.reports("adopted") == [isMade ? Self.asFound : "closed"], subject.log)
+                #expect(subject.reports.contains("childless"), subject.log)
             }
 
             @Test func anAddressInUseGivesItBack() throws {
                 let other = try Subject.hello(["--children", "1"])
                 let port = try other.port()
-                let subject = try Subject.role("fleet", "adopt;bindRetry=0;addresses=127.0.0.1:\(port)")
-                try subject.eventually("an error") { subject.told("threw").first?.contains("in use") == true }
+                let subject = try Subject.start(
+                    FleetRole(addresses: [.loopback(port: port)], adoptsListener: true, bindAttempts: 0))
+                let error = try subject.thrownError()
+                #expect(error.contains("in use"), subject.log)
                 try subject.wait()
-                try subject.require(subject.told.contains(Self.asFound), "as it was found")
+                #expect(subject.reports("adopted") == [Self.asFound], subject.log)
                 other.signal(SIGTERM)
                 try other.wait()
             }
 
-            // MARK: systemd
-
-            private static let activator = "/usr/bin/systemd-socket-activate"
-
-            /// What is opened while standard descriptors are closed must not take their numbers.
+            /// What Prefork opens while standard descriptors are closed must not take their numbers.
             @Test func noStandardDescriptorIsTaken() throws {
-                let subject = try Subject.role("fleet", "children=2;adopt;addresses=;closeStandard")
+                let subject = try Subject.start(
+                    FleetRole(addresses: [], adoptsListener: true, closesStandardDescriptors: true))
                 var found: [String] = []
                 try subject.eventually("two children and their listeners, not \(found)") {
                     let children = subject.descendants.filter { $0.parent == subject.pid }.map(\.pid)
                     found = ([subject.pid] + children).flatMap { pid in (0...2).map { target(of: $0, in: pid) } }
                     return children.count == 2 && children.allSatisfy { target(of: 3, in: $0).hasPrefix("socket:") }
                 }
-                try subject.require(Set(found) == ["/dev/null"], "none of ours is among \(found)")
+                #expect(Set(found) == ["/dev/null"], subject.log)
                 subject.signal(SIGTERM)
                 try subject.wait()
             }
@@ -78,6 +79,10 @@
             private func target(of descriptor: CInt, in process: pid_t) -> String {
                 readLinkText("/proc/\(process)/fd/\(descriptor)")
             }
+
+            // MARK: systemd
+
+            private static let activator = "/usr/bin/systemd-socket-activate"
 
             @Test(.enabled(if: access(activator, X_OK) == 0, "systemd-socket-activate is not installed"))
             func socketActivation() throws {
@@ -90,25 +95,25 @@
                         Self.activator, "--listen=\(path)", "--fdname=web", product("hello-prefork"), "--inherited",
                         "--children", "2",
                     ])
-                // The first connection starts the server, and waits for it. Between bind and listen it would be refused.
+                // The first connection starts the server and waits for it. Between bind(2) and listen(2) it is refused.
                 var opened: Connection?
                 try subject.eventually("its socket") {
                     opened = Connection.open(path: path)
                     return opened != nil
                 }
                 let first = try #require(opened)
-                try subject.require(first.send("/") && body(first.receive()) == "Hello world!", "an answer")
+                try #require(first.request("/") == .hello, subject.log)
                 _ = try subject.waitForReady(2)
-                try subject.require(subject.errors.contains("listening on unix:\(path)\n"), "its address")
-                let fds = try #require(Connection.open(path: path))
-                try subject.require(fds.send("/fds"), "a request")
+                #expect(subject.standardError.contains("listening on unix:\(path)\n"), subject.log)
+                let descriptors = try #require(Connection.open(path: path))
+                #expect(descriptors.request("/fds").body == "0\n1\n2\n3\n4", subject.log)
                 let environment = try #require(Connection.open(path: path))
-                try subject.require(environment.send("/env"), "a request")
-                let text = body(environment.receive()) ?? ""
-                try subject.require(!text.isEmpty && !text.contains("LISTEN_"), "LISTEN_* is the master's: \(text)")
+                let text = try #require(environment.request("/env").body, subject.log)
+                #expect(text != "", subject.log)
+                #expect(!text.contains("LISTEN_"), subject.log("only the master has LISTEN_*"))
                 subject.signal(SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
-                try subject.require(access(path, F_OK) == 0, "the file is its owner's")
+                try subject.expectExit(0)
+                #expect(access(path, F_OK) == 0, subject.log("the file belongs to its owner"))
             }
 
             @Test(
@@ -119,26 +124,26 @@
             func nothingToInherit(variables: [String: String], reason: String) throws {
                 let path = product("hello-prefork")
                 let subject = try Subject(path, [path, "--inherited"], environment: variables)
-                try subject.require(subject.wait() == 64, "status 64")
-                try subject.require(subject.errors.split(separator: "\n").count == 1, "one line")
-                try subject.require(subject.errors.contains(reason), "it says \(reason)")
+                try subject.expectExit(64)
+                #expect(subject.logLines.count == 1, subject.log)
+                #expect(subject.standardError.contains(reason), subject.log)
             }
 
-            /// Once for the fleet, not once more in its children; it takes nothing for a listener that it was not told of.
-            @Test(arguments: [1, 3]) func whatNobodyAskedForIsTold(count: Int) throws {
+            /// Reported once for the fleet and not again in its children. No descriptor becomes a listener unless the
+            /// program asks for it.
+            @Test(arguments: [1, 3]) func unrequestedSocketsAreReported(count: Int) throws {
                 let handing = "LISTEN_PID=$$ LISTEN_FDS=\(count) exec \"$0\" \"$@\" 3</dev/null"
                 let subject = try Subject.hello(["--children", "2"], under: ["/bin/sh", "-c", handing])
                 let children = try subject.waitForReady(2)
                 kill(children[0], SIGKILL)
                 try subject.eventually("a replacement") { subject.readyPIDs.count == 3 }
-                try subject.require(
-                    get("/", port: try subject.port()) == .answer(status: 200, body: "Hello world!", closes: true),
-                    "it serves")
-                let text = "\(count == 1 ? "a socket was" : "\(count) sockets were") passed to this process"
-                let lines = subject.errors.split(separator: "\n").filter { $0.contains("passed to this process") }
-                try subject.require(lines.count == 1 && lines[0].contains("prefork[\(subject.pid)]: \(text) "), text)
+                try #require(get("/", port: subject.port()) == .hello, subject.log)
+                let text = count == 1 ? "a socket was passed to this process" : "\(count) sockets were passed to this process"
+                let lines = subject.logLines("passed to this process")
+                try #require(lines.count == 1, subject.log)
+                #expect(lines[0].contains("prefork[\(subject.pid)]: \(text) "), subject.log)
                 subject.signal(SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
 
             /// listen(2) would make the fleet's user the peer of every client, for good.
@@ -157,26 +162,25 @@
                 let subject = try Subject(command[0], command, third: owned.raw)
                 let children = try subject.waitForReady(2)
                 let uids = statusField("Uid", of: "/proc/\(children[0])/status").split(separator: "\t")
-                try subject.require(uids.allSatisfy { $0 == "65534" }, "another user: \(uids)")
+                try #require(Set(uids) == ["65534"], subject.log)
                 let during = try #require(Connection.open(path: path))
-                try subject.require(during.send("/") && body(during.receive()) == "Hello world!", "an answer")
-                let seen = during.peerUser
-                try subject.require(seen == getuid(), "its owner while they serve, not \(seen ?? 0)")
+                try #require(during.request("/") == .hello, subject.log)
+                #expect(during.peerUser == getuid(), subject.log("while the fleet serves"))
                 subject.signal(SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
-                let after = Connection.open(path: path)?.peerUser
-                try subject.require(after == getuid(), "and afterwards, not \(after ?? 0)")
+                try subject.expectExit(0)
+                let after = try #require(Connection.open(path: path))
+                #expect(after.peerUser == getuid(), subject.log("afterwards"))
             }
 
-            /// The numbers may be anything's.
-            @Test func whatIsNoListenerIsRefused() throws {
+            /// The descriptor numbers may be anything.
+            @Test func nonListenersAreRefused() throws {
                 let path = product("hello-prefork")
                 let subject = try Subject(
                     "/bin/sh",
                     ["sh", "-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" --inherited 3</dev/null", path])
-                try subject.require(subject.wait() == 64, "status 64")
-                try subject.require(
-                    subject.errors.contains("cannot adopt a listener: descriptor 3 is not a socket"), "it says which")
+                try subject.expectExit(64)
+                let text = "cannot adopt a listener: descriptor 3 is not a socket"
+                #expect(subject.standardError.contains(text), subject.log)
             }
         }
     }

@@ -1,4 +1,4 @@
-// Addresses, listeners, configuration: what a user types and what comes of it.
+// Addresses, listeners and options, as a user types them.
 #if os(Linux)
     import PreforkLibc
     import Testing
@@ -9,19 +9,17 @@
                 let directory = try makeDirectory()
                 defer { removeTree(directory) }
                 let path = "\(directory)/a socket"
-                let subject = try Subject.role(
-                    "fleet",
-                    "children=2;addresses=127.0.0.1:0,\(otherLoopback),unix:\(path);serve=all"
-                )
-                try subject.eventually("six listeners") { subject.told("listener").count == 6 }
+                let subject = try Subject.start(
+                    FleetRole(addresses: [.loopback(), otherLoopback, .unix(path)], serve: .takeAll))
+                try subject.eventually("six listeners") { subject.reports("listener").count == 6 }
                 for number in 3...5 {
-                    let lines = Set(subject.told("listener").filter { $0.hasPrefix("\(number) ") })
-                    try subject.require(lines.count == 1, "the same in both children: \(lines)")
+                    // The same in both children.
+                    #expect(Set(subject.reports("listener \(number)")).count == 1, subject.log)
                 }
-                try subject.require(subject.told("listener").contains("5 unix:\(path)"), "the path with a space")
+                #expect(subject.reports("listener 5").first == "unix:\(path)", subject.log)
                 subject.signal(SIGTERM)
-                try subject.waitForTold("clean")
-                try subject.require(access(path, F_OK) == -1, "the file is removed by the master that made it")
+                try subject.waitForReport("clean")
+                #expect(access(path, F_OK) == -1, subject.log("the master removes the file that it made"))
                 try subject.wait()
             }
 
@@ -32,24 +30,25 @@
                 let first = try Subject.hello(["--children", "2"], address: "unix:\(path)")
                 _ = try first.waitForReady(2)
                 let connection = try #require(Connection.open(path: path))
-                try first.require(connection.send("/") && body(connection.receive()) == "Hello world!", "it serves")
-                // A second one is refused and takes nothing away.
-                let second = try Subject.role("fleet", "addresses=unix:\(path);bindRetry=0")
-                try second.eventually("an error") { second.told("threw").first?.contains("in use") == true }
+                #expect(connection.request("/") == .hello, first.log)
+                // A second fleet is refused, and the first keeps its file.
+                let second = try Subject.start(FleetRole(addresses: [.unix(path)], bindAttempts: 0))
+                let error = try second.thrownError()
+                #expect(error.contains("in use"), second.log)
                 try second.wait()
-                try first.require(access(path, F_OK) == 0, "the file is still there")
-                // Killed, it leaves the file; the next one takes it over.
+                #expect(access(path, F_OK) == 0, first.log)
+                // If it is killed, the file stays, and the next fleet takes it over.
                 first.signal(SIGKILL)
                 try first.wait()
                 try first.waitUntilAlone()
-                try first.require(access(path, F_OK) == 0, "a stale file")
+                #expect(access(path, F_OK) == 0, first.log)
                 let third = try Subject.hello(["--children", "2"], address: "unix:\(path)")
                 _ = try third.waitForReady(2)
                 let again = try #require(Connection.open(path: path))
-                try third.require(again.send("/") && body(again.receive()) == "Hello world!", "it serves again")
+                #expect(again.request("/") == .hello, third.log)
                 third.signal(SIGTERM)
-                try third.require(third.wait() == 0, "status 0")
-                try third.require(access(path, F_OK) == -1, "removed at the end")
+                try third.expectExit(0)
+                #expect(access(path, F_OK) == -1, third.log)
             }
 
             @Test func aFileThatIsNoSocketStays() throws {
@@ -57,10 +56,11 @@
                 defer { removeTree(directory) }
                 let path = "\(directory)/precious"
                 fclose(fopen(path, "we"))
-                let subject = try Subject.role("fleet", "addresses=unix:\(path);bindRetry=0")
-                try subject.eventually("an error") { subject.told("threw").first?.contains(path) == true }
+                let subject = try Subject.start(FleetRole(addresses: [.unix(path)], bindAttempts: 0))
+                let error = try subject.thrownError()
+                #expect(error.contains(path), subject.log)
                 try subject.wait()
-                try subject.require(access(path, F_OK) == 0, "still there")
+                #expect(access(path, F_OK) == 0, subject.log)
             }
 
             @Test(arguments: [
@@ -70,47 +70,48 @@
             ])
             func badAddresses(text: String, status: CInt, reason: String) throws {
                 let subject = try Subject.hello(["--children", "1"], address: text)
-                try subject.require(subject.wait() == status, "status \(status)")
-                let lines = subject.errors.split(separator: "\n").filter { !$0.contains("to watch children") }
-                try subject.require(lines.count == 1, "one line")
-                try subject.require(lines.first?.contains(reason) == true, "it says \(reason)")
-                try subject.require(lines.first?.contains(text) == true, "it quotes \(text)")
+                try subject.expectExit(status)
+                let lines = subject.logLines.filter { !$0.contains("to watch children") }
+                try #require(lines.count == 1, subject.log)
+                #expect(lines[0].contains(reason), subject.log)
+                #expect(lines[0].contains(text), subject.log)
             }
 
             @Test func tooLongUnixPath() throws {
                 let path = "unix:/tmp/" + String(repeating: "x", count: 120)
                 let subject = try Subject.hello(address: path)
-                try subject.require(subject.wait() == 64, "status 64")
-                try subject.require(subject.errors.contains("at most 107"), "it names the limit")
+                try subject.expectExit(64)
+                #expect(subject.standardError.contains("at most 107"), subject.log)
             }
 
             @Test func addressInUse() throws {
                 let first = try Subject.hello(["--children", "1"])
                 let port = try first.port()
-                let second = try Subject.role("fleet", "addresses=127.0.0.1:\(port);bindRetry=1")
-                try second.waitForError("is in use; trying again in 0.5 s (1 of 1)")
-                try second.eventually("an error") { second.told("threw").first?.contains("127.0.0.1:\(port)") == true }
-                try second.require(second.told("threw").first?.contains("Address already in use") == true, "and why")
-                try second.require(second.told.contains("clean"), "nothing left")
+                let second = try Subject.start(FleetRole(addresses: [.loopback(port: port)], bindAttempts: 1))
+                try second.waitForLog("is in use; trying again in 0.5 s (1 of 1)")
+                let error = try second.thrownError()
+                #expect(error.contains("127.0.0.1:\(port)"), second.log)
+                #expect(error.contains("Address already in use"), second.log)
+                #expect(second.reports.contains("clean"), second.log)
                 try second.wait()
                 // A stop does not wait for the retries.
                 let third = try Subject.hello(["--children", "1"], address: "127.0.0.1:\(port)")
-                try third.waitForError("is in use; trying again")
+                try third.waitForLog("is in use; trying again")
                 third.signal(SIGUSR1)
-                try third.waitForError("status: master \(third.pid)")
+                try third.waitForLog("status: master \(third.pid)")
                 third.signal(SIGTERM)
-                try third.require(third.wait(within: 5) == 0, "status 0, and no retry is waited for")
+                try third.expectExit(0, within: 5)
                 first.signal(SIGTERM)
-                try first.require(first.wait() == 0, "status 0")
+                try first.expectExit(0)
             }
 
             @Test func aNameIsResolved() throws {
                 let subject = try Subject.hello(["--children", "1"], address: "localhost:0")
                 _ = try subject.waitForReady(1)
-                try subject.require(subject.errors.contains("listening on 127.0.0.1:"), "IPv4 by default")
-                try subject.require(body(get("/", port: subject.port())) != nil, "it serves")
+                #expect(subject.standardError.contains("listening on 127.0.0.1:"), subject.log("IPv4 by default"))
+                try #require(get("/", port: subject.port()) == .hello, subject.log)
                 subject.signal(SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
 
             @Test(arguments: [
@@ -124,45 +125,44 @@
             func badOptions(options: [String], text: String) throws {
                 let path = product("hello-prefork")
                 let subject = try Subject(path, [path] + options)
-                try subject.require(subject.wait() == 64, "status 64")
-                try subject.require(subject.errors.split(separator: "\n").count == 1, "one line")
-                try subject.require(subject.errors.contains(text), "it says \(text)")
+                try subject.expectExit(64)
+                #expect(subject.logLines.count == 1, subject.log)
+                #expect(subject.standardError.contains(text), subject.log)
             }
 
             @Test(arguments: [("0", 78), ("-1", 78), ("abc", 78), ("4097", 78)])
             func badConcurrencyVariable(value: String, status: CInt) throws {
                 let subject = try Subject.hello(environment: ["WEB_CONCURRENCY": value])
-                try subject.require(subject.wait() == status, "status \(status)")
-                try subject.require(
-                    subject.errors.contains("WEB_CONCURRENCY") && subject.errors.contains(value),
-                    "it names variable and value"
-                )
+                try subject.expectExit(status)
+                #expect(subject.standardError.contains("WEB_CONCURRENCY"), subject.log)
+                #expect(subject.standardError.contains(value), subject.log)
             }
 
             @Test func concurrencyVariable() throws {
                 let subject = try Subject.hello(environment: ["WEB_CONCURRENCY": "3"])
                 _ = try subject.waitForReady(3)
                 subject.signal(SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
-                try subject.require(subject.readyPIDs.count == 3, "three, and no more")
+                try subject.expectExit(0)
+                #expect(subject.readyPIDs.count == 3, subject.log)
             }
 
-            /// One processor allowed: one child; more by wish are told.
+            /// If one processor is allowed there is one child. An event reports an explicit count that is larger.
             @Test func affinity() throws {
                 let taskset = "/usr/bin/taskset"
                 try #require(access(taskset, X_OK) == 0, "taskset (util-linux) is not installed")
                 let first = try Subject(taskset, ["taskset", "-c", "0", product("hello-prefork"), "127.0.0.1:0"])
                 _ = try first.waitForReady(1)
                 first.signal(SIGTERM)
-                try first.require(first.wait() == 0 && first.readyPIDs.count == 1, "one child")
+                try first.expectExit(0)
+                #expect(first.readyPIDs.count == 1, first.log)
                 let second = try Subject(
                     taskset,
                     ["taskset", "-c", "0", product("hello-prefork"), "--children", "2", "127.0.0.1:0"]
                 )
                 _ = try second.waitForReady(2)
-                try second.require(second.errors.contains("2 children, but only 1 processor is allowed"), "told")
+                #expect(second.standardError.contains("2 children, but only 1 processor is allowed"), second.log)
                 second.signal(SIGTERM)
-                try second.require(second.wait() == 0, "status 0")
+                try second.expectExit(0)
             }
         }
     }

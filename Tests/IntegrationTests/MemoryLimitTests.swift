@@ -4,21 +4,22 @@
     @testable import Prefork
     import Testing
 
-    /// A control group of a test's own, with a limit and without swap.
+    /// A control group for one test, with a limit and without swap.
     private final class MemoryGroup {
         private let path: String
 
-        /// nil where none can be made: not as root, in a container with a read-only /sys/fs/cgroup, without the controller.
+        /// `nil` without root, with a read-only /sys/fs/cgroup as in containers, or without the controller.
         init?(megabytes: Int) {
             let limit = "\(megabytes << 20)"
             for group in Cgroup.find("memory", readText) {
-                // The own one first. In version 2 one with processes in it hands no controller on; one above it does.
+                // This process's group first. In version 2 a group with processes in it has no child groups with the
+                // controller, but a group above it may.
                 for directory in group.directories {
                     let path = "\(directory)/prefork-test-\(getpid())"
                     guard mkdir(path, 0o755) == 0 else { continue }
                     let file = group.isUnified ? "memory.max" : "memory.limit_in_bytes"
                     if Self.put(limit, to: "\(path)/\(file)"), access("\(path)/cgroup.procs", W_OK) == 0 {
-                        // Where there is swap, and where it is counted.
+                        // These files exist only if there is swap and the kernel counts it.
                         _ = Self.put("0", to: "\(path)/memory.swap.max")
                         _ = Self.put(limit, to: "\(path)/memory.memsw.limit_in_bytes")
                         self.path = path
@@ -30,10 +31,10 @@
             return nil
         }
 
-        /// What runs a command in it.
+        /// Runs a command in the group.
         var command: [String] { ["/bin/sh", "-c", "echo $$ >\(path)/cgroup.procs && exec \"$0\" \"$@\""] }
 
-        /// Kills what a test has left in it; the last process may be on its way out.
+        /// Kills the processes that a test has left in the group, and waits until the last is gone.
         func remove(after subject: Subject) {
             subject.sweep()
             do {
@@ -59,34 +60,34 @@
             private static let text = "probably by the kernel's out-of-memory killer"
 
             @Test(.disabled(if: isSanitized, "a sanitized program needs more memory"))
-            func whoIsKilledForItIsToldFromWhoIsKilledByHand() throws {
+            func outOfMemoryKillsDifferFromOthers() throws {
                 let group = try #require(MemoryGroup(megabytes: 96))
                 let subject = try Subject.hello(
                     ["--children", "2", "--recover-interval", "0"], under: group.command)
                 defer { group.remove(after: subject) }
                 var children = try subject.waitForReady(2)
                 let port = try subject.port()
-                // Whoever takes it does not live to answer.
-                let reply = get("/eat?mb=400", port: port)
-                try subject.require(reply == .cut, "\(reply)")
-                let struck = try subject.line(Self.text)
-                let victim = try #require(children.first { struck.contains(": child \($0) ") })
-                try subject.require(struck.contains(": signal 9 (KILL), \(Self.text),"), "\(struck)")
+                // The child that takes the request does not live to answer.
+                try #require(get("/eat?mb=400", port: port) == .cut, subject.log)
+                let line = try subject.logLine(Self.text)
+                let victim = try #require(children.first { line.contains(": child \($0) ") }, subject.log)
+                #expect(line.contains(": signal 9 (KILL), \(Self.text),"), subject.log)
                 try subject.eventually("a replacement") { subject.readyPIDs.count == 3 }
                 children.removeAll { $0 == victim }
-                // One that was there when it struck, and one that came later.
+                // The child that was there at the kill, and the one that came later.
                 for (index, child) in (children + subject.readyPIDs.suffix(1)).enumerated() {
                     kill(child, SIGKILL)
-                    let line = try subject.line(": child \(child) (slot \(try slot(of: child, subject))) exited")
-                    try subject.require(line.contains("signal 9 (KILL)") && !line.contains(Self.text), "\(line)")
+                    let line = try subject.logLine(": child \(child) (slot \(try slot(of: child, subject))) exited")
+                    try #require(line.contains("signal 9 (KILL)"), subject.log)
+                    try #require(!line.contains(Self.text), subject.log)
                     try subject.eventually("a replacement") { subject.readyPIDs.count == 4 + index }
                 }
                 subject.signal(SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
 
             private func slot(of child: pid_t, _ subject: Subject) throws -> String {
-                let line = try subject.line(": child \(child) (slot ")
+                let line = try subject.logLine(": child \(child) (slot ")
                 return String(line.split(separator: "(slot ").last?.prefix { $0.isNumber } ?? "")
             }
         }

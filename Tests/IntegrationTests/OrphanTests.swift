@@ -1,4 +1,4 @@
-// What a master that is process 1 takes for an orphan, and when.
+// Which processes a master that is process 1 takes for orphans, and when it reaps them.
 #if os(Linux)
     import PreforkLibc
     import Testing
@@ -8,94 +8,99 @@
         struct Orphans {
             private let namespace = Namespace.command ?? []
 
-            private func zombies(of master: pid_t) -> [ProcessState] {
-                ProcessState.all().filter { $0.parent == master && $0.isZombie }
+            private func zombies(of master: pid_t) -> [pid_t] {
+                ProcessState.all().filter { $0.parent == master && $0.isZombie }.map(\.pid)
             }
 
-            /// The kernel gives orphans to the first thread; what another one has started somebody may wait for at any time.
-            @Test(arguments: ["posix", "foundation"])
-            func whatAnotherThreadHasStartedKeepsItsStatus(way: String) throws {
-                let subject = try Subject.role("lateWaiter", "reapDelay=200;\(way)", under: namespace)
-                try subject.waitForTold("returned")
-                try subject.require(subject.told.contains("in another thread"), "the role's thread")
-                try subject.require(subject.told("status") == ["3"], "its own status")
-                try subject.require(subject.errors.contains("reaped the orphan"), "an orphan was reaped meanwhile")
-                try subject.require(subject.wait() == 0, "status 0")
+            /// The kernel gives orphans to the first thread. Other threads may wait for their own processes at any
+            /// time.
+            @Test(arguments: LateWaiterRole.Way.allCases)
+            func processesOfOtherThreadsKeepTheirStatus(way: LateWaiterRole.Way) throws {
+                let subject = try Subject.start(
+                    LateWaiterRole(orphanReapDelay: .milliseconds(200), way: way), under: namespace)
+                try subject.waitForReport("returned")
+                #expect(subject.reports.contains("in another thread"), subject.log)
+                #expect(subject.reports("status") == ["3"], subject.log)
+                #expect(subject.standardError.contains("reaped the orphan"), subject.log)
+                try subject.expectExit(0)
             }
 
-            /// Nothing but the orphan wakes the master while it waits for the address.
+            /// Only the orphan wakes the master while it waits for the address.
             @Test func areReapedWhileTheAddressIsInUse() throws {
                 let other = try Subject.hello(["--children", "1"])
-                let address = "127.0.0.1:\(try other.port())"
                 let leaving = ["/bin/sh", "-c", "(sleep 0.3 &); exec \"$0\" \"$@\""]
-                let subject = try Subject.role(
-                    "fleet", "addresses=\(address);bindRetry=9;bindInterval=60000;reapDelay=200",
+                let subject = try Subject.start(
+                    FleetRole(
+                        addresses: [.loopback(port: try other.port())], bindAttempts: 9, bindInterval: .seconds(60),
+                        orphanReapDelay: .milliseconds(200)),
                     under: namespace + leaving)
-                try subject.waitForError("is in use")
+                try subject.waitForLog("is in use")
                 let master = try subject.descendant(1)
-                try subject.waitForError("reaped the orphan")
-                try subject.require(zombies(of: master).isEmpty, "no zombie is left")
-                try subject.require(!subject.errors.contains("listening on"), "it still waits")
+                try subject.waitForLog("reaped the orphan")
+                #expect(zombies(of: master) == [], subject.log)
+                #expect(!subject.standardError.contains("listening on"), subject.log("it still waits"))
                 kill(master, SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
                 other.signal(SIGTERM)
                 try other.wait()
             }
 
-            /// By another namespace's numbers nobody can be told apart.
-            @Test func areLeftAloneWhereProcIsAnotherNamespaces() throws {
-                let subject = try Subject.role(
-                    "fleet", "children=1;reapDelay=0;serve=forksTwiceWhenAsked", under: Namespace.withoutOwnProc ?? [])
+            /// Another namespace's numbers do not tell processes apart.
+            @Test func areLeftAloneIfProcIsAnotherNamespaces() throws {
+                let subject = try Subject.start(
+                    FleetRole(children: 1, orphanReapDelay: .zero, serve: .answerAndLeaveOrphanWhenAsked),
+                    under: Namespace.withoutOwnProc ?? [])
                 let master = try subject.descendant(1)
-                try subject.waitForError("orphans are not reaped")
-                try subject.waitForError(" ready after ")
+                try subject.waitForLog("orphans are not reaped")
+                try subject.waitForLog(" ready after ")
                 let connection = try #require(Connection.open(port: try subject.port()))
-                try subject.require(connection.waitForEnd(), "it was asked")
+                try #require(connection.waitForEnd(), subject.log("the child has started an orphan"))
                 try subject.eventually("a zombie") { !zombies(of: master).isEmpty }
-                // Longer than between two looks.
+                // Longer than between two looks of the master.
                 poll(nil, 0, 600)
-                // Two turns of the master's: in one of them it has seen the signal.
+                // Two turns of the master. In one of them it has seen the signal.
                 for count in 1...2 {
                     kill(master, SIGUSR1)
-                    try subject.eventually("its status") {
-                        subject.errors.split(separator: "\n").filter { $0.contains("slot  state") }.count == count
-                    }
+                    try subject.eventually("its status") { subject.logLines("slot  state").count == count }
                 }
-                let lines = subject.errors.split(separator: "\n").filter { $0.contains("orphans are not reaped") }
-                try subject.require(lines.count == 1, "it says so once")
-                try subject.require(lines[0].contains("another PID namespace's"), "and why: \(lines[0])")
-                try subject.require(!zombies(of: master).isEmpty, "it is left alone")
+                let lines = subject.logLines("orphans are not reaped")
+                try #require(lines.count == 1, subject.log)
+                #expect(lines[0].contains("another PID namespace's"), subject.log)
+                #expect(zombies(of: master) != [], subject.log)
                 kill(master, SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
 
-            /// While the slots are filled nobody looks for children that have ended, but for orphans.
-            @Test(arguments: ["", ";mechanisms=portable"])
-            func theFleetsOwnAreNone(settings: String) throws {
-                let subject = try Subject.role(
-                    "fleet", "children=3;spawn=endingThread;awaitEnds=3;first=exit:3;interval=0;reapDelay=0\(settings)",
+            /// While the slots are filled, the master does not look for exits of children, but it looks for orphans.
+            @Test(arguments: [MechanismChoice.best, .portable])
+            func childrenAreNotReapedAsOrphans(mechanisms: MechanismChoice) throws {
+                let subject = try Subject.start(
+                    FleetRole(
+                        children: 3, spawn: .byEndingThread, mechanisms: mechanisms, recoverInterval: .zero,
+                        orphanReapDelay: .zero, onChildSpawn: .awaitsExits(of: 3), firstServe: .exit(3)),
                     under: namespace)
-                try subject.eventually("three exits") { subject.told("exited").count == 3 }
-                let exits = subject.told("exited")
-                try subject.require(exits.allSatisfy { $0.contains(" status 3 ") }, "each has its status: \(exits)")
-                try subject.require(!subject.errors.contains("orphan"), "nobody was reaped as an orphan")
+                try subject.eventually("three exits") { subject.reports("exited").count == 3 }
+                #expect(subject.reports("exited").filter { !$0.contains(" status 3 ") } == [], subject.log)
+                #expect(subject.logLines("orphan") == [], subject.log)
                 _ = try subject.waitForReadyInNamespace(3)
                 kill(try subject.descendant(1), SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
 
-            /// Nothing else wakes the master, and the next look that is due by itself is half a minute away.
+            /// Only the orphan wakes the master, whose next look would be half a minute later.
             @Test func areReapedByAnIdleMaster() throws {
-                let subject = try Subject.role(
-                    "fleet", "children=1;reapDelay=200;serve=forksTwiceWhenAsked", under: namespace)
+                let subject = try Subject.start(
+                    FleetRole(
+                        children: 1, orphanReapDelay: .milliseconds(200), serve: .answerAndLeaveOrphanWhenAsked),
+                    under: namespace)
                 let master = try subject.descendant(1)
-                try subject.waitForError(" ready after ")
-                // Until it has looked for the last time after its start.
+                try subject.waitForLog(" ready after ")
+                // Until the last look that follows its start.
                 poll(nil, 0, 700)
                 let connection = try #require(Connection.open(port: try subject.port()))
-                try subject.require(connection.waitForEnd(), "it was asked")
+                try #require(connection.waitForEnd(), subject.log("the child has started an orphan"))
                 try subject.eventually("a zombie, or its end") {
-                    !zombies(of: master).isEmpty || subject.errors.contains("reaped the orphan")
+                    !zombies(of: master).isEmpty || subject.standardError.contains("reaped the orphan")
                 }
                 let start = ContinuousClock.now
                 var gap = Duration.zero
@@ -103,24 +108,24 @@
                 try subject.eventually("the orphan's end") {
                     let now = ContinuousClock.now
                     (last, gap) = (now, max(gap, now - last))
-                    return subject.errors.contains("reaped the orphan")
+                    return subject.standardError.contains("reaped the orphan")
                 }
-                // A busy machine lets the master wait as it does this test.
+                // A second after its delay. A busy machine lets the master wait as it does this test.
                 let limit = Duration.milliseconds(isSanitized ? 10_000 : 1200) + gap * 3
-                let elapsed = last - start
-                try subject.require(elapsed <= limit, "a second after its delay: \(elapsed), \(gap)")
-                try subject.require(zombies(of: master).isEmpty, "no zombie is left")
+                #expect(last - start <= limit, subject.log("longest gap \(gap)"))
+                #expect(zombies(of: master) == [], subject.log)
                 kill(master, SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
 
-            /// Shells that start others and leave, while somebody else in the master waits for what is theirs.
-            @Test(arguments: ["", ";portable"])
-            func orphansAreReaped(settings: String) throws {
-                // Long enough for who waits promptly, but on a machine that runs something else meanwhile.
+            /// Shells start others and exit, while other code in the master waits for processes of its own.
+            @Test(arguments: [MechanismChoice.best, .portable])
+            func orphansAreReaped(mechanisms: MechanismChoice) throws {
+                // Longer than a caller takes that waits promptly, unless the machine runs something else meanwhile.
                 let delay = isSanitized ? 3 : 1
-                let subject = try Subject.role(
-                    "foreignProcess", "orphans=1000;reapDelay=\(delay * 1000)\(settings)", under: namespace)
+                let subject = try Subject.start(
+                    ForeignProcessRole(mechanisms: mechanisms, orphans: .init(count: 1000, reapDelay: .seconds(delay))),
+                    under: namespace)
                 let master = try subject.descendant(1)
                 var firstSeen: [pid_t: ContinuousClock.Instant] = [:]
                 var oldest = Duration.zero
@@ -129,53 +134,58 @@
                 try subject.eventually("the end of the orphans", within: 60) {
                     let now = ContinuousClock.now
                     (last, gap) = (now, max(gap, now - last))
-                    let zombies = Set(zombies(of: master).map(\.pid))
+                    let zombies = Set(zombies(of: master))
                     for pid in zombies { firstSeen[pid] = firstSeen[pid] ?? now }
                     for (pid, start) in firstSeen {
                         oldest = max(oldest, now - start)
                         if !zombies.contains(pid) { firstSeen[pid] = nil }
                     }
-                    reaped = subject.told("reaped").compactMap { Int($0) }.reduce(0, +)
-                    return subject.told.contains("statuses right") && firstSeen.isEmpty && reaped >= 1000
-                        || subject.told.contains { $0.hasPrefix("statuses") && $0 != "statuses right" }
+                    reaped = subject.reports("reaped").compactMap { Int($0) }.reduce(0, +)
+                    let statuses = subject.reports("statuses")
+                    return statuses == ["right"] && firstSeen.isEmpty && reaped >= 1000
+                        || !statuses.isEmpty && statuses != ["right"]
                 }
-                try subject.require(subject.told.contains("statuses right"), "who waits promptly gets its status")
-                try subject.require(oldest >= .seconds(delay) / 2, "they were zombies for a while: \(oldest)")
+                // Callers that wait promptly get the status.
+                #expect(subject.reports("statuses") == ["right"], subject.log)
+                #expect(oldest >= .seconds(delay) / 2, subject.log("they stay zombies for a while"))
                 // A busy machine lets the master wait as it does this test.
                 if !isSanitized {
-                    try subject.require(oldest <= .seconds(delay + 1) + gap * 3, "none for long: \(oldest), \(gap)")
+                    #expect(oldest <= .seconds(delay + 1) + gap * 3, subject.log("longest gap \(gap)"))
                 }
                 kill(master, SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
 
             /// A child starts a process and leaves it to process 1, which is the master.
             @Test func aChildThatForksTwice() throws {
-                let subject = try Subject.role("fleet", "children=1;reapDelay=200;serve=forksTwice", under: namespace)
-                try subject.waitForTold("forked")
+                let subject = try Subject.start(
+                    FleetRole(
+                        children: 1, orphanReapDelay: .milliseconds(200), serve: .answerAfterLeavingOrphan),
+                    under: namespace)
+                try subject.waitForReport("forked")
                 let master = try subject.descendant(1)
-                try subject.waitForError("reaped the orphan")
-                try subject.require(
-                    zombies(of: master).isEmpty, "no zombie is left")
-                try subject.require(!subject.errors.contains("exited"), "the child is not meant")
+                try subject.waitForLog("reaped the orphan")
+                #expect(zombies(of: master) == [], subject.log)
+                #expect(subject.logLines("exited") == [], subject.log("the child lives"))
                 kill(master, SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
 
-            /// Never: then they stay.
+            /// Without a delay orphans stay.
             @Test func orphansMayBeLeftAlone() throws {
-                let subject = try Subject.role("fleet", "children=1;reapDelay=never;serve=forksTwice", under: namespace)
-                try subject.waitForTold("forked")
+                let subject = try Subject.start(
+                    FleetRole(children: 1, orphanReapDelay: nil, serve: .answerAfterLeavingOrphan), under: namespace)
+                try subject.waitForReport("forked")
                 let master = try subject.descendant(1)
                 try subject.eventually("a zombie") { !zombies(of: master).isEmpty }
-                // Who reaps nobody does not ask to be told.
-                let caught = UInt64(statusField("SigCgt", of: "/proc/\(master)/status"), radix: 16) ?? .max
-                try subject.require(caught & (1 << (UInt64(SIGCHLD) - 1)) == 0, "SIGCHLD is not handled")
+                // A master that reaps no orphans does not handle SIGCHLD.
+                let caught = try #require(UInt64(statusField("SigCgt", of: "/proc/\(master)/status"), radix: 16))
+                #expect(caught & (1 << UInt64(SIGCHLD - 1)) == 0, subject.log)
                 kill(master, SIGUSR1)
-                try subject.waitForError("slot  state")
-                try subject.require(!zombies(of: master).isEmpty, "still there")
+                try subject.waitForLog("slot  state")
+                #expect(zombies(of: master) != [], subject.log)
                 kill(master, SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
         }
     }

@@ -1,4 +1,4 @@
-// A child dies, is late, refuses, cannot be started: one child's loss, never the fleet's.
+// A child dies, is late, fails or cannot be started. That costs one child, never the fleet.
 #if os(Linux)
     import PreforkLibc
     import Testing
@@ -9,25 +9,23 @@
                 let subject = try Subject.hello(["--children", "2"])
                 _ = try subject.waitForReady(2)
                 let port = try subject.port()
-                try subject.require(get("/crash", port: port) == .cut, "the request that crashes is lost")
-                for _ in 0..<20 {
-                    try subject.require(body(get("/", port: port)) == "Hello world!", "every other one is answered")
-                }
-                try subject.waitForError("signal 4 (ILL)")
+                #expect(get("/crash", port: port) == .cut, subject.log)
+                for _ in 0..<20 { try #require(get("/", port: port) == .hello, subject.log) }
+                try subject.waitForLog("signal 4 (ILL)")
                 _ = try subject.waitForReady(2)
-                try subject.require(get("/exit?code=3", port: port) == .cut, "the request that exits is lost")
-                try subject.waitForError("exited: status 3")
+                #expect(get("/exit?code=3", port: port) == .cut, subject.log)
+                try subject.waitForLog("exited: status 3")
                 subject.signal(SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
 
-            /// Children are killed one after another, under load: every request that was not in the killed child is answered.
-            /// Each client asks who serves it before the request that counts, so a cut names its child.
+            /// Children are killed one after another under load. Every request that was not in a killed child is
+            /// answered. Each client asks for its child before the request that counts, so a cut names its child.
             @Test func killedOneAfterAnother() throws {
                 let subject = try Subject.hello(
                     ["--children", "3", "--recover-threshold", "100000", "--recover-interval", "0"])
                 _ = try subject.waitForReady(3)
-                let load = Load(port: try subject.port(), clients: 4, asksWho: true)
+                let load = Load(port: try subject.port(), clients: 4, asksForChild: true)
                 var killed: Set<pid_t> = []
                 for round in 0..<repetitions(200) {
                     let answered = load.answered
@@ -38,35 +36,31 @@
                     try subject.eventually("the replacement") { subject.readyPIDs.count == 4 + round }
                 }
                 let result = load.stop()
-                try subject.require(
-                    result.refused == 0 && result.timedOut == 0, "nobody is refused, nobody waits: \(result)")
-                let innocent = load.cutBy.filter { !killed.contains($0) }
-                try subject.require(innocent.isEmpty, "only killed children cut: \(innocent)")
-                // Cut before the child had said who it is: accepted by the killed one, at most one for each client.
-                try subject.require(result.cut - load.cutBy.count <= killed.count * 4, "\(result)")
+                #expect(result.refused == 0, subject.log)
+                #expect(result.timedOut == 0, subject.log)
+                #expect(load.cutBy.filter { !killed.contains($0) } == [], subject.log("only killed children cut"))
+                // Cut before the child had answered with its number. A killed child had at most one connection per
+                // client.
+                #expect(result.cut - load.cutBy.count <= killed.count * 4, subject.log)
                 subject.signal(SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
 
-            /// All children are dead or stopped: what waits in the queue is served by the replacements.
+            /// All children are suspended, then killed. Their replacements serve the queue.
             @Test func queueOutlivesChildren() throws {
                 let subject = try Subject.hello(["--children", "2"])
                 let pids = try subject.waitForReady(2)
                 let port = try subject.port()
-                for pid in pids { kill(pid, SIGSTOP) }
-                try subject.eventually("both stopped") { pids.allSatisfy { ProcessState($0)?.state == "T" } }
-                let waiting = (0..<50).compactMap { _ in Connection.open(port: port) }
-                try subject.require(waiting.count == 50, "the kernel takes the connections in")
-                for connection in waiting { try subject.require(connection.send("/"), "sent") }
+                try subject.suspend(pids)
+                let waiting = try (0..<50).map { _ in try #require(Connection.open(port: port)) }
+                for connection in waiting { try #require(connection.send("/")) }
                 for pid in pids { kill(pid, SIGKILL) }
-                for connection in waiting {
-                    try subject.require(body(connection.receive()) == "Hello world!", "answered by a replacement")
-                }
+                for connection in waiting { try #require(connection.receive() == .hello, subject.log) }
                 subject.signal(SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
 
-            @Test func overRecoveryTellsTheLastExits() throws {
+            @Test func overRecoveryReportsTheLastExits() throws {
                 let subject = try Subject.hello([
                     "--children", "1", "--recover-threshold", "2", "--recover-interval", "0",
                 ])
@@ -74,29 +68,30 @@
                 for _ in 0..<3 {
                     try subject.eventually("a child to crash") { get("/exit?code=7", port: port) == .cut }
                 }
-                try subject.require(subject.wait() == 70, "status 70")
-                let last = subject.errors.split(separator: "\n").last ?? ""
-                try subject.require(last.contains("too many exits") && last.contains("status 7"), "\(last)")
+                try subject.expectExit(70)
+                let last = try #require(subject.logLines.last)
+                #expect(last.contains("too many exits"), subject.log)
+                #expect(last.contains("status 7"), subject.log)
                 try subject.waitUntilAlone()
             }
 
             @Test func perSlotLimit() throws {
-                let subject = try Subject.role("fleet", "children=2;slotLimit=2;unlimited;interval=1;serve=exit:3")
-                try subject.eventually("the end of the run") { !subject.told("threw").isEmpty }
-                try subject.require(subject.told("onChildRecover").count <= 4, "at most two for each slot")
-                try subject.require(subject.told("threw").first?.contains("too many exits") == true, "over recovery")
+                let subject = try Subject.start(
+                    FleetRole(
+                        recoverThreshold: .unlimited, recoverInterval: .milliseconds(1), recoverLimitPerSlot: 2,
+                        serve: .exit(3)))
+                let error = try subject.thrownError()
+                #expect(error.contains("too many exits"), subject.log)
+                #expect(subject.reports("onChildRecover").count <= 4, subject.log("at most two for each slot"))
                 try subject.wait()
             }
 
             @Test func recoveryOff() throws {
-                let subject = try Subject.role("fleet", "children=2;never;first=exit:5")
-                try subject.eventually("the end of the run") { !subject.told("threw").isEmpty }
-                try subject.require(
-                    subject.told("threw").first?.contains("recovery is off and child") == true
-                        && subject.told("threw").first?.contains("status 5") == true,
-                    "the reason: \(subject.told("threw"))"
-                )
-                try subject.require(subject.told("onChildRecover").isEmpty, "nothing is recovered")
+                let subject = try Subject.start(FleetRole(recoverThreshold: .never, firstServe: .exit(5)))
+                let error = try subject.thrownError()
+                #expect(error.contains("recovery is off and child"), subject.log)
+                #expect(error.contains("status 5"), subject.log)
+                #expect(subject.reports("onChildRecover") == [], subject.log)
                 try subject.wait()
                 try subject.waitUntilAlone()
             }
@@ -106,112 +101,106 @@
                 let port = try subject.port()
                 _ = try subject.waitForReady(2)
                 _ = get("/exit?code=78", port: port)
-                try subject.require(subject.wait() == 78, "status 78")
+                try subject.expectExit(78)
                 try subject.waitUntilAlone()
-                try subject.require(subject.errors.contains("not trying again"), "it says so")
+                #expect(subject.standardError.contains("not trying again"), subject.log)
             }
 
-            /// Every second spawn fails: the fleet gets there all the same, and the other slots serve meanwhile.
+            /// Every second spawn fails. All slots get a child all the same, and those that have one serve meanwhile.
             @Test func failingSpawnIsTriedAgain() throws {
-                let subject = try Subject.role("fleet", "children=3;spawn=again;interval=10;unlimited")
+                let subject = try Subject.start(
+                    FleetRole(
+                        children: 3, spawn: .failingEverySecond, recoverThreshold: .unlimited,
+                        recoverInterval: .milliseconds(10)))
                 _ = try subject.waitForReady(3)
-                try subject.require(
-                    subject.errors.contains("could not be started: posix_spawn"),
-                    "the failures are told"
-                )
-                try subject.require(subject.told("onMasterReady").count == 1, "the master was ready once")
-                try subject.require(body(get("/", port: subject.port())) != nil, "it serves")
+                #expect(subject.standardError.contains("could not be started: posix_spawn"), subject.log)
+                #expect(subject.reports("onMasterReady").count == 1, subject.log)
+                try #require(get("/", port: subject.port()).pid != nil, subject.log)
                 subject.signal(SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
 
-            /// While one slot waits for its next try the others are supervised.
-            @Test func othersAreSupervisedWhileOneWaits() throws {
+            /// While one slot backs off, the others are supervised.
+            @Test func othersAreSupervisedWhileOneBacksOff() throws {
                 let subject = try Subject.hello(["--children", "2", "--recover-interval", "1.5"])
                 for pid in try subject.waitForReady(2) {
                     kill(pid, SIGKILL)
                     try subject.eventually("the exit of \(pid)") {
-                        subject.errors.split(separator: "\n").contains {
-                            $0.contains("child \(pid) ") && $0.contains(" exited: ")
-                        }
+                        subject.logLines("child \(pid) ").contains { $0.contains(" exited: ") }
                     }
                 }
-                try subject.require(subject.readyPIDs.count == 2, "the second exit was seen while the first slot waits")
+                // The master has seen the second exit while the first slot backs off.
+                #expect(subject.readyPIDs.count == 2, subject.log)
                 try subject.eventually("two replacements") { subject.readyPIDs.count == 4 }
                 subject.signal(SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
 
             @Test func explicitReadiness() throws {
-                let subject = try Subject.role("fleet", "children=2;readinessTimeout=20000;serve=ready")
+                let subject = try Subject.start(FleetRole(readinessTimeout: .seconds(20), serve: .answerWhenReady))
                 _ = try subject.waitForReady(2)
                 subject.signal(SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
 
             @Test func notReadyInTime() throws {
-                // The first ones never say that they are ready; they ignore TERM, too.
-                let subject = try Subject.role(
-                    "fleet",
-                    "children=1;readinessTimeout=300;grace=300;first=stubborn;serve=ready"
-                )
-                try subject.waitForError("not ready after 0.3 s; stopping it")
-                try subject.waitForError("killing it")
-                try subject.waitForError("signal 9 (KILL)")
-                try subject.waitForError("never ready; recovering at once")
+                // The first child never says that it is ready, and ignores TERM.
+                let subject = try Subject.start(
+                    FleetRole(
+                        children: 1, readinessTimeout: .milliseconds(300), gracePeriod: .milliseconds(300),
+                        firstServe: .ignoreTerm, serve: .answerWhenReady))
+                try subject.waitForLog("not ready after 0.3 s; stopping it")
+                try subject.waitForLog("killing it")
+                try subject.waitForLog("signal 9 (KILL)")
+                try subject.waitForLog("never ready; recovering at once")
                 _ = try subject.waitForReady(1)
                 subject.signal(SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
 
             @Test func takenTwice() throws {
-                let subject = try Subject.role("fleet", "children=1;serve=twice")
-                try subject.waitForTold("second listener 0 is already taken")
-                try subject.waitForTold("seventh there is no listener 7; there are 1")
+                let subject = try Subject.start(FleetRole(children: 1, serve: .takeTwice))
+                try subject.waitForReport("second listener 0 is already taken")
+                try subject.waitForReport("seventh there is no listener 7; there are 1")
                 subject.signal(SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
 
             @Test func throwingServeIsOneLineAndStatus1() throws {
-                let subject = try Subject.role("fleet", "children=1;threshold=0;serve=throw")
-                try subject.waitForTold("childThrew serve failed on purpose")
-                try subject.eventually("the end of the run") { !subject.told("threw").isEmpty }
-                try subject.require(
-                    subject.told("threw").first?.contains("status 1") == true,
-                    "status 1: \(subject.told)"
-                )
+                let subject = try Subject.start(FleetRole(children: 1, recoverThreshold: .exits(0), serve: .fail))
+                try subject.waitForReport("childThrew serve failed on purpose")
+                let error = try subject.thrownError()
+                #expect(error.contains("status 1"), subject.log)
                 try subject.wait()
             }
 
-            /// 500 recoveries leave nothing in the master: no descriptor, zombie or thread, and no more memory.
+            /// 500 recoveries leave no descriptor, zombie or thread in the master, and take no memory.
             @Test func leaksNothing() throws {
-                let subject = try Subject.role("fleet", "children=2;unlimited;interval=1;serve=exit:3")
-                func replaced() -> Int { subject.told("onChildRecover").count }
+                let subject = try Subject.start(
+                    FleetRole(
+                        recoverThreshold: .unlimited, recoverInterval: .milliseconds(1), serve: .exit(3)))
+                func replaced() -> Int { subject.reports("onChildRecover").count }
                 let warm = repetitions(200)
                 try subject.eventually("\(warm) recoveries", within: 120) { replaced() >= warm }
                 let before = Footprint(subject)
                 let goal = replaced() + repetitions(500)
                 try subject.eventually("\(goal) recoveries", within: 200) { replaced() >= goal }
-                // At any moment up to two children live, each with two descriptors; a new one is being started.
+                // At any moment up to two children live, each with two descriptors, while a new one starts.
                 var after = Footprint(subject)
                 try subject.eventually("no more than before: \(before), \(after)") {
                     after = Footprint(subject)
                     return after.descriptors <= max(before.descriptors, after.base + 6) && after.zombies <= 2
                         && after.threads <= before.threads
                 }
-                // Memory is a matter of the allocator; half a megabyte for hundreds of children is no leak of a child's size.
-                if !isSanitized {
-                    try subject.require(after.resident - before.resident < 512, "kB resident: \(before), \(after)")
-                }
+                // In kB. The allocator decides about memory, but a leak for each of hundreds of children would exceed
+                // this.
+                if !isSanitized { #expect(after.resident - before.resident < 512, subject.log("\(before), \(after)")) }
                 subject.signal(SIGTERM)
-                try subject.waitForTold("clean")
+                try subject.waitForReport("clean")
                 try subject.wait()
             }
         }
     }
-
-    /// Whether timing and memory say nothing here.
-    let isSanitized = currentEnvironment()["PREFORK_SANITIZED"] != nil
 
     struct Footprint: CustomStringConvertible {
         let descriptors: Int

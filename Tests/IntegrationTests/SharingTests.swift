@@ -1,227 +1,231 @@
-// Who has which socket, and how many connections wait there.
+// Which child has which socket, and how many connections wait there.
 #if os(Linux)
     import PreforkLibc
     import Testing
 
     extension Integration {
         @Suite struct Sharing {
-            /// Each slot has its own TCP sockets, its children one after another the same; Unix-domain sockets are common.
+            /// Each slot has TCP sockets of its own, and its children have the same ones. All slots share a Unix-domain
+            /// socket.
             @Test func shardedSocketsOutliveTheirChildren() throws {
                 let directory = try makeDirectory()
                 defer { removeTree(directory) }
-                let subject = try Subject.role(
-                    "fleet",
-                    "children=3;listening=sharded;addresses=127.0.0.1:0,\(otherLoopback),unix:\(directory)/s;serve=wait"
-                )
+                let subject = try Subject.start(
+                    FleetRole(
+                        children: 3, addresses: [.loopback(), otherLoopback, .unix("\(directory)/s")],
+                        listening: .sharded, serve: .waitForStop))
                 let first = try subject.waitForReady(3)
                 let before = try inodes(subject, 3)
-                for (index, common) in [false, false, true].enumerated() {
-                    let ofSlots = Set(before.compactMap { $0.count == 3 ? $0[index] : nil })
-                    try subject.require(ofSlots.count == (common ? 1 : 3), "address \(index): \(before)")
+                try #require(before.map(\.count) == [3, 3, 3], subject.log)
+                for (index, distinct) in [3, 3, 1].enumerated() {
+                    #expect(Set(before.map { $0[index] }).count == distinct, subject.log("address \(index): \(before)"))
                 }
                 for pid in first { kill(pid, SIGKILL) }
-                try subject.eventually("replacements") { subject.told("inodes").count == 6 }
-                try subject.require(try inodes(subject, 3, launch: 1) == before, "the same sockets")
+                try subject.eventually("replacements") { subject.reports("inodes").count == 6 }
+                try #require(inodes(subject, 3, launch: 1) == before, subject.log)
                 subject.signal(SIGTERM)
-                try subject.waitForTold("clean")
+                try subject.waitForReport("clean")
             }
 
-            /// The inodes of each slot's listeners, as its child of that launch has told them.
+            /// The inodes of each slot's listeners, as its child of that launch has reported them.
             private func inodes(_ subject: Subject, _ slots: Int, launch: Int = 0) throws -> [[Substring]] {
-                try subject.eventually("inodes") { subject.told("inodes").count >= slots * (launch + 1) }
+                try subject.eventually("inodes") { subject.reports("inodes").count >= slots * (launch + 1) }
                 return (0..<slots).map { slot in
-                    let lines = subject.told("inodes").map { $0.split(separator: " ") }
+                    let lines = subject.reports("inodes").map { $0.split(separator: " ") }
                     let own = lines.filter { $0.first == "\(slot)" }
                     return own.indices.contains(launch) ? Array(own[launch].dropFirst()) : []
                 }
             }
 
-            /// The first child is ready long before the last is started: the others' slots get nothing meanwhile.
-            @Test func whoIsReadyServesWhileOthersAreStarted() throws {
-                let subject = try Subject.role("fleet", "children=4;listening=sharded;slowSpawn=1000")
-                let first = try subject.waitForReady(1)
+            /// The first child is ready long before the last one starts. The slots of the others get no connections
+            /// until then.
+            @Test func readyChildrenServeWhileOthersStart() throws {
+                let subject = try Subject.start(
+                    FleetRole(children: 4, listening: .sharded, onChildSpawn: .takes(.seconds(1))))
+                let first = try subject.waitForReady(1)[0]
                 let port = try subject.port()
                 for _ in 0..<20 {
-                    let answer = body(get("/", port: port))
-                    try subject.require(
-                        answer == "\(first[0])", "the only child that is ready has answered: \(answer ?? "-")")
-                    if subject.told("onChildSpawn").count > 1 { break }
+                    try #require(get("/", port: port).pid == first, subject.log("the only child that is ready"))
+                    if subject.reports("onChildSpawn").count > 1 { break }
                 }
-                // A stop in the midst of it is one of a child that accepts.
+                // A stop meanwhile finds a child that accepts.
                 subject.signal(SIGTERM)
-                try subject.waitForTold("clean")
-                try subject.require(
-                    !subject.errors.contains("never ready") || subject.readyPIDs.count >= 1, "it was ready")
-                let line = subject.errors.split(separator: "\n").first {
-                    $0.contains("child \(first[0]) (slot 0) exited")
-                }
-                try subject.require(line?.contains("never ready") == false, "the log says that it was ready")
-                try subject.require(subject.told("onMasterReady").isEmpty, "it was stopped before all were started")
+                try subject.waitForReport("clean")
+                let lines = subject.logLines("child \(first) (slot 0) exited")
+                try #require(lines.count == 1, subject.log)
+                #expect(!lines[0].contains("never ready"), subject.log)
+                #expect(subject.reports("onMasterReady") == [], subject.log("stopped before all were started"))
             }
 
-            /// With a descriptor for each slot and address the limit would be passed while the fleet starts.
+            /// A descriptor for each slot and address would exceed the limit while the fleet starts.
             @Test func aLimitOfDescriptors() throws {
                 let limited = ["/bin/sh", "-c", "ulimit -n 128; exec \"$0\" \"$@\""]
                 let automatic = try Subject.hello(["--children", "40"], under: limited)
                 _ = try automatic.waitForReady(40)
-                try automatic.require(
-                    automatic.errors.contains("40 slots need ") && automatic.errors.contains("(RLIMIT_NOFILE)"),
-                    "an event says why they share")
+                #expect(automatic.standardError.contains("40 slots need "), automatic.log)
+                #expect(automatic.standardError.contains("(RLIMIT_NOFILE)"), automatic.log)
                 automatic.signal(SIGTERM)
-                try automatic.require(automatic.wait() == 0, "status 0")
+                try automatic.expectExit(0)
                 let sharded = try Subject.hello(["--children", "40", "--listening", "sharded"], under: limited)
-                try sharded.require(sharded.wait() == 78, "sharded is an error: \(sharded.errors)")
-                try sharded.require(!sharded.errors.contains("started"), "before any child")
+                try sharded.expectExit(78)
+                #expect(sharded.logLines("started") == [], sharded.log("before any child"))
             }
 
             @Test func withoutSupportTheyAreSharedOrAnError() throws {
-                let shared = try Subject.role("fleet", "children=2;shardingFault=no such thing here;serve=wait")
+                let shared = try Subject.start(FleetRole(shardingFault: "no such thing here", serve: .waitForStop))
                 _ = try shared.waitForReady(2)
-                try shared.require(
-                    shared.errors.contains("all children share one listener for each address: no such thing here"),
-                    "an event says why")
-                try shared.require(Set(shared.told("inodes").map { $0.dropFirst(2) }).count == 1, "one socket")
+                let text = "all children share one listener for each address: no such thing here"
+                #expect(shared.standardError.contains(text), shared.log)
+                #expect(Set(shared.reports("inodes").map { $0.dropFirst(2) }).count == 1, shared.log("one socket"))
                 shared.signal(SIGTERM)
-                try shared.waitForTold("clean")
+                try shared.waitForReport("clean")
 
-                let refused = try Subject.role(
-                    "fleet", "children=2;listening=sharded;shardingFault=no such thing here;serve=wait")
-                try refused.waitForTold(
-                    "threw PreforkError invalid sockets.mode: no such thing here")
-                try refused.require(refused.told.contains("clean") && refused.told("child").isEmpty, "nothing left")
-                // Only Unix-domain sockets: nothing to shard, and nothing to try out.
+                let refused = try Subject.start(
+                    FleetRole(listening: .sharded, shardingFault: "no such thing here", serve: .waitForStop))
+                let error = try refused.thrownError()
+                #expect(error == "PreforkError invalid sockets.mode: no such thing here", refused.log)
+                #expect(refused.reports.contains("clean"), refused.log)
+                #expect(refused.reports("child") == [], refused.log)
+                // With Unix-domain sockets alone, there is nothing to shard and nothing to probe.
                 let directory = try makeDirectory()
                 defer { removeTree(directory) }
-                let unix = try Subject.role(
-                    "fleet", "listening=sharded;shardingFault=none;addresses=unix:\(directory)/s;serve=wait")
+                let unix = try Subject.start(
+                    FleetRole(
+                        addresses: [.unix("\(directory)/s")], listening: .sharded, shardingFault: "none",
+                        serve: .waitForStop))
                 _ = try unix.waitForReady(2)
                 unix.signal(SIGTERM)
-                try unix.waitForTold("returned")
+                try unix.waitForReport("returned")
             }
 
             @Test func listenersHaveNames() throws {
-                let subject = try Subject.role(
-                    "fleet",
-                    "children=1;addresses=127.0.0.1:0,127.0.0.1:0,\(otherLoopback);names=web,admin;adopt;serve=named")
-                try subject.eventually("names") { subject.told("again").count == 3 }
-                try subject.require(
-                    subject.told("named").map { $0.split(separator: " ").prefix(2).joined(separator: " ") }
-                        == ["web 3", "admin 4", "own 6"],
-                    "by their order")
-                try subject.require(
-                    subject.told("unnamed") == ["there is no listener named \"nobody\""], "no such name")
-                try subject.require(
-                    Set(subject.told("again"))
-                        == Set([0, 1, 3].map { "listener \($0) is already taken" }), "once each")
+                let subject = try Subject.start(
+                    FleetRole(
+                        children: 1,
+                        addresses: [.loopback().named("web"), .loopback().named("admin"), otherLoopback],
+                        adoptsListener: true, serve: .takeByName))
+                try subject.eventually("names") { subject.reports("again").count == 3 }
+                let named = subject.reports("named").map { $0.split(separator: " ").prefix(2) }
+                #expect(named == [["web", "3"], ["admin", "4"], ["own", "6"]], subject.log)
+                #expect(subject.reports("unnamed") == ["there is no listener named \"unknown\""], subject.log)
+                let taken = [0, 1, 3].map { "listener \($0) is already taken" }
+                #expect(subject.reports("again").sorted() == taken, subject.log)
                 subject.signal(SIGTERM)
-                try subject.waitForTold("returned")
+                try subject.waitForReport("returned")
             }
 
-            @Test(arguments: ["sharded", "shared"])
-            func statusTellsOfQueues(listening: String) throws {
-                let subject = try Subject.hello(["--children", "2", "--listening", listening])
+            @Test(arguments: FleetRole.Listening.allCases)
+            func statusShowsQueues(listening: FleetRole.Listening) throws {
+                let subject = try Subject.hello(["--children", "2", "--listening", listening.rawValue])
                 let children = try subject.waitForReady(2)
                 let port = try subject.port()
-                for pid in children { kill(pid, SIGSTOP) }
-                try subject.eventually("stopped children") { children.allSatisfy { ProcessState($0)?.state == "T" } }
+                try subject.suspend(children)
                 let clients = try (0..<10).map { _ in try #require(Connection.open(port: port)) }
                 var sum = 0
-                try subject.eventually("ten that wait") {
-                    let seen = subject.errors.count
+                try subject.eventually("ten connections that wait, not \(sum)") {
+                    let seen = subject.standardError.count
                     subject.signal(SIGUSR1)
-                    try subject.eventually("a table") { subject.errors.dropFirst(seen).contains("  1     ready") }
-                    sum = queued(subject.errors.dropFirst(seen), listening)
+                    try subject.eventually("a table") {
+                        subject.standardError.dropFirst(seen).contains("  1     ready")
+                    }
+                    sum = queued(subject.standardError.dropFirst(seen), listening)
                     return sum == 10
                 }
                 for pid in children { kill(pid, SIGCONT) }
-                for client in clients {
-                    try subject.require(client.send("/") && body(client.receive()) == "Hello world!", "an answer")
-                }
+                for client in clients { try #require(client.request("/") == .hello, subject.log) }
                 subject.signal(SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
 
-            /// What the table says of all slots.
-            private func queued(_ table: Substring, _ listening: String) -> Int {
+            /// How many connections wait for all slots, by the table.
+            private func queued(_ table: Substring, _ listening: FleetRole.Listening) -> Int {
                 let lines = table.split(separator: "\n").map { $0.split(separator: " ") }
-                if listening == "shared" {
-                    return lines.first { $0.contains("shared") }.flatMap { Int($0[3]) } ?? -1
+                switch listening {
+                case .shared: return lines.first { $0.contains("shared") }.flatMap { Int($0[3]) } ?? -1
+                case .sharded:
+                    return lines.filter { $0.contains("ready") && $0.count > 7 && $0[2] == "ready" }
+                        .compactMap { Int($0[7]) }.reduce(0, +)
                 }
-                return lines.filter { $0.contains("ready") && $0.count > 7 && $0[2] == "ready" }
-                    .compactMap { Int($0[7]) }.reduce(0, +)
             }
 
-            @Test func aQueueThatFillsIsTold() throws {
-                let subject = try Subject.role(
-                    "fleet", "children=1;backlog=20;alarm=50;serve=deaf;queueDrain=50;grace=50")
-                let children = try subject.waitForReady(1)
+            @Test func aFillingQueueIsReported() throws {
+                let subject = try Subject.start(
+                    FleetRole(
+                        children: 1, backlog: 20, queueAlarm: 0.5, gracePeriod: .milliseconds(50),
+                        queueDrainPeriod: .milliseconds(50), serve: .neverDrain))
+                _ = try subject.waitForReady(1)
                 let port = try subject.port()
-                let clients = (0..<9).map { _ in Connection.open(port: port) }
-                let more = (0..<3).map { _ in Connection.open(port: port) }
-                let line = try subject.line("connections wait on 127.0.0.1:\(port) for slot 0")
+                let clients = try (0..<12).map { _ in try #require(Connection.open(port: port)) }
+                let line = try subject.logLine("connections wait on 127.0.0.1:\(port) for slot 0")
                 let text = try #require(line.split(separator: ": ").last)
-                try subject.require(text.hasPrefix("1") && text.contains(" of 20 "), "ten at least: \(text)")
-                // The log's line comes first, and what the role says after it.
-                try subject.eventually("the same as a value") { !subject.told("waiting").isEmpty }
-                let told = try #require(subject.told("waiting").first?.split(separator: " "))
-                try subject.require((Int(told[0]) ?? 0) >= 10 && told[1] == "sharded", "the same as a value: \(told)")
-                try subject.require(clients.count + more.count == 12 && children.count == 1, "all the time")
+                // At least ten connections.
+                #expect(text.hasPrefix("1"), subject.log)
+                #expect(text.contains(" of 20 "), subject.log)
+                // The event says the same. The role reports it after it has logged it.
+                try subject.eventually("the event") { !subject.reports("waiting").isEmpty }
+                let words = subject.reports("waiting")[0].split(separator: " ")
+                try #require(words.count == 2, subject.log)
+                let waiting = try #require(Int(words[0]), subject.log)
+                #expect(waiting >= 10, subject.log)
+                #expect(words[1] == "sharded", subject.log)
+                withExtendedLifetime(clients) {}
                 subject.signal(SIGTERM)
-                try subject.waitForTold("clean")
-                let count = subject.errors.split(separator: "\n").filter { $0.contains("connections wait") }.count
-                try subject.require(count == 1, "told once")
+                try subject.waitForReport("clean")
+                #expect(subject.logLines("connections wait").count == 1, subject.log)
             }
 
-            @Test(arguments: ["sharded", "shared"])
-            func theBacklogIsPutBackWhenAChildIsReady(listening: String) throws {
-                let subject = try Subject.role(
-                    "fleet", "children=1;listening=\(listening);readinessTimeout=20000;serve=relisten")
-                try subject.waitForTold("relistened 128")
-                try subject.waitForTold("backlog is back")
+            @Test(arguments: FleetRole.Listening.allCases)
+            func theBacklogIsRestoredWhenAChildIsReady(listening: FleetRole.Listening) throws {
+                let subject = try Subject.start(
+                    FleetRole(
+                        children: 1, listening: listening, readinessTimeout: .seconds(20), serve: .listenAgain))
+                try subject.waitForReport("listensAgain 128")
+                try subject.waitForReport("backlog is back")
                 subject.signal(SIGTERM)
-                try subject.waitForTold("clean")
+                try subject.waitForReport("clean")
             }
 
-            /// While a slot waits for its next try the others get everything.
+            /// While a slot backs off, the others get all connections.
             @Test func aSlotWithoutAChildGetsNoConnections() throws {
-                let subject = try Subject.role(
-                    "fleet", "children=3;listening=sharded;interval=60000;threshold=9;serve=http")
+                let subject = try Subject.start(
+                    FleetRole(
+                        children: 3, listening: .sharded, recoverThreshold: .exits(9), recoverInterval: .seconds(60)))
                 let children = try subject.waitForReady(3)
                 let port = try subject.port()
                 kill(children[0], SIGKILL)
-                try subject.waitForError("recovering in 60 s")
+                try subject.waitForLog("recovering in 60 s")
                 for _ in 0..<60 {
-                    let answer = body(get("/", port: port)).flatMap { pid_t($0) }
-                    try subject.require(
-                        answer.map { children.dropFirst().contains($0) } == true, "a living child's answer")
+                    let answer = try #require(get("/", port: port).pid, subject.log)
+                    try #require(children.dropFirst().contains(answer), subject.log)
                 }
-                let seen = subject.errors.count
+                let seen = subject.standardError.count
                 subject.signal(SIGUSR1)
-                try subject.eventually("a table") { subject.errors.dropFirst(seen).contains(" 0 out") }
+                try subject.eventually("a table") { subject.standardError.dropFirst(seen).contains(" 0 out") }
                 subject.signal(SIGTERM)
-                try subject.waitForTold("clean")
+                try subject.waitForReport("clean")
             }
 
-            @Test(arguments: ["sharded", "shared"])
-            func connectionsAreSpread(listening: String) throws {
-                let subject = try Subject.hello(["--children", "4", "--listening", listening])
+            @Test(arguments: FleetRole.Listening.allCases)
+            func connectionsAreSpread(listening: FleetRole.Listening) throws {
+                let subject = try Subject.hello(["--children", "4", "--listening", listening.rawValue])
                 _ = try subject.waitForReady(4)
                 let port = try subject.port()
                 var counts: [String: Int] = [:]
                 let requests = 10_000
-                for _ in 0..<requests { counts[body(get("/slot", port: port)) ?? "none", default: 0] += 1 }
-                print(
-                    "\(requests) connections, \(listening): \(counts.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" })"
-                )
-                try subject.require(counts["none"] == nil, "all answered: \(counts)")
-                if listening == "sharded" {
+                for _ in 0..<requests { counts[get("/slot", port: port).body ?? "none", default: 0] += 1 }
+                let sorted = counts.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
+                print("\(requests) connections, \(listening): \(sorted)")
+                try #require(counts["none"] == nil, subject.log("\(sorted)"))
+                if listening == .sharded {
+                    try #require(counts.count == 4, subject.log("\(sorted)"))
+                    // Within 8 % of even.
                     let even = Double(requests) / 4
-                    try subject.require(
-                        counts.count == 4 && counts.values.allSatisfy { abs(Double($0) - even) <= 0.08 * even },
-                        "within 8 % of even: \(counts)")
+                    for (slot, count) in counts {
+                        #expect(abs(Double(count) - even) <= 0.08 * even, subject.log("slot \(slot): \(count)"))
+                    }
                 }
                 subject.signal(SIGTERM)
-                try subject.require(subject.wait() == 0, "status 0")
+                try subject.expectExit(0)
             }
         }
     }

@@ -1,9 +1,9 @@
-// A listener that a role has before it runs a fleet.
+// Listeners that exist before a fleet runs.
 #if os(Linux)
     import PreforkLibc
     @testable import Prefork
 
-    /// A test's own, which no other process inherits but by a number that it is given.
+    /// A listener of the test itself. Other processes inherit it only under a number that the test gives them.
     final class OwnUnixListener {
         let raw: CInt
 
@@ -17,7 +17,7 @@
         deinit { close(raw) }
     }
 
-    /// Made in the master only: a child has inherited what came of it.
+    /// A listener of a role. Only the master makes it; children inherit it from the fleet.
     final class AdoptedListener: Sendable {
         private let descriptor = LockedValueBox<CInt>(-1)
 
@@ -25,13 +25,13 @@
             let raw = socket(AF_INET, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
             try SocketAddress.loopback(family: AF_INET).bind(raw, context: "the role's own")
             guard listen(raw, 33) == 0 else { throw Deliberate("listen: errno \(errno)") }
-            tell("adopting \(try SocketAddress(of: raw).port)")
+            report("adopting \(try SocketAddress(of: raw).port)")
             descriptor.withLock { $0 = raw }
             return raw
         }
 
-        /// The same in each of several runs.
-        var adoption: Prefork.SocketSource {
+        /// The same listener in each of several runs.
+        var source: Prefork.SocketSource {
             .descriptors(
                 [try self.descriptor.withLock { $0 } == -1 ? self.make() : self.descriptor.withLock { $0 }],
                 names: ["own"])
@@ -41,7 +41,7 @@
             let raw = descriptor.withLock { $0 }
             let flags = fcntl(raw, F_GETFL)
             guard flags != -1 else { return "closed" }
-            let listens = Listener.fault(of: raw) == nil ? "listening" : "deaf"
+            let listens = Listener.fault(of: raw) == nil ? "listening" : "not listening"
             let limit = PlatformListener.queue(of: raw)?.limit ?? -1
             return "\(listens) \(flags & O_NONBLOCK == 0 ? "blocking" : "non-blocking") \(limit)"
         }

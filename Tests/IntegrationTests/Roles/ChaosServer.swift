@@ -1,14 +1,14 @@
-// What a child of the chaos test does, and where it writes down what it has accepted.
+// What a child of the chaos test does, and where it notes what it has accepted.
 #if os(Linux)
     import PreforkLibc
     import Prefork
 
-    /// A file that the test and all children have mapped: what a child has written there outlives it.
+    /// A file that the test and all children map. What a child writes there outlives it.
     final class ChaosMap: Sendable {
         private static let ports = 65_536
         private static let slots = 64
         private static let size = (ports + slots) * 4
-        /// The address of the mapping. Words are written by one process and read by another; aligned ones are whole.
+        /// The address of the mapping. One process writes a word and another reads it; aligned words are never torn.
         private let address: UInt
 
         init(_ path: String) throws {
@@ -29,20 +29,20 @@
             return pointer
         }
 
-        /// Who has accepted the connection from this port of the client's; 0: nobody yet.
+        /// The child that accepted the connection from this port of the client, or 0.
         subscript(port port: UInt16) -> pid_t {
             get { word(Int(port)).pointee }
             set { word(Int(port)).pointee = newValue }
         }
 
-        /// Who serves in that slot.
+        /// The child that serves in that slot, or 0.
         subscript(slot slot: Int) -> pid_t {
             get { word(Self.ports + slot).pointee }
             set { word(Self.ports + slot).pointee = newValue }
         }
     }
 
-    /// One connection after another, in one thread: what it has accepted and not answered is at most one.
+    /// One connection after another, in one thread. At any moment at most one is accepted and unanswered.
     func serveChaos(_ child: Prefork.Child, _ map: ChaosMap) throws {
         let listener = try child.takeListener()
         map[slot: child.slot] = getpid()

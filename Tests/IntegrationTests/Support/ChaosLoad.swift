@@ -1,4 +1,4 @@
-// Clients of the chaos test: a new connection for each request, all the time.
+// Clients of the chaos test, which open a new connection for each request, all the time.
 #if os(Linux)
     import PreforkLibc
     import Synchronization
@@ -14,9 +14,9 @@
 
         struct Result {
             var samples: [Sample] = []
-            /// ECONNREFUSED and whatever else connect(2) says.
+            /// ECONNREFUSED, or another error of connect(2).
             var refused = 0
-            /// Not answered, and who had accepted them; 0 where that is not written down.
+            /// The children that had accepted the connections without an answer, or 0 if none has noted it.
             var failed: [pid_t] = []
         }
 
@@ -24,7 +24,7 @@
         private let name: SocketAddress
         private let results = LockedValueBox<[Result]>([])
         private let isOver = Atomic<Bool>(false)
-        // Written by `start`, read by `stop`, both in the test's thread.
+        // `start` writes this and `stop` reads it, both in the test's thread.
         private nonisolated(unsafe) var threads: [pthread_t] = []
 
         init(port: Int, map: ChaosMap) {
@@ -89,7 +89,7 @@
             setsockopt(raw, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
             do { try name.connect(raw) } catch { return .refused }
             guard let port = try? SocketAddress(of: raw).port else { return .refused }
-            // Before the number is free for the next connection.
+            // While the port cannot be the next connection's.
             defer { map[port: port] = 0 }
             guard send(raw, text, 1, CInt(MSG_NOSIGNAL)) == 1 else { return .failed(by: map[port: port]) }
             var buffer = [UInt8](repeating: 0, count: 32)

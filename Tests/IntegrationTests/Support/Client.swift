@@ -1,8 +1,9 @@
-// A blocking HTTP/1.1 client over loopback, which tells apart what a user would.
+// A blocking HTTP/1.1 client over the loopback interface, which distinguishes what a user would.
 #if os(Linux)
     import PreforkLibc
+    import Prefork
 
-    /// A container of Docker's has no IPv6 unless asked for, not even on the loopback interface.
+    /// By default a Docker container has no IPv6, not even on the loopback interface.
     let hasIPv6: Bool = {
         let probe = socket(AF_INET6, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(probe) }
@@ -16,16 +17,25 @@
         } == 0
     }()
 
-    /// Another address than 127.0.0.1:0, of the other family where that can be had.
-    let otherLoopback = hasIPv6 ? "[::1]:0" : "127.0.0.2:0"
+    /// Another address than 127.0.0.1:0, of the other family if there is IPv6.
+    let otherLoopback = Prefork.Address.tcp(hasIPv6 ? "::1" : "127.0.0.2", port: 0)
 
     enum Reply: Equatable {
         case answer(status: Int, body: String, closes: Bool)
-        /// Nobody listens (ECONNREFUSED), or no such socket file.
+        /// There is no listener (ECONNREFUSED), or no such socket file.
         case refused
         /// The connection ended before the answer was whole.
         case cut
         case timedOut
+
+        /// What hello-prefork answers.
+        static let hello = Reply.answer(status: 200, body: "Hello world!", closes: true)
+
+        /// The body of a 200 answer.
+        var body: String? { if case .answer(200, let body, _) = self { body } else { nil } }
+
+        /// What a role's child answers: its process identifier.
+        var pid: pid_t? { body.flatMap { pid_t($0) } }
     }
 
     /// One connection.
@@ -81,6 +91,10 @@
             return Glibc.send(descriptor, bytes, bytes.count, CInt(MSG_NOSIGNAL)) == bytes.count
         }
 
+        func request(_ path: String, keepAlive: Bool = false) -> Reply {
+            send(path, keepAlive: keepAlive) ? receive() : .cut
+        }
+
         func receive() -> Reply {
             var bytes: [UInt8] = []
             var buffer = [UInt8](repeating: 0, count: 16_384)
@@ -99,13 +113,13 @@
             }
         }
 
-        /// Whether something is there to be read, or the other side has gone.
+        /// Whether there is something to read, or the other side has closed.
         func isReadable(within milliseconds: CInt) -> Bool {
             var request = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
             return poll(&request, 1, milliseconds) == 1
         }
 
-        /// Whose the listener was when it was last told to listen, at the time of the connection (SO_PEERCRED, unix(7)).
+        /// The user that had last called listen(2) when the connection was made (SO_PEERCRED, unix(7)).
         var peerUser: uid_t? {
             // struct ucred, which Swift's Glibc hides: pid, uid, gid.
             var credentials: (UInt32, UInt32, UInt32) = (0, 0, 0)
@@ -114,7 +128,8 @@
             return credentials.1
         }
 
-        /// Waits for the other side to close; false at the timeout.
+        /// Waits until the other side closes.
+        /// - Returns: false at the timeout.
         func waitForEnd() -> Bool {
             var byte: UInt8 = 0
             return recv(descriptor, &byte, 1, 0) == 0
@@ -136,12 +151,6 @@
     /// One request on a connection of its own.
     func get(_ path: String, port: Int, host: String = "127.0.0.1", timeout: Double = 10) -> Reply {
         guard let connection = Connection.open(port: port, host: host, timeout: timeout) else { return .refused }
-        guard connection.send(path) else { return .cut }
-        return connection.receive()
-    }
-
-    /// The body of a 200 answer.
-    func body(_ reply: Reply) -> String? {
-        if case .answer(200, let body, _) = reply { body } else { nil }
+        return connection.request(path)
     }
 #endif

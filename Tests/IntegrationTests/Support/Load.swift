@@ -1,4 +1,4 @@
-// Clients in threads, each with one request after another on connections of their own.
+// Clients in threads, which send one request after another, each on a connection of its own.
 #if os(Linux)
     import PreforkLibc
     import Synchronization
@@ -13,19 +13,19 @@
             var description: String { "answered \(answered), refused \(refused), cut \(cut), timed out \(timedOut)" }
         }
 
-        // Atomics, not Synchronization.Mutex, which the thread sanitizer takes for a race.
+        // Atomics: the thread sanitizer reports races for Synchronization.Mutex.
         private let answers = Atomic<Int>(0)
         private let refusals = Atomic<Int>(0)
         private let cuts = Atomic<Int>(0)
         private let timeouts = Atomic<Int>(0)
         private let cutters = LockedValueBox<[pid_t]>([])
         private let isOver = Atomic<Bool>(false)
-        // Written by the initialiser, read by `stop`, both in the test's thread.
+        // The initializer writes this and `stop` reads it, both in the test's thread.
         private nonisolated(unsafe) var threads: [pthread_t] = []
 
-        init(port: Int, clients: Int, asksWho: Bool = false) {
+        init(port: Int, clients: Int, asksForChild: Bool = false) {
             for _ in 0..<clients {
-                let body = Unmanaged.passRetained(Body { [self] in run(port, asksWho) })
+                let body = Unmanaged.passRetained(Body { [self] in run(port, asksForChild) })
                 var thread = pthread_t()
                 pthread_create(
                     &thread,
@@ -45,9 +45,9 @@
             init(_ run: @escaping @Sendable () -> Void) { self.run = run }
         }
 
-        private func run(_ port: Int, _ asksWho: Bool) {
+        private func run(_ port: Int, _ asksForChild: Bool) {
             while !isOver.load(ordering: .relaxed) {
-                let (reply, server) = request(port, asksWho)
+                let (reply, server) = request(port, asksForChild)
                 switch reply {
                 case .answer: answers.wrappingAdd(1, ordering: .relaxed)
                 case .refused: refusals.wrappingAdd(1, ordering: .relaxed)
@@ -60,18 +60,16 @@
             }
         }
 
-        /// One request on a connection of its own, and who has it, where that is known.
-        private func request(_ port: Int, _ asksWho: Bool) -> (Reply, pid_t?) {
+        /// One request on a connection of its own, and the child that has it, if that is known.
+        private func request(_ port: Int, _ asksForChild: Bool) -> (Reply, pid_t?) {
             guard let connection = Connection.open(port: port) else { return (.refused, nil) }
             var server: pid_t?
-            if asksWho {
-                guard connection.send("/pid", keepAlive: true) else { return (.cut, nil) }
-                let reply = connection.receive()
-                guard let text = body(reply), let pid = pid_t(text) else { return (reply, nil) }
+            if asksForChild {
+                let reply = connection.request("/pid", keepAlive: true)
+                guard let pid = reply.pid else { return (reply, nil) }
                 server = pid
             }
-            guard connection.send("/") else { return (.cut, server) }
-            return (connection.receive(), server)
+            return (connection.request("/"), server)
         }
 
         /// The children whose requests were cut.

@@ -3,19 +3,19 @@
     import PreforkLibc
     import Testing
 
-    /// How a PID namespace can be had here.
+    /// How to make a PID namespace on this machine.
     enum Namespace {
-        /// The command that runs another one as process 1 of a new namespace; nil where that is not allowed.
+        /// The command that runs another one as process 1 of a new namespace, or nil if that is not allowed.
         static let command: [String]? = {
             let base = ["/usr/bin/unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
-            // Without root, a user namespace may allow it.
+            // A user namespace may allow it without root.
             for command in [base, base + ["--user", "--map-root-user"]] where runs(command + ["/bin/true"]) {
                 return command
             }
             return nil
         }()
 
-        /// The same, but /proc stays the outer one's.
+        /// The same, with the /proc of the outer namespace.
         static let withoutOwnProc = command.map { $0.filter { $0 != "--mount-proc" } }
 
         static let reason: Comment =
@@ -24,7 +24,7 @@
         static let tracer = ["/usr/bin/strace", "-f", "-qq"]
         static let canBeTraced = command.map { runs(tracer + ["-o", "/dev/null"] + $0 + ["/bin/true"]) } ?? false
 
-        /// Gives up every privilege; nil where this user has none to give up.
+        /// Gives up every privilege, or nil if this user has none.
         static let asOrdinaryUser: [String]? = {
             let command = [
                 "/usr/bin/setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs",
@@ -42,10 +42,10 @@
     }
 
     extension Subject {
-        /// Follows the chain of first children: of `unshare` the first is process 1 of the namespace, and so on.
-        func descendant(_ depth: Int) throws -> pid_t {
+        /// Follows the chain of first children. The first child of `unshare` is process 1 of the namespace.
+        func descendant(_ depth: Int, sourceLocation: SourceLocation = #_sourceLocation) throws -> pid_t {
             var found = pid
-            try eventually("a descendant \(depth) levels below \(pid)") {
+            try eventually("a descendant \(depth) levels below \(pid)", sourceLocation: sourceLocation) {
                 found = pid
                 for _ in 0..<depth {
                     let children = readText("/proc/\(found)/task/\(found)/children")?.split(separator: " ") ?? []
@@ -65,10 +65,12 @@
             }?.pid
         }
 
-        /// The children that the log says are ready, by their numbers out here.
-        func waitForReadyInNamespace(_ count: Int) throws -> [pid_t] {
+        /// The children that are ready according to the log, by their numbers in the outer namespace.
+        func waitForReadyInNamespace(
+            _ count: Int, sourceLocation: SourceLocation = #_sourceLocation
+        ) throws -> [pid_t] {
             var pids: [pid_t] = []
-            try eventually("\(count) children ready") {
+            try eventually("\(count) children ready", sourceLocation: sourceLocation) {
                 pids = readyPIDs.compactMap { outerPID(of: $0) }
                 return pids.count >= count
             }
@@ -76,7 +78,7 @@
         }
     }
 
-    /// A directory that everybody may enter, with copies of programs in it.
+    /// A directory that every user can enter, with copies of programs in it.
     final class PublicPrograms {
         private let directory: String
 
@@ -85,7 +87,7 @@
             chmod(directory, 0o755)
             for path in paths {
                 let copy = try Subject("/bin/cp", ["cp", "--", path, self[path]])
-                try copy.require(copy.wait() == 0, "a copy of \(path)")
+                try copy.expectExit(0)
                 chmod(self[path], 0o755)
             }
         }
