@@ -131,7 +131,10 @@
                 try subject.waitForReport("serving")
                 // Before Prefork reads the handshake: each variable once, and LISTEN_* only in the master.
                 let before = subject.reports("before")
-                for name in ["ADDRESSES", "CHANNEL", "LAUNCH", "LISTENERS", "MASTER_PID", "NAMES", "RUNS", "SLOT"] {
+                for name in [
+                    "ADDRESSES", "CHANNEL", "GENERATION", "LAUNCH", "LISTENERS", "MASTER_PID", "NAMES", "RUNS", "SLOT",
+                    "VERSION",
+                ] {
                     #expect(before.contains("PREFORK_\(name) 1"), subject.log)
                 }
                 #expect(before.filter { $0.hasPrefix("LISTEN_") } == [], subject.log)

@@ -83,7 +83,7 @@
                 try subject.waitForReport("ended \(name)")
             }
             #expect(subject.reports("serving") == ["A", "A", "B", "B"], subject.log)
-            #expect(Set(subject.reports("again")) == ["this child has served already; files open"], subject.log)
+            #expect(Set(subject.reports("again")) == ["this child has already served; files open"], subject.log)
             try subject.expectExit(0)
         }
 
@@ -96,7 +96,7 @@
             try subject.suspend([subject.pid])
             poll(nil, 0, 2600)  // Longer than the readiness timeout and the rule's second, as the test needs it.
             subject.signal(SIGCONT)
-            try subject.waitForLog("timers start anew")
+            try subject.waitForLog("restarting its timers")
             #expect(subject.logLines("not ready after") == [], subject.log("no child is judged at once"))
             try subject.waitForLog("not ready after")  // After the whole timeout again.
             subject.signal(SIGTERM)

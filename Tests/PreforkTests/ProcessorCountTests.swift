@@ -269,7 +269,7 @@ private let versionOne = """
         }
         #expect(
             error?.description
-                == "invalid WEB_CONCURRENCY: \"\(variable)\" is not a number in 1...4096, nor \"auto\""
+                == "invalid WEB_CONCURRENCY: \"\(variable)\" is neither a number in 1...4096 nor \"auto\""
         )
         #expect(error?.exitStatus == 78)
     }

@@ -110,7 +110,7 @@ enum MasterStartup {
         } else {
             return true
         }
-        if configuration.sockets.mode == .sharded { throw PreforkError.invalidConfiguration("listening", reason: reason) }
+        if configuration.sockets.mode == .sharded { throw PreforkError.invalidConfiguration("sockets.mode", reason: reason) }
         observe(.sharing(reason: reason))
         return false
     }
