@@ -140,7 +140,7 @@
 
     extension FleetRole {
         func run() async throws {
-            // Not before the process starts: the test library's own descriptors would take the numbers.
+            // A process that started without them would give their numbers to the test library's descriptors.
             if closesStandardDescriptors, isMaster { for number in CInt(0)...2 { close(number) } }
             if isMaster { leakDescriptors() }
             let adopted = adoptsListener ? AdoptedListener() : nil
