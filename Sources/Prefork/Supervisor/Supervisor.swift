@@ -98,11 +98,12 @@ struct Supervisor {
             spawn(next, now, &actions)
             return
         }
+        // First of all: a child that is asked to exit below has a moment until its next signal.
+        for index in slots.indices { escalate(index, now, &actions) }
         if case .closingAdmission(let until) = phase, until <= now { requestExits(now, &actions) }
         for index in slots.indices {
             judgeReadiness(index, now, &actions)
             replaceWithoutExit(index, now, &actions)
-            escalate(index, now, &actions)
         }
         // The slot that has waited longest. Others that are due follow right after the answer to this one.
         let due = slots.indices.filter { slots[$0].nextTry.map { $0 <= now } ?? false }
