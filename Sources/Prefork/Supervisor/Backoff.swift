@@ -130,8 +130,8 @@ struct RestartBudget: Equatable {
     mutating func charge(_ cost: Duration, at now: Instant) -> Duration {
         if let updated {
             let elapsed = max(0, (now - updated).clampedNanoseconds)
-            // Whatever is longer fills the bucket anyway, and would overflow the product.
-            level = elapsed > Self.burst.clampedNanoseconds * 3 ? capacity : min(capacity, level + elapsed / 1000 * perMille)
+            // Whatever is longer fills the bucket from its largest debt, and would overflow the product.
+            level = elapsed > Self.burst.clampedNanoseconds * 4 ? capacity : min(capacity, level + elapsed / 1000 * perMille)
         }
         updated = now
         // A debt of more than the capacity would only be waited for by children that come later.
