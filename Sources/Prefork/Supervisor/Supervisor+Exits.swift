@@ -83,9 +83,7 @@ extension Supervisor {
     mutating func carryOut(_ verdict: Verdict, _ index: Int, _ now: Instant, _ actions: inout [Action]) {
         switch verdict {
         case .expected: break
-        case .recover(let delay):
-            slots[index].recoveries += 1
-            slots[index].attempt = .backingOff(until: now + delay)
+        case .recover(let delay): slots[index].attempt = .backingOff(until: now + delay)
         case .giveUp(let error): stop(.failure("\(error)"), error, now, &actions)
         }
     }
@@ -101,6 +99,7 @@ extension Supervisor {
         if exit.hasFatalStatus(rules), !isAnyUp { return .giveUp(.childRefused(exit)) }
         if let strict { return .giveUp(strict) }
         if let limit = rules.limitPerSlot, slots[index].recoveries >= limit { return .giveUp(.overRecovery(lastExits)) }
+        slots[index].recoveries += 1
         if exit.hasFatalStatus(rules) { return failedStart(index, now) }
         guard case .served(let child, let processorTime) = ending else { return failedStart(index, now) }
         return afterService(index, child, processorTime, now)
@@ -188,6 +187,7 @@ extension Supervisor {
             !slots[index].isExiting(because: .unrequested)
         else { return }
         if let limit = rules.limitPerSlot, slots[index].recoveries >= limit { return }
+        slots[index].recoveries += 1
         let steps = [Escalation.Step(signal: .kill, after: rules.grace + Self.unrequestedMargin)]
         slots[index].current = nil
         slots[index].outgoing.append(
