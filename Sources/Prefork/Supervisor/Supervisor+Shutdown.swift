@@ -49,7 +49,11 @@ extension Supervisor {
         guard case .closingAdmission = phase else { return }
         phase = .stopping
         for index in slots.indices {
-            for position in slots[index].outgoing.indices where slots[index].outgoing[position].cause == .unrequested {
+            // A child that was killed already is only waited for.
+            for position in slots[index].outgoing.indices
+            where slots[index].outgoing[position].cause == .unrequested
+                && slots[index].outgoing[position].escalation.next != nil
+            {
                 // It drains already, but from now on its time is that of the others.
                 slots[index].outgoing[position].escalation = .terminate(grace: rules.grace, at: now)
                 takeStep(index, position, now, &actions)
