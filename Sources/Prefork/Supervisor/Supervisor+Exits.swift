@@ -182,7 +182,7 @@ extension Supervisor {
 
     /// Starts a replacement beside a child that has stopped serving, if the rules allow one. Otherwise its exit decides, as it
     /// does while no child has ever been up: it may then be a failed start.
-    private mutating func withdraw(_ index: Int, _ now: Instant) {
+    mutating func withdraw(_ index: Int, _ now: Instant) {
         guard !isStopping, hasBeenUp, rules.recovery != .never, let child = slots[index].current, child.readyAt != nil,
             !slots[index].isExiting(because: .unrequested)
         else { return }
