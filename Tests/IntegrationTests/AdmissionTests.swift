@@ -153,7 +153,8 @@
                 try subject.waitForReport("clean")
                 let lines = subject.logLines("accepts connections while")
                 try #require(lines.count == 1, subject.log)
-                #expect(lines[0].hasSuffix("keep new connections out; those that no child accepts are reset"), subject.log)
+                #expect(
+                    lines[0].hasSuffix("keep new connections out; those that no child accepts are reset"), subject.log)
                 // Without a period for queues, admission does not have to close.
                 let without = try Subject.start(
                     FleetRole(

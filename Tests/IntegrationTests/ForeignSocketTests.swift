@@ -19,7 +19,8 @@
                     try subject.eventually("its end") { subject.reports("returned").count == run }
                 }
                 #expect(subject.reports("adopted") == [Self.asFound, Self.asFound], subject.log)
-                let text = "127.0.0.1:\(port) accepts connections while the children drain: the socket stays its owner's"
+                let text =
+                    "127.0.0.1:\(port) accepts connections while the children drain: the socket stays its owner's"
                 #expect(subject.standardError.contains(text), subject.log)
                 try subject.wait()
             }
@@ -138,7 +139,8 @@
                 kill(children[0], SIGKILL)
                 try subject.eventually("a replacement") { subject.readyPIDs.count == 3 }
                 try #require(get("/", port: subject.port()) == .hello, subject.log)
-                let text = count == 1 ? "a socket was passed to this process" : "\(count) sockets were passed to this process"
+                let text =
+                    count == 1 ? "a socket was passed to this process" : "\(count) sockets were passed to this process"
                 let lines = subject.logLines("passed to this process")
                 try #require(lines.count == 1, subject.log)
                 #expect(lines[0].contains("prefork[\(subject.pid)]: \(text) "), subject.log)

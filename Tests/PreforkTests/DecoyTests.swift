@@ -124,8 +124,8 @@
             }
         }
 
-        /// When a socket leaves the group the last takes its number. If connections were steered to that one, the kernel would
-        /// spread them over what is left, and reset those that it lets in when that is closed.
+        /// When a socket leaves the group the last takes its number. If connections were steered to that one, the
+        /// kernel would spread them over what is left, and reset those that it lets in when that is closed.
         @Test("closes the slots' sockets one by one, and lets nobody in meanwhile", arguments: [1, 2, 40])
         func closing(shards: Int) throws {
             for _ in 0..<20 {

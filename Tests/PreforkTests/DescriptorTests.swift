@@ -3,8 +3,8 @@ import Testing
 
 @testable import Prefork
 
-// Other suites run at the same time in this process. A closed descriptor is therefore recognized at the other end of its
-// channel, not by its number, which may belong to another test by then.
+// Other suites run at the same time in this process. A closed descriptor is therefore recognized at the other end of
+// its channel, not by its number, which may belong to another test by then.
 
 private func isHungUp(_ end: CInt) -> Bool { Channel.receive(from: end) == .hungUp }
 

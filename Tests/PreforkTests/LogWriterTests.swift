@@ -41,8 +41,8 @@ import Testing
         #expect(!contents(of: readEnd.raw).isEmpty)
     }
 
-    /// Another process may fill the pipe after poll(2) has found room: the write itself must not wait, and must leave the
-    /// others who share the pipe's description as they are.
+    /// Another process may fill the pipe after poll(2) has found room: the write itself must not wait, and must leave
+    /// the others who share the pipe's description as they are.
     @Test func writeToAFullPipeDoesNotWait() throws {
         let pipe = try makePipe()
         let readEnd = Descriptor(pipe.readEnd)

@@ -86,8 +86,8 @@ import Testing
         #expect(reaper.next == Self.at(5500) + OrphanReaper.sweepInterval)
     }
 
-    /// Random ends and waits, lists that leave some out, and a clock: whoever waits in time is never robbed, and no zombie is
-    /// older than the delay and a second.
+    /// Random ends and waits, lists that leave some out, and a clock: whoever waits in time is never robbed, and no
+    /// zombie is older than the delay and a second.
     @Test(arguments: 0..<200)
     func randomSchedules(seed: Int) {
         var random = SplitMix64(seed: UInt64(seed))
@@ -186,7 +186,8 @@ import Testing
     import PreforkLibc
 
     @Suite struct OrphansTests {
-        /// What this thread has started is in no list that is read; what was seen once is looked at whether a list has it or not.
+        /// What this thread has started is in no list that is read; what was seen once is looked at whether a list
+        /// has it or not.
         @Test func whoWasSeenIsLookedAtAgain() throws {
             let ownStat = try System.readFile("/proc/thread-self/stat")
             let isFirst = ProcessStat(ownStat)?.pid == getpid()

@@ -59,8 +59,8 @@ private typealias SimpleHandler = @convention(c) (CInt) -> Void
 /// signal(3): puts that handler in the place of the one that it returns; nil is SIG_DFL.
 private func install(_ handler: SimpleHandler?, for number: CInt) -> SimpleHandler? { signal(number, handler) }
 
-/// Runs `body` with that handler and the signal unblocked, as it is not in libdispatch's threads; then puts back what was
-/// there.
+/// Runs `body` with that handler and the signal unblocked, as it is not in libdispatch's threads; then puts back what
+/// was there.
 private func withHandler(
     _ signal: CInt,
     _ handler: @escaping SimpleHandler,
@@ -71,8 +71,8 @@ private func withHandler(
     try withMask(SIG_UNBLOCK, signal, body)
 }
 
-/// All that raises a signal or changes what happens to one: a process has only one disposition for each. `raise` delivers to
-/// this thread before it returns; none of these tests suspends, so each stays in its thread.
+/// All that raises a signal or changes what happens to one: a process has only one disposition for each. `raise`
+/// delivers to this thread before it returns; none of these tests suspends, so each stays in its thread.
 @Suite(.serialized) struct SignalTests {
     @Test func takesASignalToThisProcess() throws {
         let handling = try SignalHandling(handled: [.user1])

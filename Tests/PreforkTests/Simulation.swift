@@ -52,8 +52,8 @@ struct Coverage {
     }
 }
 
-/// Plays schedules: the operating system and the operator of a `Supervisor`, under a virtual clock. It feeds it as `Master`
-/// does, in the same order and with the same guards, and asks a `Referee` after every step.
+/// Plays schedules: the operating system and the operator of a `Supervisor`, under a virtual clock. It feeds it as
+/// `Master` does, in the same order and with the same guards, and asks a `Referee` after every step.
 ///
 /// One object plays many schedules, one after another, so that its buffers are reused.
 final class Simulation {
@@ -215,7 +215,10 @@ final class Simulation {
         case 3: try feed(.hungUp(pid: pid))
         // Once more, in whatever state it is.
         case 4: if let child = children.first, referee.hasBeenReady(child.pid) { try feed(.ready(pid: child.pid)) }
-        case 5: if let child = children.last, referee.hasWithdrawn(child.pid) { try feed(.draining(pid: child.pid, .program)) }
+        case 5:
+            if let child = children.last, referee.hasWithdrawn(child.pid) {
+                try feed(.draining(pid: child.pid, .program))
+            }
         case 6: try feed(.admissionClosed)
         default: if isSupervising { try feed(.timer) }
         }
@@ -233,7 +236,8 @@ final class Simulation {
 
     private func requestStop(_ reason: Prefork.StopReason) throws(Violation) {
         // The master was busy when it came. But it cannot have come before the one before it.
-        let arrival = random.chance(of: 500) ? max(lastArrival, now - random.time(upTo: 300_000_000)) : max(lastArrival, now)
+        let arrival =
+            random.chance(of: 500) ? max(lastArrival, now - random.time(upTo: 300_000_000)) : max(lastArrival, now)
         lastArrival = arrival
         try feed(.stop(reason, at: Instant(nanoseconds: arrival)))
     }

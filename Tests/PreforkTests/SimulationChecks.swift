@@ -38,7 +38,9 @@ extension Referee {
             batch.askedAdmission = true
         case .closeListeners:
             try require(batch.tells && !hasClosed, "\(action) out of order")
-            let allAreTold = slots.allSatisfy { $0.current == nil && $0.outgoing.allSatisfy(\.isTold) }
+            let allAreTold = slots.allSatisfy {
+                $0.current == nil && $0.outgoing.allSatisfy { $0.isTold || $0.isKilled }
+            }
             try require(allAreTold, "listeners closed before all were told to exit")
             hasClosed = true
         case .finish:
@@ -62,7 +64,9 @@ extension Referee {
             try require(index == filled, "slot \(index) is filled, but \(filled) is next")
             filled += 1
         } else {
-            guard let due = slot.nextTry else { throw Violation(text: "a spawn in slot \(index), which waits for none") }
+            guard let due = slot.nextTry else {
+                throw Violation(text: "a spawn in slot \(index), which waits for none")
+            }
             try require(due <= now, "a spawn in slot \(index), \(due - now) ns too early")
             try require(
                 slots.allSatisfy { ($0.nextTry ?? .max) >= due }, "slot \(index) before one that waited longer")
@@ -78,12 +82,10 @@ extension Referee {
     /// Strict modes bound the number of starts.
     private func checkRate(_ slot: Int) throws(Violation) {
         if let limit = limits.limitPerSlot {
-            // A shortage is no recovery that counts towards giving up, but it uses one up.
-            let isShort = slots[slot].spawns > limit + 1
-            try require(!isShort || slots[slot].recoveries >= limit, "slot \(slot) has more starts than its limit allows")
+            try require(slots[slot].recoveries <= limit, "slot \(slot) is recovered more often than its limit allows")
         }
         if limits.recovery == .never {
-            try require(spawnTimes.count <= limits.children + slots.reduce(0) { $0 + $1.recoveries }, "recovery is off")
+            try require(spawnTimes.count <= limits.children + shortages, "a start, though recovery is off")
         }
     }
 
@@ -122,7 +124,8 @@ extension Referee {
         kid.killDue = sum(batch.now, limits.grace)
         slots[index].current = nil
         let cause = kid.cause
-        try require(!slots[index].outgoing.contains { $0.cause == cause }, "two exits for the same cause in slot \(index)")
+        try require(
+            !slots[index].outgoing.contains { $0.cause == cause }, "two exits for the same cause in slot \(index)")
         slots[index].outgoing.append(kid)
     }
 
@@ -138,7 +141,9 @@ extension Referee {
             slots[index].outgoing[position].isKilled = true
         } else {
             try require(signal == .terminate, "\(signal) to slot \(index)")
-            try require(kid.cause == .unrequested && !kid.isTold && batch.tells, "slot \(index) is told twice to exit")
+            try require(
+                kid.cause == .unrequested && !kid.isTold && !kid.isKilled && batch.tells,
+                "slot \(index) is told twice to exit")
             slots[index].outgoing[position].isTold = true
             slots[index].outgoing[position].isKilled = false
             slots[index].outgoing[position].toldIn = batches
@@ -163,8 +168,9 @@ extension Referee {
             try check(exit, consequence)
         case .ready(let slot, let pid, let delay):
             try require(batch.ready == slot && !batch.reportedReady, "\(event), but it did not say so")
-            try require(slots[slot].current?.pid == pid, "\(event) is another child")
-            let expected = slots[slot].current.map { Duration.nanoseconds(batch.now - $0.spawnedAt) }
+            let kid = kid(pid)
+            try require(slots[slot].kids.contains { $0.pid == pid }, "\(event) is another child")
+            let expected = kid.map { Duration.nanoseconds(batch.now - $0.spawnedAt) }
             try require(delay == expected, "\(event) is not that late")
             batch.reportedReady = true
             coverage.note(.readiness)
@@ -208,11 +214,13 @@ extension Referee {
         }
     }
 
-    private mutating func checkStop(_ event: Prefork.Event, _ away: Int64, _ coverage: inout Coverage) throws(Violation) {
+    private mutating func checkStop(_ event: Prefork.Event, _ away: Int64, _ coverage: inout Coverage) throws(Violation)
+    {
         switch event.payload {
         case .stopping(let reason, let grace):
             try require(batch.stops && stop == nil, "\(event) out of order")
-            try require(limits.grace == .max || grace == .nanoseconds(limits.grace), "\(event) has another grace period")
+            try require(
+                limits.grace == .max || grace == .nanoseconds(limits.grace), "\(event) has another grace period")
             stop = (batch.now, away)
             batch.began = true
             if case .failure = reason.payload {} else { coverage.note(.orderlyStops) }

@@ -39,7 +39,8 @@ extension Referee {
             slots.allSatisfy { $0.current == nil || closing != nil && $0.current?.readyAt != nil },
             "a stop does not reach all children")
         try require(batch.askedAdmission == (batch.began && !batch.tells), "newcomers are let in")
-        try require(hasFinished || slots.contains { !$0.kids.isEmpty } || asked != nil, "no child is left, and yet no end")
+        try require(
+            hasFinished || slots.contains { !$0.kids.isEmpty } || asked != nil, "no child is left, and yet no end")
         if batch.killsAll {
             try require(slots.allSatisfy { $0.kids.allSatisfy(\.isKilled) }, "a second interrupt does not kill all")
         }
@@ -56,7 +57,8 @@ extension Referee {
         try require(slots.allSatisfy(\.kids.isEmpty), "the end comes before the last child's")
         let isRight =
             switch (failure, supervisor.failure?.payload) {
-            case (.nothing, nil), (.childRefused, .childRefused), (.childExited, .childExited), (.spawn, .spawnedStranger):
+            case (.nothing, nil), (.childRefused, .childRefused), (.childExited, .childExited),
+                (.spawn, .spawnedStranger):
                 true
             case (.overRecovery, .overRecovery(let last)), (.gaveUp, .overRecovery(let last)):
                 last.elementsEqual(exits.suffix(32))

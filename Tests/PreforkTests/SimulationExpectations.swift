@@ -82,7 +82,10 @@ extension Referee {
             asked = nil
             batch.isFailedStart = true
             let isShortage = error.code == 11 || error.code == 12
-            if isShortage { coverage.note(.shortages) }
+            if isShortage {
+                shortages += 1
+                coverage.note(.shortages)
+            }
             ended(slot, nil, .notSpawned(error), processorTime: nil, isShortage: isShortage, &coverage)
             coverage.note(.failedStarts)
             endFilling()
@@ -98,7 +101,7 @@ extension Referee {
             slots[slot].current?.provenAt = provenAt
             slots[slot].current?.startCost = cost?.clampedNanoseconds
             batch.ready = slot
-            confirm(slot, &coverage)
+            if slots[slot].current?.isWithdrawn == true { withdraw(slot, &coverage) } else { confirm(slot, &coverage) }
         case .draining(let pid, _):
             guard let slot = slotWithCurrent(pid), slots[slot].current?.isWithdrawn == false else { return }
             slots[slot].current?.isWithdrawn = true
@@ -156,7 +159,9 @@ extension Referee {
 
     /// The fifth crash within a minute is the last that prints a backtrace.
     private mutating func noteCrash(_ reason: Prefork.ChildExit.Reason, _ coverage: inout Coverage) {
-        guard stop == nil, case .signal(let number, _) = reason.payload, [4, 5, 6, 7, 8, 11].contains(number) else { return }
+        guard stop == nil, case .signal(let number, _) = reason.payload, [4, 5, 6, 7, 8, 11].contains(number) else {
+            return
+        }
         crashTimes.append(batch.now)
         if !isQuiet, crashTimes.count >= 5, batch.now - crashTimes[crashTimes.count - 5] <= 60 * Self.second {
             isQuiet = true
@@ -199,14 +204,16 @@ extension Referee {
         if isFatal, !isAnyUp { return giveUp(.childRefused) }
         if let strict { return giveUp(strict) }
         if let limit = limits.limitPerSlot, slots[slot].recoveries >= limit { return giveUp(.overRecovery) }
+        slots[slot].recoveries += 1
         if isFatal { coverage.note(.sparedFatal) }
         guard !isFatal, let kid, kid.readyAt != nil, kid.cause == nil else { return startFailed(slot, &coverage) }
-        guard let delay = delayAfterService(slot, kid, processorTime, &coverage) else { return startFailed(slot, &coverage) }
+        guard let delay = delayAfterService(slot, kid, processorTime, &coverage) else {
+            return startFailed(slot, &coverage)
+        }
         recover(slot, after: delay)
     }
 
     private mutating func recover(_ slot: Int, after delay: Int64) {
-        slots[slot].recoveries += 1
         slots[slot].nextTry = sum(batch.now, delay)
         batch.consequence = .recovering(after: .nanoseconds(delay))
     }
@@ -223,7 +230,8 @@ extension Referee {
         case .never: return .childExited
         case .upTo(let most):
             strictTimes.append(batch.now)
-            let count = limits.window.map { window in strictTimes.count { $0 >= batch.now - window } } ?? strictTimes.count
+            let count =
+                limits.window.map { window in strictTimes.count { $0 >= batch.now - window } } ?? strictTimes.count
             return count > most ? .overRecovery : nil
         }
     }
@@ -282,7 +290,8 @@ extension Referee {
 
     /// The replacement of a child that serves no more is started beside it.
     private mutating func withdraw(_ slot: Int, _ coverage: inout Coverage) {
-        guard stop == nil, !batch.stops, hasBeenUp, limits.recovery != .never, var kid = slots[slot].current, kid.readyAt != nil,
+        guard stop == nil, !batch.stops, hasBeenUp, limits.recovery != .never, var kid = slots[slot].current,
+            kid.readyAt != nil,
             !slots[slot].outgoing.contains(where: { $0.cause == .unrequested })
         else { return }
         if let limit = limits.limitPerSlot, slots[slot].recoveries >= limit { return }
@@ -316,13 +325,14 @@ extension Referee {
 
     // MARK: The stop
 
-    /// Those who are ready are told to exit when nothing is queued any more, when that takes too long, when no child is left
-    /// that could accept, or when an operator has lost patience.
+    /// Those who are ready are told to exit when nothing is queued any more, when that takes too long, when no child
+    /// is left that could accept, or when an operator has lost patience.
     mutating func expectTelling(_ coverage: inout Coverage) {
         if batch.stops { closing = sum(batch.now, limits.queueDrain) }
         guard let until = closing else { return }
         let isLate = batch.isTimer && until <= batch.now
-        batch.tells = batch.closesAdmission || isLate || batch.killsAll || acceptingSlots.isEmpty || limits.queueDrain == 0
+        batch.tells =
+            batch.closesAdmission || isLate || batch.killsAll || acceptingSlots.isEmpty || limits.queueDrain == 0
         guard batch.tells else { return }
         closing = nil
         if batch.stops { return }

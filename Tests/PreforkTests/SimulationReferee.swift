@@ -1,8 +1,8 @@
 @testable import Prefork
 
-/// Knows the rules of the fleet a second time, from their description and in plain numbers, and holds everything that a
-/// `Supervisor` does against them. It looks at inputs and actions. Of the supervisor's own state it reads only what others
-/// read there: who is in which slot, who accepts, and the next deadline.
+/// Knows the rules of the fleet a second time, from their description and in plain numbers, and holds everything that
+/// a `Supervisor` does against them. It looks at inputs and actions. Of the supervisor's own state it reads only what
+/// others read there: who is in which slot, who accepts, and the next deadline.
 struct Referee {
     /// A child that was started and not reaped.
     struct Kid {
@@ -114,6 +114,7 @@ struct Referee {
 
     var hasBeenUp = false
     var startFailures = 0
+    var shortages = 0
     var firstStartFailure: Int64 = 0
     var exits: [Prefork.ChildExit] = []
     var strictTimes: [Int64] = []
@@ -137,9 +138,11 @@ struct Referee {
         spawnTimes.removeAll(keepingCapacity: true)
         crashTimes.removeAll(keepingCapacity: true)
         (asked, filled, isFilling, hasAnnouncedMaster, stop) = (nil, 0, true, false, nil)
-        (firstInterrupt, hasClosed, hasFinished, extensions, failure, expectedBy) = (nil, false, false, 0, .nothing, nil)
+        (firstInterrupt, hasClosed, hasFinished, extensions, failure, expectedBy) = (
+            nil, false, false, 0, .nothing, nil
+        )
         (rotation, closing) = (Array(slots.indices), nil)
-        (hasBeenUp, startFailures, isQuiet) = (false, 0, false)
+        (hasBeenUp, startFailures, shortages, isQuiet) = (false, 0, 0, false)
         poison = Bucket(perMille: Int64(limits.processors) * 250)
         broken = Bucket(perMille: 80)
     }
@@ -242,7 +245,9 @@ struct Referee {
         /// - Returns: how long the next start must wait.
         mutating func spend(_ cost: Int64, at now: Int64) -> Int64 {
             let full = 10_000_000 * perMille
-            if let updated { level = now - updated > 30_000_000_000 ? full : min(full, level + (now - updated) / 1000 * perMille) }
+            if let updated {
+                level = now - updated > 40_000_000_000 ? full : min(full, level + (now - updated) / 1000 * perMille)
+            }
             updated = now
             level = max(-3 * full, level - min(full, cost))
             return level >= 0 ? 0 : -level / perMille * 1000

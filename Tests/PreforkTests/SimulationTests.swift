@@ -176,8 +176,8 @@ private final class Campaign: Sendable {
         }
     }
 
-    /// nil once there is nothing more to do. What lies below a failure was taken before it and is played to its end, so that
-    /// the lowest seed is found, in whatever order the threads come.
+    /// nil once there is nothing more to do. What lies below a failure was taken before it and is played to its end,
+    /// so that the lowest seed is found, in whatever order the threads come.
     private func take() -> Range<Int>? {
         state.withLock { state in
             guard state.result.failure == nil else { return nil }

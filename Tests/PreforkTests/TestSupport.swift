@@ -13,7 +13,8 @@ func failure<Value, Failure>(_ body: () throws(Failure) -> Value) -> Failure? {
     }
 }
 
-/// A fresh directory for `body`, removed afterwards with the files in it. Its path is short: a socket's path is limited.
+/// A fresh directory for `body`, removed afterwards with the files in it. Its path is short: a socket's path is
+/// limited.
 func withTemporaryDirectory(_ body: (String) throws -> Void) throws {
     var template = Array("/tmp/prefork-XXXXXX".utf8CString)
     try #require(mkdtemp(&template) != nil)

@@ -7,8 +7,8 @@ extension Prefork.Configuration {
         public enum Threshold: Sendable, Hashable {
             /// Only while none of its children has ever been up.
             ///
-            /// It gives up after more than 5 failed starts for each child, but not before 15 seconds have passed. Once a
-            /// child was up, the fleet keeps trying.
+            /// It gives up after more than 5 failed starts for each child, but not before 15 seconds have passed.
+            /// Once a child was up, the fleet keeps trying.
             case automatic
             /// After more unexpected exits than this, whatever else serves (fasthttp's RecoverThreshold).
             case exits(Int)
@@ -48,7 +48,8 @@ extension Prefork.Configuration {
 
         /// When the fleet gives up. Default: ``Threshold/automatic``.
         public var threshold: Threshold
-        /// The time for which ``Threshold/exits(_:)`` counts an exit. `nil`: for the whole life of the fleet. Default: 60 s.
+        /// The time for which ``Threshold/exits(_:)`` counts an exit. `nil`: for the whole life of the fleet.
+        /// Default: 60 s.
         public var window: Duration?
         /// The delays before a failed start is tried again. The first one also comes before each other replacement.
         ///
@@ -61,8 +62,8 @@ extension Prefork.Configuration {
         /// The statuses that end the fleet, because another attempt would end the same way. Default: 78, EX_CONFIG of
         /// sysexits.h.
         ///
-        /// While another child is up, they count as failed starts. A replacement that finds half of a renewed certificate
-        /// must not end the children that serve.
+        /// While another child is up, they count as failed starts. A replacement that finds half of a renewed
+        /// certificate must not end the children that serve.
         public var fatalExitStatuses: [Int32]
 
         /// Recovery with defaults for everything that is not given.

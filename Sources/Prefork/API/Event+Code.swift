@@ -53,11 +53,11 @@ extension Prefork.Event {
         /// The master kills a child. Details: ``Event/slot``, ``Event/pid``, ``Event/killReason``, ``Event/duration``
         /// (how long the child had to drain).
         public static var killing: Code { Code("killing") }
-        /// The end of the grace period is near, and a child cancels its `serve`. Details: ``Event/slot``, ``Event/pid``,
-        /// ``Event/duration`` (how long the child has drained).
+        /// The end of the grace period is near, and a child cancels its `serve`. Details: ``Event/slot``,
+        /// ``Event/pid``, ``Event/duration`` (how long the child has drained).
         public static var cancelling: Code { Code("cancelling") }
-        /// A child broke the protocol of its channel, and the master no longer reads what it says. The child keeps serving.
-        /// Details: ``Event/slot``, ``Event/pid``, ``Event/reason``.
+        /// A child broke the protocol of its channel, and the master no longer reads what it says. The child keeps
+        /// serving. Details: ``Event/slot``, ``Event/pid``, ``Event/reason``.
         public static var channelFault: Code { Code("channelFault") }
 
         /// Children crash too often to print a backtrace each time.

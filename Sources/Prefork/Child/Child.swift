@@ -58,8 +58,9 @@ extension Prefork {
 
         // MARK: ChildRun
 
-        /// The only listener, or the first: a bound, listening, non-blocking descriptor, close-on-exec; the caller owns it and
-        /// closes it. Never call shutdown(2) on it: that would stop the other children and the master, too.
+        /// The only listener, or the first: a bound, listening, non-blocking descriptor, close-on-exec; the caller
+        /// owns it and closes it. Never call shutdown(2) on it: that would stop the other children and the master,
+        /// too.
         /// - Parameter index: of the address in the list given to `Prefork`; adopted listeners follow.
         /// - Throws: ``PreforkError/Code/listenerTaken`` the second time, ``PreforkError/Code/noSuchListener``,
         ///   ``PreforkError/Code/masterIsGone`` where the drain after the master's death has closed it.
@@ -76,7 +77,8 @@ extension Prefork {
             }
         }
 
-        /// The same by the name of an ``Address`` or of an ``SocketSource``: the first of that name that nobody has taken.
+        /// The same by the name of an ``Address`` or of an ``SocketSource``: the first of that name that nobody has
+        /// taken.
         /// - Throws: also ``PreforkError/Code/noListenerNamed``.
         public func takeListener(named name: String) throws(PreforkError) -> Int32 {
             let indices = addresses.indices.filter { addresses[$0].name == name }
@@ -96,9 +98,10 @@ extension Prefork {
         /// ``Configuration/Readiness/timeout``. More than once is harmless. Never waits.
         public func ready() { send(.ready(startCost: System.processorTime())) }
 
-        /// Begins the drain, as SIGTERM does, and tells the master why: this child gets no new connections, and a replacement
-        /// is started beside it. For programs that handle SIGTERM themselves, see ``Configuration/Signals/children``. Calling it
-        /// more than once is harmless. From any thread. It returns at once.
+        /// Begins the drain, as SIGTERM does, and tells the master why: this child gets no new connections, and a
+        /// replacement is started beside it. For programs that handle SIGTERM themselves, see
+        /// ``Configuration/Signals/children``. Calling it more than once is harmless. From any thread. It returns at
+        /// once.
         public func drain() {
             // Under the lock: the monitor takes its closure away under it, before it closes what the closure writes to.
             state.withLock { $0.requestDrain?() }
@@ -109,8 +112,8 @@ extension Prefork {
         /// Whether the drain has begun: finish what was accepted, accept no more, return from `serve`.
         public var isStopping: Bool { state.withLock { $0.isStopping } }
 
-        /// Readable (POLLIN) from the start of the drain on: for accept loops that poll it beside the listener. Never read
-        /// from it. Valid until `serve` has returned.
+        /// Readable (POLLIN) from the start of the drain on: for accept loops that poll it beside the listener. Never
+        /// read from it. Valid until `serve` has returned.
         public var stopDescriptor: Int32 { stopReader.raw }
 
         /// Returns when the drain begins, when the calling task is cancelled, or when `serve` has returned.
@@ -134,9 +137,9 @@ extension Prefork {
             }
         }
 
-        /// Calls `body` once when the drain begins, in a thread of Prefork's, after those that were given before; at once, in
-        /// the calling thread, where it has begun already. The process does not leave before it has returned, within the grace
-        /// period.
+        /// Calls `body` once when the drain begins, in a thread of Prefork's, after those that were given before; at
+        /// once, in the calling thread, where it has begun already. The process does not leave before it has
+        /// returned, within the grace period.
         public func onStop(_ body: @escaping @Sendable () -> Void) {
             let isOver = state.withLock { state in
                 if !state.isStopping { state.callbacks.append(body) }
@@ -218,7 +221,8 @@ extension Prefork {
         }
 
         /// Marks `serve` as cancelled.
-        /// - Returns: what cancels it. It calls every cancellation handler of the program, so it needs a thread of its own.
+        /// - Returns: what cancels it. It calls every cancellation handler of the program, so it needs a thread of
+        ///   its own.
         func prepareCancellation() -> (@Sendable () -> Void)? {
             state.withLock { state in
                 state.isCancelled = true

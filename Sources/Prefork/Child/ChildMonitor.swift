@@ -4,7 +4,8 @@ import Synchronization
 ///
 /// No code of the program ever runs in this thread, because it has deadlines to keep.
 final class ChildMonitor: Sendable {
-    /// The task of `serve` is cancelled this long before the grace period ends, or a tenth of the period before if that is less.
+    /// The task of `serve` is cancelled this long before the grace period ends, or a tenth of the period before if
+    /// that is less.
     private static let cancelMargin: Duration = .milliseconds(500)
     /// A child that somebody other than its master asked to exit ends itself this long after the grace period.
     private static let selfMargin: Duration = .seconds(1)
@@ -33,8 +34,8 @@ final class ChildMonitor: Sendable {
             interval: configuration.masterDeath.pollInterval)
     }
 
-    /// Arms the monitor and starts its thread without waiting for it. From here on no signal and no death of the master goes
-    /// unnoticed: a signal that all other threads block stays pending until this thread runs.
+    /// Arms the monitor and starts its thread without waiting for it. From here on no signal and no death of the
+    /// master goes unnoticed: a signal that all other threads block stays pending until this thread runs.
     /// - Throws: ``PreforkError/Code/masterIsGone`` if it is too late already.
     static func begin(_ child: Prefork.Child, _ configuration: Prefork.Configuration) throws(PreforkError) -> Running {
         let watch = try wrappingSystemErrors { () throws(SystemError) in try ChildMonitor(child, configuration) }
@@ -63,8 +64,8 @@ final class ChildMonitor: Sendable {
         /// Ends the thread. The signal handlers are put back when the monitor is deallocated.
         consuming func end() {
             watch.child.setDrainRequest(nil)
-            // The flag first, then the byte: the thread looks at the flag after each wake-up. The descriptor is the monitor's,
-            // which lives until after the join, so nobody can have closed it.
+            // The flag first, then the byte: the thread looks at the flag after each wake-up. The descriptor is the
+            // monitor's, which lives until after the join, so nobody can have closed it.
             watch.isOver.store(true, ordering: .sequentiallyConsistent)
             Channel.send(0, to: watch.signals.wakeDescriptor)
             thread.join()
@@ -145,8 +146,8 @@ final class ChildMonitor: Sendable {
         if let cancel = child.prepareCancellation() { plan.pending.append(cancel) }
     }
 
-    /// The exit of the process is noticed at once or by polling. The hang-up of the channel is a second sign, for a system that
-    /// has neither.
+    /// The exit of the process is noticed at once or by polling. The hang-up of the channel is a second sign, for a
+    /// system that has neither.
     private func isGone(_ watched: PollSet) -> Bool {
         let ready = watched.ready
         if ready.contains(.exit(pid: child.masterPID)) || parent.masterIsGone { return true }

@@ -31,7 +31,8 @@ struct ChildRun: ~Copyable {
         }
     }
 
-    /// Waits until what `onStop` was given has returned. The watch goes on: it ends the process where that takes too long.
+    /// Waits until what `onStop` was given has returned. The watch goes on: it ends the process where that takes too
+    /// long.
     func waitForCallbacks() {
         // Without two free descriptors there is no way to wait, and no reason to stay.
         guard let ends = try? Channel.makePair().split() else { return }

@@ -38,8 +38,8 @@ final class ChildHandle {
         case messages([ChildMessage])
         /// The child has closed its end, or has ended.
         case hungUp
-        /// The child broke the protocol. Its channel is not read any more, but stays open: closed, it would tell the child
-        /// that its master is dead.
+        /// The child broke the protocol. Its channel is not read any more, but stays open: closed, it would tell the
+        /// child that its master is dead.
         case fault(ChildMessageReader.Fault)
     }
 

@@ -70,8 +70,8 @@ struct ChildLauncher {
             let pid = try startWithAffinity(request, isKnown, report)
             // Only now, because a copy that stays open here would keep the child's exit from hanging up the channel.
             childEnd.close()
-            // Only the master's loop reaps it, later, so the number is still this child's, whether it lives or not. Without a
-            // descriptor of its own (none is free) it is looked at every second.
+            // Only the master's loop reaps it, later, so the number is still this child's, whether it lives or not.
+            // Without a descriptor of its own (none is free) it is looked at every second.
             let exit = (try? mechanisms.exitNotice.watch(pid)) ?? nil
             return .started(ChildHandle(pid, slot: launch.slot, exit: exit, channel: masterEnd, outOfMemory: mark))
         } catch let error as SystemError {
@@ -99,7 +99,9 @@ struct ChildLauncher {
     }
 
     /// Another program, or other arguments, need not pass the runs that have ended.
-    private var repeatsThisProgram: Bool { configuration.program.executable == nil && configuration.program.arguments == nil }
+    private var repeatsThisProgram: Bool {
+        configuration.program.executable == nil && configuration.program.arguments == nil
+    }
 
     private func startWithAffinity(
         _ request: Prefork.SpawnRequest, _ isKnown: (Int32) -> Bool, _ report: (SystemError) -> Void

@@ -1,7 +1,7 @@
 extension Prefork {
-    /// The default observer: one line for each event on standard error, `prefork[PID]: …`. In a crash loop lines are left
-    /// out, and their number is told; nothing waits for a reader, so a pipe that nobody empties loses lines, not the
-    /// master. From any thread.
+    /// The default observer: one line for each event on standard error, `prefork[PID]: …`. In a crash loop lines are
+    /// left out, and their number is told; nothing waits for a reader, so a pipe that nobody empties loses lines, not
+    /// the master. From any thread.
     @Sendable public static func logToStandardError(_ event: Event) {
         EventLog.shared.withLock { log in
             if case .mechanisms = event.payload { log.limiter = LineLimiter() }  // A run begins.
@@ -63,7 +63,8 @@ struct LineLimiter: Sendable {
 }
 
 extension Prefork.Event {
-    /// What a crash loop, or overload, repeats; everything else comes once in a fleet's or a child's life, or was asked for.
+    /// What a crash loop, or overload, repeats; everything else comes once in a fleet's or a child's life, or was
+    /// asked for.
     fileprivate var belongsToLoop: Bool {
         switch payload {
         case .spawned(_, _, .some), .ready, .notReady, .systemError, .suspended, .queueFilling, .reapedOrphans: true

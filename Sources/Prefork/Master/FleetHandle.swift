@@ -24,8 +24,8 @@ final class FleetHandle: Sendable {
     /// One running master in a process: signal handlers belong to the process, and so does the answer to "who am I".
     private static let claimed = Atomic<Bool>(false)
 
-    /// Takes the process for one run of this value, master or child. From here on a stop holds, however long the run takes to
-    /// begin.
+    /// Takes the process for one run of this value, master or child. From here on a stop holds, however long the run
+    /// takes to begin.
     /// - Throws: ``PreforkError/Code/alreadyRunning``.
     func claim() throws(PreforkError) {
         let (isFree, _) = Self.claimed.compareExchange(

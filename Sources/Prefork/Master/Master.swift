@@ -73,7 +73,8 @@ final class Master {
             let ready = watched.ready
             for case .channel(let pid) in ready { receiveMessages(from: pid) }
             let all = childHasEnded || !isKnown || children.values.contains { $0.exitDescriptor == -1 }
-            reapChildren(all ? Array(children.keys) : ready.compactMap { if case .exit(let pid) = $0 { pid } else { nil } })
+            reapChildren(
+                all ? Array(children.keys) : ready.compactMap { if case .exit(let pid) = $0 { pid } else { nil } })
             let now = System.now()
             if listeners.isClosed(ready: supervisor.acceptingSlots, at: now) { feed(.admissionClosed) }
             if let deadline = supervisor.nextDeadline, deadline <= now { feed(.timer) }
@@ -101,8 +102,8 @@ final class Master {
         }
     }
 
-    /// While slots are filled for the first time no child is replaced, so that `onMasterReady` comes before any recovery. Exits
-    /// are noticed afterwards. A child that is ready is in rotation at once.
+    /// While slots are filled for the first time no child is replaced, so that `onMasterReady` comes before any
+    /// recovery. Exits are noticed afterwards. A child that is ready is in rotation at once.
     private var isSupervising: Bool {
         if case .filling = supervisor.phase { false } else { true }
     }
@@ -141,8 +142,8 @@ final class Master {
             publish()
             observe(.status(handle.status))
         }
-        // Signals that came together are one request, as of the moment when they came: what took time since then (a hook, an
-        // observer) must not make two of one.
+        // Signals that came together are one request, as of the moment when they came: what took time since then (a
+        // hook, an observer) must not make two of one.
         let stop = received.first { $0 == .terminate || $0 == .interrupt }
         let isRequested = handle.takeStopRequest()
         // A child that has said before the stop that it is ready accepts connections.
@@ -187,7 +188,8 @@ final class Master {
         for pid in pids {
             // Its last words first: a child that became ready and ended at once had been ready.
             for _ in 0..<Self.lastReads where !receiveMessages(from: pid) { break }
-            // Until this wait the number is a zombie's and cannot be another process's. After it nothing signals the number.
+            // Until this wait the number is a zombie's and cannot be another process's. After it nothing signals the
+            // number.
             guard let child = children[pid], let (status, processorTime) = ExitWatch.reap(pid) else { continue }
             children[pid] = nil
             let isOutOfMemory = launcher.isOutOfMemory(child, status)

@@ -15,8 +15,8 @@ enum MasterStartup {
         let launcher = try wrappingSystemErrors { () throws(SystemError) in
             try ChildLauncher(configuration, mechanisms)
         }
-        // A resolver may take its time. Before TERM is handled, its default disposition ends this process meanwhile. Process 1
-        // has no defaults, so there the handlers come first, and the stop follows the answer.
+        // A resolver may take its time. Before TERM is handled, its default disposition ends this process meanwhile.
+        // Process 1 has no defaults, so there the handlers come first, and the stop follows the answer.
         let early = System.pid == 1 ? nil : try fleet.addresses.map(resolve)
         let signals = try wrappingSystemErrors { () throws(SystemError) in
             try SignalHandling(handled: handledSignals(configuration, mechanisms))
@@ -30,8 +30,8 @@ enum MasterStartup {
             Supervisor(Supervisor.Rules(configuration, processors: allowed), children: count.count))
         report(master, launcher, mechanisms, count, unused: fleet.adopting.unused)
         let result = Result {
-            // Last of all that may fail: it may make what only its owner closes. The standard descriptors are open by now, so
-            // none of it takes their numbers.
+            // Last of all that may fail: it may make what only its owner closes. The standard descriptors are open by
+            // now, so none of it takes their numbers.
             let adopted = try fleet.adopting.sockets()
             guard !resolved.isEmpty || !adopted.isEmpty else {
                 throw PreforkError.invalidConfiguration("addresses", reason: "there is none to listen on")
@@ -42,8 +42,8 @@ enum MasterStartup {
         }
         beforeReturn(result)
 
-        // All children are reaped. First the handle lets go of the wake-up descriptor, then the descriptor and the handlers go.
-        // SIGCHLD's old disposition comes last, because our handler was put over it.
+        // All children are reaped. First the handle lets go of the wake-up descriptor, then the descriptor and the
+        // handlers go. SIGCHLD's old disposition comes last, because our handler was put over it.
         handle.end()
         signals.restore()
         statuses.restore()
@@ -76,7 +76,8 @@ enum MasterStartup {
 
     /// What is known at the start.
     private static func report(
-        _ master: Master, _ launcher: ChildLauncher, _ mechanisms: Prefork.Mechanisms, _ count: (count: Int, exceeds: Int?),
+        _ master: Master, _ launcher: ChildLauncher, _ mechanisms: Prefork.Mechanisms,
+        _ count: (count: Int, exceeds: Int?),
         unused: Int
     ) {
         master.observe(.mechanisms(mechanisms))
@@ -110,7 +111,9 @@ enum MasterStartup {
         } else {
             return true
         }
-        if configuration.sockets.mode == .sharded { throw PreforkError.invalidConfiguration("sockets.mode", reason: reason) }
+        if configuration.sockets.mode == .sharded {
+            throw PreforkError.invalidConfiguration("sockets.mode", reason: reason)
+        }
         observe(.sharing(reason: reason))
         return false
     }

@@ -1,15 +1,16 @@
-/// Which processes that process 1 has not started itself it reaps, and when it looks for them. A value: what is there comes
-/// in, what to reap comes out.
+/// Which processes that process 1 has not started itself it reaps, and when it looks for them. A value: what is there
+/// comes in, what to reap comes out.
 ///
-/// The kernel gives orphans to the first thread of process 1 and does not tell them from what that thread has started itself,
-/// or one that has ended. So nothing is taken that somebody may be about to wait for: only what has been a zombie for a while.
+/// The kernel gives orphans to the first thread of process 1 and does not tell them from what that thread has started
+/// itself, or one that has ended. So nothing is taken that somebody may be about to wait for: only what has been a
+/// zombie for a while.
 struct OrphanReaper {
     typealias Zombie = Orphans.Zombie
 
     /// A SIGCHLD tells that some child has ended, not which; under a stream of them that is how often one looks.
     static let lookInterval: Duration = .milliseconds(250)
-    /// A list of children that changes while it is read may leave one out (proc_tid_children(5)), and another library may
-    /// have put its handler of SIGCHLD over ours: then the next look finds what this one has not.
+    /// A list of children that changes while it is read may leave one out (proc_tid_children(5)), and another library
+    /// may have put its handler of SIGCHLD over ours: then the next look finds what this one has not.
     static let secondLook: Duration = .milliseconds(500)
     static let sweepInterval: Duration = .seconds(30)
 

@@ -22,9 +22,10 @@ struct OrphanWatch {
 
     /// Looks, where it is time to.
     ///
-    /// Between the look and the wait nobody else can have become the zombie of that number, unless another thread of this
-    /// process waits for it and starts and loses as many processes as there are numbers, in microseconds.
-    /// - Parameter own: the fleet's children. Whoever is started is among them before the thread that starts him comes here.
+    /// Between the look and the wait nobody else can have become the zombie of that number, unless another thread of
+    /// this process waits for it and starts and loses as many processes as there are numbers, in microseconds.
+    /// - Parameter own: the fleet's children. Whoever is started is among them before the thread that starts him
+    ///   comes here.
     /// - Returns: what is to be reported.
     mutating func reap(except own: Set<Int32>, at now: Instant) -> Prefork.Event? {
         guard let next, next <= now else { return nil }

@@ -21,7 +21,8 @@ extension Supervisor.Rules {
             window: configuration.recovery.window,
             delays: delays,
             limitPerSlot: configuration.recovery.limitPerSlot,
-            settleTime: configuration.readiness.settleTime ?? (configuration.readiness.mode == .implicit ? .seconds(1) : .zero),
+            settleTime: configuration.readiness.settleTime
+                ?? (configuration.readiness.mode == .implicit ? .seconds(1) : .zero),
             fatalExitStatuses: configuration.recovery.fatalExitStatuses,
             readinessTimeout: configuration.readiness.timeout,
             grace: configuration.shutdown.gracePeriod,

@@ -1,8 +1,8 @@
 /// What a child says to its master over its channel.
 ///
-/// A message is a frame: its type (1 byte), the length of its payload (2 bytes, the lower one first), the payload. A reader skips
-/// types that it does not know, and what a payload has beyond what it expects, so that an old master understands the
-/// children of a newer build.
+/// A message is a frame: its type (1 byte), the length of its payload (2 bytes, the lower one first), the payload. A
+/// reader skips types that it does not know, and what a payload has beyond what it expects, so that an old master
+/// understands the children of a newer build.
 enum ChildMessage: Equatable, Sendable {
     /// The child serves. `startCost` is the processor time that it has used so far.
     case ready(startCost: Duration)

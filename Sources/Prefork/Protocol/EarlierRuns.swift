@@ -1,6 +1,7 @@
-/// A program may run one fleet after another. A child executes the same program from its beginning, so it meets the runs that
-/// its master has behind it once more: they return or throw there as they did in the master, and it serves in its own. The
-/// list grows by a character a run; a fleet that is to be started anew for ever belongs under a supervisor of services.
+/// A program may run one fleet after another. A child executes the same program from its beginning, so it meets the
+/// runs that its master has behind it once more: they return or throw there as they did in the master, and it serves
+/// in its own. The list grows by a character a run; a fleet that is to be started anew for ever belongs under a
+/// supervisor of services.
 enum EarlierRuns {
     private static let returned: Character = "r"
     private static let threw: Character = "t"

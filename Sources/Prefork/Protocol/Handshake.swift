@@ -36,7 +36,8 @@ struct Handshake: Equatable, Sendable {
 
     /// Ours. Other names with the same beginning are the user's.
     static let names = [
-        versionName, slotName, launchName, generationName, runsName, masterName, listenersName, addressesName, namesName, channelName,
+        versionName, slotName, launchName, generationName, runsName, masterName, listenersName, addressesName,
+        namesName, channelName,
     ]
     /// What systemd means for the master alone (sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3)).
     private static let foreignNames = [
@@ -74,8 +75,8 @@ struct Handshake: Equatable, Sendable {
         ]
     }
 
-    /// A child's environment: `inherited` without the handshake of an outer fleet and without what is meant for the master
-    /// alone, `extra` in place of variables of the same names, then this handshake.
+    /// A child's environment: `inherited` without the handshake of an outer fleet and without what is meant for the
+    /// master alone, `extra` in place of variables of the same names, then this handshake.
     func environment(inherited: [CString], extra: [String: String]) -> [CString] {
         let replaced = Self.names + Self.foreignNames + extra.keys
         let kept = inherited.filter { entry in

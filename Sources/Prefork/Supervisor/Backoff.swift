@@ -59,8 +59,8 @@ struct StrictExits: Equatable {
     }
 }
 
-/// The last children of a slot that had served only for a moment: what they have in common tells a client that crashes them
-/// from a program that is broken.
+/// The last children of a slot that had served only for a moment: what they have in common tells a client that
+/// crashes them from a program that is broken.
 struct Crashes: Equatable {
     enum Suspicion: Equatable {
         case unknown
@@ -131,7 +131,9 @@ struct RestartBudget: Equatable {
         if let updated {
             let elapsed = max(0, (now - updated).clampedNanoseconds)
             // Whatever is longer fills the bucket from its largest debt, and would overflow the product.
-            level = elapsed > Self.burst.clampedNanoseconds * 4 ? capacity : min(capacity, level + elapsed / 1000 * perMille)
+            level =
+                elapsed > Self.burst.clampedNanoseconds * 4
+                ? capacity : min(capacity, level + elapsed / 1000 * perMille)
         }
         updated = now
         // A debt of more than the capacity would only be waited for by children that come later.
@@ -155,7 +157,8 @@ struct BacktracePolicy: Equatable {
     mutating func noteCrash(_ status: WaitStatus, at now: Instant) -> Bool {
         guard case .signaled(let number, _) = status, Signal.printsBacktrace(number) else { return false }
         crashes = crashes.suffix(Self.printed - 1) + [now]
-        guard !areSuppressed, crashes.count == Self.printed, let first = crashes.first, now - first <= Self.period else {
+        guard !areSuppressed, crashes.count == Self.printed, let first = crashes.first, now - first <= Self.period
+        else {
             return false
         }
         areSuppressed = true

@@ -1,10 +1,11 @@
 /// What an exit leads to.
 extension Supervisor {
-    /// A closed channel announces an exit that is known some microseconds later. If it is not known after this time, something
-    /// holds the dead child (a debugger), or it lives on without serving: it is replaced without waiting for its exit.
+    /// A closed channel announces an exit that is known some microseconds later. If it is not known after this time,
+    /// something holds the dead child (a debugger), or it lives on without serving: it is replaced without waiting
+    /// for its exit.
     static let exitNotice: Duration = .milliseconds(100)
-    /// A child that drains unasked ends itself after the grace period and a second. If it does not, it is killed after this
-    /// much more.
+    /// A child that drains unasked ends itself after the grace period and a second. If it does not, it is killed
+    /// after this much more.
     static let unrequestedMargin: Duration = .seconds(2)
 
     /// What the end of a child, or its withdrawal, leads to.
@@ -180,8 +181,8 @@ extension Supervisor {
         withdraw(index, now)
     }
 
-    /// Starts a replacement beside a child that has stopped serving, if the rules allow one. Otherwise its exit decides, as it
-    /// does while no child has ever been up: it may then be a failed start.
+    /// Starts a replacement beside a child that has stopped serving, if the rules allow one. Otherwise its exit
+    /// decides, as it does while no child has ever been up: it may then be a failed start.
     mutating func withdraw(_ index: Int, _ now: Instant) {
         guard !isStopping, hasBeenUp, rules.recovery != .never, let child = slots[index].current, child.readyAt != nil,
             !slots[index].isExiting(because: .unrequested)
@@ -193,7 +194,6 @@ extension Supervisor {
         slots[index].outgoing.append(
             Exiting(child: child, cause: .unrequested, since: now, escalation: Escalation(steps, at: now)))
         guard case .recover(let delay) = afterService(index, child, nil, now) else { return }
-        slots[index].recoveries += 1
         slots[index].attempt = .backingOff(until: now + delay)
     }
 }

@@ -3,7 +3,8 @@ extension Supervisor {
     /// A second SIGINT kills if it comes at least this much later than the first: a held Ctrl-C is one request.
     static let interruptPause: Duration = .seconds(1)
 
-    /// Any number of requests is one request. Only a second SIGINT means more: the person at the terminal has lost patience.
+    /// Any number of requests is one request. Only a second SIGINT means more: the person at the terminal has lost
+    /// patience.
     mutating func stopRequested(
         _ reason: Prefork.StopReason, _ arrival: Instant, _ now: Instant, _ actions: inout [Action]
     ) {
@@ -14,7 +15,9 @@ extension Supervisor {
             return
         }
         if reason.isInterrupt, firstInterrupt == nil { firstInterrupt = arrival }
-        if wasStopping, phase != .finished { actions.append(.report(.alreadyStopping(reason, remaining: remaining(now)))) }
+        if wasStopping, phase != .finished {
+            actions.append(.report(.alreadyStopping(reason, remaining: remaining(now))))
+        }
     }
 
     /// How long the children have at most.
@@ -64,7 +67,8 @@ extension Supervisor {
         actions.append(.closeListeners)
     }
 
-    /// Asks the slot's child, if there is one, to exit, and kills it if it has not done so by the end of the grace period.
+    /// Asks the slot's child, if there is one, to exit, and kills it if it has not done so by the end of the grace
+    /// period.
     mutating func requestExit(_ index: Int, _ cause: ExitCause, _ now: Instant, _ actions: inout [Action]) {
         guard let child = slots[index].current else { return }
         slots[index].current = nil
@@ -73,7 +77,8 @@ extension Supervisor {
         takeStep(index, slots[index].outgoing.count - 1, now, &actions)
     }
 
-    /// Sends the signals that are due, one for each child: it has a moment between two signals even if there is no grace period.
+    /// Sends the signals that are due, one for each child: it has a moment between two signals even if there is no
+    /// grace period.
     mutating func escalate(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
         for position in slots[index].outgoing.indices { takeStep(index, position, now, &actions) }
     }

@@ -61,7 +61,8 @@ extension Supervisor {
 
     // MARK: Up
 
-    /// Notes which children have been ready for long enough by now. Before anything else, so that an exit is judged by it.
+    /// Notes which children have been ready for long enough by now. Before anything else, so that an exit is judged
+    /// by it.
     mutating func confirmChildren(_ now: Instant) {
         for index in slots.indices { confirm(index, now) }
     }
@@ -96,7 +97,9 @@ extension Supervisor {
     // MARK: Not ready in time
 
     mutating func judgeReadiness(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
-        guard let child = slots[index].current, case .starting(let readyBy) = child.stage, readyBy <= now else { return }
+        guard let child = slots[index].current, case .starting(let readyBy) = child.stage, readyBy <= now else {
+            return
+        }
         actions.append(.report(.notReady(slot: index, pid: child.pid, after: now - child.spawnedAt)))
         requestExit(index, .notReady, now, &actions)
     }

@@ -72,10 +72,11 @@ extension Supervisor {
         /// Call the hook for the whole fleet.
         case announceMaster(pids: [Int32])
         case signal(pid: Int32, Signal)
-        /// Send new connections to these slots only, as far as their listeners are their own. Never empty: if no child is ready
-        /// all slots are in rotation, and connections wait there.
+        /// Send new connections to these slots only, as far as their listeners are their own. Never empty: if no
+        /// child is ready all slots are in rotation, and connections wait there.
         case rotate(slots: [Int])
-        /// Keep new connections out, and answer `.admissionClosed` when the ready children have accepted what is queued.
+        /// Keep new connections out, and answer `.admissionClosed` when the ready children have accepted what is
+        /// queued.
         case closeAdmission
         /// Close the master's copies of the listeners: all children have been asked to exit.
         case closeListeners

@@ -1,7 +1,7 @@
 /// The rules of a fleet as a pure value: inputs go in, actions come out.
 ///
-/// It has no clock and makes no system call. `Master` feeds it and carries out its actions. Tests drive it through random
-/// schedules with a virtual clock.
+/// It has no clock and makes no system call. `Master` feeds it and carries out its actions. Tests drive it through
+/// random schedules with a virtual clock.
 struct Supervisor {
     /// A timer that comes later than this means that the master itself was not running.
     static let suspension: Duration = .seconds(1)
@@ -15,8 +15,8 @@ struct Supervisor {
     var slots: [Slot]
     /// Why the fleet stops. `nil` after an orderly stop.
     var failure: PreforkError?
-    /// Which slots get new connections: those whose child is ready and not draining, or all of them if there is none. It no
-    /// longer changes once a stop has begun.
+    /// Which slots get new connections: those whose child is ready and not draining, or all of them if there is none.
+    /// It no longer changes once a stop has begun.
     var rotation: [Int]
 
     /// Whether any child has ever been up. From then on only a strict mode or a fatal status ends the fleet.
@@ -41,8 +41,8 @@ struct Supervisor {
         poisonBudget = RestartBudget(perMille: max(1, rules.processors) * 1000 / 4)
     }
 
-    /// Takes one input and returns what must be done, in this order. A batch contains at most one `.spawn`, as its last action,
-    /// because a stop may come before the next one.
+    /// Takes one input and returns what must be done, in this order. A batch contains at most one `.spawn`, as its
+    /// last action, because a stop may come before the next one.
     mutating func handle(_ input: Input, at now: Instant) -> [Action] {
         var actions: [Action] = []
         restartTimersAfterSuspension(now, &actions)
@@ -63,7 +63,8 @@ struct Supervisor {
         finishAdmission(now, &actions)
         finishIfEmpty(&actions)
         expectedBy = nextDeadline.map { max($0, now) }
-        // First of all: a child that is gone gets no more connections, and one that is ready is not kept waiting for them.
+        // First of all: a child that is gone gets no more connections, and one that is ready is not kept waiting for
+        // them.
         return rotationChange() + actions
     }
 
@@ -112,8 +113,8 @@ struct Supervisor {
         }
     }
 
-    /// A master that was stopped, or starved, while its timers ran out must not judge anyone: it could not hear the children.
-    /// Everything it still waits for gets its whole time again (as in Unicorn).
+    /// A master that was stopped, or starved, while its timers ran out must not judge anyone: it could not hear the
+    /// children. Everything it still waits for gets its whole time again (as in Unicorn).
     private mutating func restartTimersAfterSuspension(_ now: Instant, _ actions: inout [Action]) {
         guard let expected = expectedBy, now - expected > Self.suspension else { return }
         var restarted = false

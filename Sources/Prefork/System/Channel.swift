@@ -31,9 +31,9 @@ enum Channel {
     /// Sends one byte to wake whoever polls the other end. See `send(_:to:)`.
     static func send(_ byte: UInt8, to descriptor: CInt) { send([byte], to: descriptor) }
 
-    /// Sends a few bytes and never waits. If the buffer is full they are dropped, all of them: the kernel takes a message this
-    /// small as a whole or not at all (unix(7)). A peer that is gone causes no SIGPIPE, and shows as a hang-up when this end is
-    /// polled.
+    /// Sends a few bytes and never waits. If the buffer is full they are dropped, all of them: the kernel takes a
+    /// message this small as a whole or not at all (unix(7)). A peer that is gone causes no SIGPIPE, and shows as a
+    /// hang-up when this end is polled.
     static func send(_ bytes: [UInt8], to descriptor: CInt) {
         _ = try? System.call("send") {
             systemSend(descriptor, bytes, bytes.count, SystemConstant.withoutWaitingOrSignal)

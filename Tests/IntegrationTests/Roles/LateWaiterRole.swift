@@ -17,7 +17,9 @@
             configuration.orphanReapDelay = orphanReapDelay
             configuration.observe = { event in
                 Prefork.logToStandardError(event)
-                if case .reapedOrphans(let pids) = event.payload { reapedOrphans.wrappingAdd(pids.count, ordering: .relaxed) }
+                if case .reapedOrphans(let pids) = event.payload {
+                    reapedOrphans.wrappingAdd(pids.count, ordering: .relaxed)
+                }
             }
             let fleet = Prefork(.loopback(), configuration: configuration)
             guard isMaster else {

@@ -4,9 +4,10 @@ import Prefork
 extension Prefork.TLSIdentity {
     /// A server's TLS context with this certificate chain and key. `adjust` may change the rest of the configuration.
     ///
-    /// The master has checked before it bound that both are there and PEM. What only a library with cryptography sees, a key
-    /// that does not fit the certificate above all, is thrown here as ``PreforkError/invalidTLSIdentity(_:)``: a child that
-    /// passes it on leaves with status 78, which ends the fleet, for another try would end the same way.
+    /// The master has checked before it bound that both are there and PEM. What only a library with cryptography
+    /// sees, a key that does not fit the certificate above all, is thrown here as
+    /// ``PreforkError/invalidTLSIdentity(_:)``: a child that passes it on leaves with status 78, which ends the
+    /// fleet, for another try would end the same way.
     public func serverContext(
         _ adjust: (inout TLSConfiguration) -> Void = { _ in }
     ) throws(PreforkError) -> NIOSSLContext {
@@ -24,8 +25,8 @@ extension Prefork.TLSIdentity {
 
     /// The same for a library that makes its contexts itself. Whether chain and key go together it does not tell.
     ///
-    /// A client that does not answer the end of TLS is waited for one second, not SwiftNIO's five: at a stop each idle connection
-    /// would take a whole `shutdown.gracePeriod`.
+    /// A client that does not answer the end of TLS is waited for one second, not SwiftNIO's five: at a stop each
+    /// idle connection would take a whole `shutdown.gracePeriod`.
     public func serverConfiguration() throws(PreforkError) -> TLSConfiguration {
         let chain: [NIOSSLCertificate]
         let key: NIOSSLPrivateKey
