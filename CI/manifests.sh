@@ -57,8 +57,8 @@ import yaml
 compose, deployment = (pathlib.Path(path).read_text() for path in sys.argv[1:])
 api = "".join(file.read_text() for file in sorted(pathlib.Path("Sources/Prefork/API").glob("*.swift")))
 periods = [
-    int(re.search(rf"var {name}: Duration = \.seconds\((\d+)\)", api)[1])
-    for name in ("queueDrainPeriod", "shutdownGracePeriod")
+    int(re.search(rf"{name}: Duration = \.seconds\((\d+)\)", api)[1])
+    for name in ("queueDrainPeriod", "gracePeriod")
 ]
 pod = next(yaml.safe_load_all(deployment))["spec"]["template"]["spec"]
 unit = pathlib.Path("Platforms/Deployment/systemd/prefork.service").read_text()
