@@ -82,8 +82,9 @@ extension PreforkError {
 
 /// An error of the program's, which need not be `Hashable`.
 ///
-/// Two are equal if their errors are `Hashable` and equal. An error that is not `Hashable` has no equality of its own.
-/// It equals itself only, which includes copies of the value that holds it: a box tells which one it is.
+/// Two are equal if their errors have the same type, and that is `Hashable` and says that they are equal. An error of any
+/// other type has no equality of its own. It equals itself only, which includes copies of the value that holds it: a box
+/// tells which one it is.
 package struct ForeignError: Sendable, Hashable {
     private final class Box: Sendable {
         let error: any Error
@@ -96,16 +97,18 @@ package struct ForeignError: Sendable, Hashable {
     package init(_ error: any Error) { box = Box(error) }
 
     package static func == (left: ForeignError, right: ForeignError) -> Bool {
-        if left.box === right.box { return true }
-        guard let leftError = left.error as? AnyHashable, let rightError = right.error as? AnyHashable else {
-            return false
+        func isEqual<Value: Hashable>(_ value: Value) -> Bool {
+            // The same type in both directions: a subclass could be equal to its superclass in one of them.
+            type(of: right.error) == Value.self && right.error as? Value == value
         }
-        return leftError == rightError
+        if left.box === right.box { return true }
+        guard let error = left.error as? any Hashable else { return false }
+        return isEqual(error)
     }
 
     package func hash(into hasher: inout Hasher) {
-        if let error = error as? AnyHashable {
-            hasher.combine(error)
+        if let error = error as? any Hashable {
+            error.hash(into: &hasher)
         } else {
             hasher.combine(ObjectIdentifier(box))
         }
