@@ -71,12 +71,20 @@ import PreforkLibc
             guard let length = UInt16(exactly: instructions.count) else {
                 throw SystemError(call: "setsockopt", code: EMSGSIZE, context: name)
             }
-            try instructions.withUnsafeBufferPointer { buffer throws(SystemError) in
+            // The closure returns the error: in Swift 6.0 an array's buffer cannot be used by one that throws its own
+            // type.
+            let failure: SystemError? = instructions.withUnsafeBufferPointer { buffer in
                 var program = Program(length: length, instructions: buffer.baseAddress)
-                try withUnsafeBytes(of: &program) { program throws(SystemError) in
-                    try SocketOption.set(descriptor, SOL_SOCKET, attachOption, program, name)
+                do throws(SystemError) {
+                    try withUnsafeBytes(of: &program) { program throws(SystemError) in
+                        try SocketOption.set(descriptor, SOL_SOCKET, attachOption, program, name)
+                    }
+                    return nil
+                } catch {
+                    return error
                 }
             }
+            if let failure { throw failure }
         }
 
         /// Removes the group's program. The kernel then chooses by a hash again. Linux 5.3.
