@@ -15,7 +15,7 @@ struct Affinity: Sendable {
     private let whole: ProcessorSet
     private let numbers: [Int]
 
-    /// - Throws: an error if the system does not tell which processors this process may use.
+    /// - Throws: an error if the system does not say which processors this process may use.
     init() throws(SystemError) { self.init(try .current()) }
 
     init(_ whole: ProcessorSet) {

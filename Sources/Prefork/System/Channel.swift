@@ -28,22 +28,21 @@ enum Channel {
         return pair
     }
 
-    /// Sends one byte to wake whoever polls the other end. See `send(_:to:)`.
+    /// Sends one byte to wake a poll(2) of the other end. See `send(_:to:)`.
     static func send(_ byte: UInt8, to descriptor: CInt) { send([byte], to: descriptor) }
 
-    /// Sends a few bytes and never waits. If the buffer is full they are dropped, all of them: the kernel takes a
-    /// message this small as a whole or not at all (unix(7)). A peer that is gone causes no SIGPIPE, and shows as a
-    /// hang-up when this end is polled.
+    /// Sends a few bytes without waiting. A full buffer drops all of them: the kernel takes so small a message as a whole
+    /// or not at all (unix(7)). If the peer is gone there is no SIGPIPE, and poll(2) reports the hang-up at this end.
     static func send(_ bytes: [UInt8], to descriptor: CInt) {
         _ = try? System.call("send") {
             systemSend(descriptor, bytes, bytes.count, SystemConstant.withoutWaitingOrSignal)
         }
     }
 
-    /// The most that one `receive` takes. A child that sends more must not keep the master from its other work.
+    /// How much one `receive` takes. A child that sends more must not keep the master from its other work.
     static let mostBytes = 512
 
-    /// What has come, up to `mostBytes`.
+    /// Receives the bytes that have arrived, up to `mostBytes`.
     static func receive(from descriptor: CInt) -> ChannelInput {
         var buffer = [UInt8](repeating: 0, count: mostBytes)
         do throws(SystemError) {
@@ -56,7 +55,7 @@ enum Channel {
         }
     }
 
-    /// Takes away the bytes that have woken a poll.
+    /// Discards the bytes that have woken a poll(2).
     static func empty(_ descriptor: CInt) {
         while case .bytes(let bytes) = receive(from: descriptor), bytes.count == mostBytes {}
     }

@@ -41,7 +41,7 @@ import PreforkLibc
             throw SystemError(call: "setsockopt", code: ENOPROTOOPT, context: "TCP_FASTOPEN")
         }
 
-        /// Darwin does not tell.
+        /// Darwin does not report it.
         static func queue(of descriptor: CInt) -> SocketQueue? { nil }
 
         /// Darwin has no such option.

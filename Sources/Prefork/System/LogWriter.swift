@@ -20,8 +20,8 @@ enum LogWriter {
         return true
     }
 
-    /// Like write(2), but does not wait. O_NONBLOCK would affect everybody who shares the open file description, so
-    /// this uses a flag of the call if the kernel has one for such a file, and otherwise an open file description of
+    /// Like write(2), but does not wait. O_NONBLOCK would affect every process that shares the open file description,
+    /// so this uses a flag of the call if the kernel has one for such a file, and otherwise an open file description of
     /// its own. If both are impossible, poll(2) has just found room, and waiting takes another process that fills it in
     /// between.
     static func writeWithoutWaiting(_ bytes: UnsafeRawBufferPointer, to descriptor: CInt) -> Int {
