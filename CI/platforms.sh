@@ -77,6 +77,13 @@ for name in archive.namelist():
 PYTHON
 }
 
+# libc_module FLAGS...: compiles the module by which the sources import the C library.
+libc_module() {
+    mkdir -p "$scratch/libc"
+    swiftc -emit-module -swift-version 6 -wmo -module-name PreforkLibc "$@" -module-cache-path "$scratch/modules" \
+        -o "$scratch/libc/PreforkLibc.swiftmodule" "$tree"/Sources/PreforkLibc/*.swift
+}
+
 # type_check NAME FLAGS...: type-checks the library, then the demonstration server's system calls, and prints the
 # errors. The caller sets `library` and `program`.
 type_check() {
@@ -85,7 +92,7 @@ type_check() {
     for sources in "$(find "$library" -name '*.swift')" "$program/Posix.swift"; do
         # shellcheck disable=SC2086
         swiftc -typecheck -swift-version 6 -wmo -package-name prefork -module-name Checked "$@" \
-            -module-cache-path "$scratch/modules" $sources "$overlay" >"$scratch/diagnostics" 2>&1 ||
+            -I "$scratch/libc" -module-cache-path "$scratch/modules" $sources "$overlay" >"$scratch/diagnostics" 2>&1 ||
             grep -qE ': error: ' "$scratch/diagnostics" || echo "swiftc: error: $(tail -n 3 "$scratch/diagnostics")"
         grep -E '(^|/)[^ ]+:[0-9]+:[0-9]+: error: |^<unknown>:0: error: ' "$scratch/diagnostics" |
             # This error belongs to Embedded Swift, the only standard library for Apple systems in a toolchain on Linux.
@@ -98,6 +105,7 @@ type_check() {
 check_headers() {
     local name=$1 found file pattern
     library=$tree/Sources/Prefork program=$tree/Sources/hello-prefork
+    libc_module "${@:2}"
     found=$(type_check "$@")
     [ -z "$found" ] || { echo "$found" >&2; fail "$name: the sources do not type-check"; }
     # Each break changes a copy in one place, behind a condition for that system. It shows that the compiler looked
@@ -127,7 +135,7 @@ part_darwin() {
         -I "$toolchain/usr/lib/swift/shims" <<'BREAKS'
 Prefork/System/ExitWatch.swift|s/NOTE_EXIT)/NOTE_EXITS)/
 Prefork/System/SpawnAttributes.swift|s/POSIX_SPAWN_CLOEXEC_DEFAULT$/POSIX_SPAWN_CLOEXEC_DEFAULTS/
-Prefork/System/DarwinListener.swift|s/sun_len = UInt8/sun_len = UInt16/
+Prefork/System/DarwinListener.swift|s/ss_len = UInt8/ss_len = UInt16/
 Prefork/System/ProgramFile.swift|s/_NSGetExecutablePath(nil, &size)/_NSGetExecutablePath(nil)/
 BREAKS
 }
@@ -143,7 +151,7 @@ part_musl() {
     # The standard library is this machine's, because a swiftmodule does not name the C library that it was built on.
     # The C library is musl. The compiler defines _GNU_SOURCE for *-linux-musl.
     check_headers Musl -target x86_64-unknown-linux-gnu -sdk "$sdk" -I "$sdk/module" -Xcc -D_GNU_SOURCE <<'BREAKS'
-Prefork/System/SignalHandling.swift|s/action.__sa_handler/action.__sigaction_handler/
+Prefork/System/SignalAction.swift|s/action.__sa_handler/action.__sigaction_handler/
 Prefork/System/SystemConstant.swift|s/static let tcp = IPPROTO_TCP$/static let tcp = CInt(IPPROTO_TCP.rawValue)/
 BREAKS
 }
@@ -198,7 +206,7 @@ part_bare() {
 part_unsupported() {
     local target found
     for target in x86_64-unknown-windows-msvc wasm32-unknown-wasi; do
-        found=$(swiftc -frontend -typecheck -parse-stdlib -target "$target" Sources/PlatformCheck/*.swift 2>&1 |
+        found=$(swiftc -frontend -typecheck -parse-stdlib -target "$target" Sources/PreforkLibc/*.swift 2>&1 |
             grep '^[^ ].*: error: ' | sort -u || true)
         [ "$(grep -c . <<<"$found")" -eq 1 ] || { echo "$found" >&2; fail "$target: not exactly one error"; }
         echo "$target: ${found#*error: }"
