@@ -7,6 +7,7 @@ var errno: Int32 {
     set { __error().pointee = newValue }
 }
 var CLOCK_MONOTONIC: clockid_t { _CLOCK_MONOTONIC }
+var CLOCK_PROCESS_CPUTIME_ID: clockid_t { _CLOCK_PROCESS_CPUTIME_ID }
 var S_IFMT: mode_t { 0o170000 }
 var S_IFSOCK: mode_t { 0o140000 }
 var S_IFREG: mode_t { 0o100000 }
@@ -25,6 +26,10 @@ public protocol CustomReflectable { var customMirror: Mirror { get } }
 /// As the standard library's, without what it would show.
 public struct Mirror {
     init<Subject>(_ subject: Subject, children: [Never]) {}
+}
+/// As the standard library's, without the value.
+struct AnyHashable: Hashable {
+    init(_ base: some Hashable) {}
 }
 struct CancellationError: Error {}
 struct Task<Success: Sendable>: Sendable {
