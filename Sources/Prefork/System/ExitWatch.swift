@@ -65,8 +65,8 @@ enum ExitWatch {
         }
     #endif
 
-    /// Reaps this child if it has ended. Never "any child": that would take the status of processes that other code
-    /// in this program has started (waitpid(2)).
+    /// Reaps this child if it has ended. Never "any child": that would take the status of processes that other code in
+    /// this program has started (waitpid(2)).
     /// - Returns: `nil` while it lives. The processor time includes that of its own reaped children (wait4(2)).
     static func reap(_ pid: Int32) -> (status: WaitStatus, processorTime: Duration?)? {
         var status: CInt = 0

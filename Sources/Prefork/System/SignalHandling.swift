@@ -72,8 +72,8 @@ struct SignalHandling: ~Copyable {
     }
 
     /// Takes the signals that have come since the last call, each once, by number.
-    /// - Returns: the signals, when the last TERM or INT came (the reader may have been busy since then), and who
-    ///   sent it.
+    /// - Returns: the signals, when the last TERM or INT came (the reader may have been busy since then), and who sent
+    ///   it.
     func take() -> (signals: [Signal], arrival: Instant, sender: SignalSender?) {
         Channel.empty(descriptor.raw)
         // Bytes first, then bits: a signal between the two leaves a byte that wakes us once more for nothing. The other
