@@ -176,7 +176,7 @@ extension Listener.Options {
     init(_ configuration: Prefork.Configuration) {
         self.init(backlog: CInt(clamping: configuration.sockets.backlog), lowest: 0)
         closesAdmission = configuration.shutdown.queueDrainPeriod > .zero
-        // Rounded up: the kernel counts seconds, and 0 is off.
+        // Rounded up: the kernel counts seconds, and 0 means off.
         deferAccept = configuration.sockets.deferAccept.map {
             CInt(clamping: ($0.clampedNanoseconds - 1) / 1_000_000_000 + 1)
         }
@@ -185,7 +185,7 @@ extension Listener.Options {
 }
 
 extension Prefork.Configuration.Sockets.BindRetry {
-    /// The tries that it takes to wait for orphans that drain for `grace`.
+    /// How many attempts it takes to outlast abandoned children that drain for `grace`.
     fileprivate func attempts(covering grace: Duration) -> Int {
         if let attempts { return attempts }
         let enough = (grace + .seconds(1)).clampedNanoseconds / max(1, interval.clampedNanoseconds)

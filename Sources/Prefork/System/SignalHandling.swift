@@ -71,17 +71,17 @@ struct SignalHandling: ~Copyable {
         pthread_sigmask(SIG_UNBLOCK, &mask, nil)
     }
 
-    /// Takes the signals that have come since the last call, each once, by number.
-    /// - Returns: the signals, when the last TERM or INT came (the reader may have been busy since then), and who sent
-    ///   it.
+    /// Takes the signals since the last call, each once, in the order of their numbers.
+    /// - Returns: the signals, when the last TERM or INT came, and who sent it. The caller may have been busy since
+    ///   then.
     func take() -> (signals: [Signal], arrival: Instant, sender: SignalSender?) {
         Channel.empty(descriptor.raw)
-        // Bytes first, then bits: a signal between the two leaves a byte that wakes us once more for nothing. The other
-        // way round it would leave a bit without a byte.
+        // First the bytes, then the bits: a signal in between leaves a byte, which wakes the caller once more for
+        // nothing. The other order would leave a bit without a byte.
         let state = SignalState.shared()
         let bits = state.pointee.pending.exchange(0, ordering: .sequentiallyConsistent)
         let arrival = Instant(nanoseconds: state.pointee.arrival.load(ordering: .sequentiallyConsistent))
-        let sender = SignalSender(state.pointee.sender.load(ordering: .sequentiallyConsistent))
+        let sender = SignalSender(packed: state.pointee.sender.load(ordering: .sequentiallyConsistent))
         return ((1..<64).filter { bits & (1 << UInt64($0)) != 0 }.map { Signal(number: CInt($0)) }, arrival, sender)
     }
 
@@ -111,43 +111,7 @@ struct SignalHandling: ~Copyable {
     }
 }
 
-/// Who sent a signal (sigaction(2), `si_pid` and `si_uid`).
-struct SignalSender: Equatable, Sendable {
-    let pid: Int32
-    let user: UInt32
-
-    init(pid: Int32, user: UInt32) {
-        self.pid = pid
-        self.user = user
-    }
-
-    fileprivate init?(_ packed: UInt64) {
-        if packed == 0 { return nil }
-        pid = Int32(truncatingIfNeeded: packed >> 32)
-        user = UInt32(truncatingIfNeeded: packed)
-    }
-}
-
-extension siginfo_t {
-    #if canImport(Darwin)
-        private var sender: (pid: pid_t, user: uid_t) { (si_pid, si_uid) }
-    #elseif canImport(Musl)
-        private var sender: (pid: pid_t, user: uid_t) {
-            (__si_fields.__si_common.__first.__piduid.si_pid, __si_fields.__si_common.__first.__piduid.si_uid)
-        }
-    #else
-        private var sender: (pid: pid_t, user: uid_t) { (_sifields._kill.si_pid, _sifields._kill.si_uid) }
-    #endif
-
-    /// Called in a handler: it touches nothing but this value. A code above 0 says that the kernel sent the signal.
-    fileprivate var packedSender: UInt64 {
-        if si_code > 0 { return 0 }
-        let (pid, user) = sender
-        return UInt64(UInt32(bitPattern: pid)) << 32 | UInt64(user)
-    }
-}
-
-/// What the handlers touch. Allocated once and never freed: a handler may still be on its way when `restore` returns.
+/// What the handlers touch. Allocated once and never freed: a handler may still run when `restore` returns.
 private struct SignalState: ~Copyable {
     let pending = Atomic<UInt64>(0)
     let wake = Atomic<CInt>(-1)

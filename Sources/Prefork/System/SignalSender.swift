@@ -1,0 +1,40 @@
+// Which process sent a signal.
+import PreforkLibc
+
+/// Who sent a signal (sigaction(2), `si_pid` and `si_uid`).
+struct SignalSender: Equatable, Sendable {
+    let pid: Int32
+    let user: UInt32
+
+    init(pid: Int32, user: UInt32) {
+        self.pid = pid
+        self.user = user
+    }
+
+    /// Decodes `siginfo_t.packedSender`. `nil` if the kernel sent the signal.
+    init?(packed: UInt64) {
+        if packed == 0 { return nil }
+        pid = Int32(truncatingIfNeeded: packed >> 32)
+        user = UInt32(truncatingIfNeeded: packed)
+    }
+}
+
+extension siginfo_t {
+    #if canImport(Darwin)
+        private var sender: (pid: pid_t, user: uid_t) { (si_pid, si_uid) }
+    #elseif canImport(Musl)
+        private var sender: (pid: pid_t, user: uid_t) {
+            (__si_fields.__si_common.__first.__piduid.si_pid, __si_fields.__si_common.__first.__piduid.si_uid)
+        }
+    #else
+        private var sender: (pid: pid_t, user: uid_t) { (_sifields._kill.si_pid, _sifields._kill.si_uid) }
+    #endif
+
+    /// The process in the upper half, the user in the lower one. 0 if the kernel sent the signal, which is what a code
+    /// above 0 means. A handler calls this, so it touches nothing but this value.
+    var packedSender: UInt64 {
+        if si_code > 0 { return 0 }
+        let (pid, user) = sender
+        return UInt64(UInt32(bitPattern: pid)) << 32 | UInt64(user)
+    }
+}
