@@ -290,7 +290,7 @@ extension Referee {
 
     /// The replacement of a child that serves no more is started beside it.
     private mutating func withdraw(_ slot: Int, _ coverage: inout Coverage) {
-        guard stop == nil, !batch.stops, hasBeenUp, limits.recovery != .never, var kid = slots[slot].current,
+        guard stop == nil, !batch.stops, limits.recovery != .never, var kid = slots[slot].current,
             kid.readyAt != nil,
             !slots[slot].outgoing.contains(where: { $0.cause == .unrequested })
         else { return }
@@ -301,9 +301,9 @@ extension Referee {
         kid.killDue = sum(batch.now, sum(limits.grace, 2 * Self.second))
         slots[slot].current = nil
         slots[slot].outgoing.append(kid)
-        coverage.note(.replacedBeside)
-        guard let delay = delayAfterService(slot, kid, nil, &coverage) else { return }
         slots[slot].recoveries += 1
+        coverage.note(.replacedBeside)
+        guard let delay = delayAfterService(slot, kid, nil, &coverage) else { return startFailed(slot, &coverage) }
         slots[slot].nextTry = sum(batch.now, delay)
     }
 

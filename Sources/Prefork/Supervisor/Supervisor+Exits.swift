@@ -158,7 +158,7 @@ extension Supervisor {
         guard let index = slotWithCurrent(pid), slots[index].current?.isDraining == false else { return }
         slots[index].current?.isDraining = true
         actions.append(.report(.draining(slot: index, pid: pid, origin)))
-        withdraw(index, now)
+        withdraw(index, now, &actions)
     }
 
     /// The child's channel is closed: it gets no more connections. Its exit, which tells why, is usually known at once.
@@ -178,13 +178,12 @@ extension Supervisor {
             return
         }
         actions.append(.report(.draining(slot: index, pid: child.pid, .closedChannel)))
-        withdraw(index, now)
+        withdraw(index, now, &actions)
     }
 
-    /// Starts a replacement beside a child that has stopped serving, if the rules allow one. Otherwise its exit
-    /// decides, as it does while no child has ever been up: it may then be a failed start.
-    mutating func withdraw(_ index: Int, _ now: Instant) {
-        guard !isStopping, hasBeenUp, rules.recovery != .never, let child = slots[index].current, child.readyAt != nil,
+    /// Starts a replacement beside a child that has stopped serving, if the rules allow one. Otherwise its exit decides.
+    mutating func withdraw(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
+        guard !isStopping, rules.recovery != .never, let child = slots[index].current, child.readyAt != nil,
             !slots[index].isExiting(because: .unrequested)
         else { return }
         if let limit = rules.limitPerSlot, slots[index].recoveries >= limit { return }
@@ -193,8 +192,7 @@ extension Supervisor {
         slots[index].current = nil
         slots[index].outgoing.append(
             Exiting(child: child, cause: .unrequested, since: now, escalation: Escalation(steps, at: now)))
-        guard case .recover(let delay) = afterService(index, child, nil, now) else { return }
-        slots[index].attempt = .backingOff(until: now + delay)
+        carryOut(afterService(index, child, nil, now), index, now, &actions)
     }
 }
 

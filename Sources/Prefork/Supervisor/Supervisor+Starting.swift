@@ -54,7 +54,7 @@ extension Supervisor {
         slots[index].current = child
         actions.append(.report(.ready(slot: index, pid: pid, after: now - child.spawnedAt)))
         // A child that was asked to exit during its start may still say that it is ready.
-        if child.isDraining { withdraw(index, now) } else { confirm(index, now) }
+        if child.isDraining { withdraw(index, now, &actions) } else { confirm(index, now) }
     }
 
     func slotWithCurrent(_ pid: Int32) -> Int? { slots.firstIndex { $0.current?.pid == pid } }

@@ -1,0 +1,480 @@
+import Testing
+
+@testable import Prefork
+
+@Suite struct LineLimiterTests {
+    /// A minute of a crash loop with an event each millisecond.
+    @Test func boundsTheLinesOfACrashLoop() throws {
+        var limiter = LineLimiter()
+        var linesInMinute: [Int] = []
+        for minute in 0..<3 {
+            var count = 0
+            for millisecond in 0..<60_000 {
+                let now = Instant(nanoseconds: Int64(minute * 60_000 + millisecond) * 1_000_000)
+                count += limiter.admit("line", always: false, at: now).count
+            }
+            linesInMinute.append(count)
+        }
+        // The burst, then four a second, each with the line that tells how many were left out.
+        let steady = 60 * LineLimiter.perSecond * 2
+        #expect(linesInMinute[0] <= LineLimiter.burst + steady)
+        #expect(linesInMinute[0] > LineLimiter.burst + steady - 20)
+        #expect(linesInMinute[1] <= steady)
+        #expect(linesInMinute[2] <= steady)
+        #expect(linesInMinute[2] > steady - 20)
+    }
+
+    @Test func tellsHowManyWereLeftOut() throws {
+        var limiter = LineLimiter()
+        var generator = SplitMix64(seed: 1)
+        var now = Instant(nanoseconds: 5_000_000_000)
+        var told = 0
+        var shown = 0
+        let events = 20_000
+        for index in 0..<events {
+            now.nanoseconds += Int64.random(in: 0...50_000_000, using: &generator)
+            let lines = limiter.admit("line \(index)", always: index % 1000 == 999, at: now)
+            guard let last = lines.last else { continue }
+            #expect(last == "line \(index)")
+            shown += 1
+            if lines.count == 2 {
+                let words = lines[0].split(separator: " ", maxSplits: 1)
+                #expect(words.last == "lines left out")
+                told += try #require(Int(words[0]))
+            }
+            #expect(lines.count <= 2)
+            #expect(limiter.leftOut == 0)
+        }
+        #expect(told > 0)
+        #expect(told + shown + limiter.leftOut == events)
+    }
+
+    @Test func rareLinesAlwaysPass() {
+        var limiter = LineLimiter()
+        let now = Instant(nanoseconds: 0)
+        for _ in 0..<LineLimiter.burst {
+            #expect(limiter.admit("line", always: false, at: now) == ["line"])
+        }
+        #expect(limiter.admit("line", always: false, at: now) == [])
+        #expect(limiter.admit("line", always: false, at: now) == [])
+        #expect(limiter.admit("rare", always: true, at: now) == ["2 lines left out", "rare"])
+        for _ in 0..<1000 { #expect(limiter.admit("rare", always: true, at: now) == ["rare"]) }
+        #expect(limiter.admit("line", always: false, at: now) == [])
+    }
+
+    @Test func comesBackAfterAPause() {
+        var limiter = LineLimiter()
+        for _ in 0..<1000 { _ = limiter.admit("line", always: false, at: Instant(nanoseconds: 0)) }
+        #expect(limiter.admit("line", always: false, at: Instant(nanoseconds: 249_000_000)) == [])
+        let next = Instant(nanoseconds: 250_000_000)
+        #expect(limiter.admit("line", always: false, at: next) == ["901 lines left out", "line"])
+        #expect(limiter.admit("line", always: false, at: next) == [])
+        // Never more than the burst is saved up.
+        let muchLater = Instant(nanoseconds: 1_000_000_000_000_000)
+        let admitted = (0..<1000).filter { _ in !limiter.admit("line", always: false, at: muchLater).isEmpty }
+        #expect(admitted.count == LineLimiter.burst)
+    }
+
+    @Test func clockThatStandsOrGoesBackDoesNoHarm() {
+        var limiter = LineLimiter()
+        for second in (0..<Int64(1000)).reversed() {
+            _ = limiter.admit("line", always: false, at: Instant(nanoseconds: second * 1_000_000_000))
+        }
+        #expect(limiter.leftOut == 1000 - LineLimiter.burst)
+    }
+}
+
+private func exit(
+    _ reason: Prefork.ChildExit.Reason,
+    slot: Int = 1,
+    pid: Int32 = 1240,
+    after lifetime: Duration = .milliseconds(12_400),
+    wasReady: Bool = true,
+    isOutOfMemory: Bool = false
+) -> Prefork.ChildExit {
+    Prefork.ChildExit(
+        slot: slot,
+        pid: pid,
+        reason: reason,
+        lifetime: lifetime,
+        wasReady: wasReady,
+        isProbablyOutOfMemory: isOutOfMemory
+    )
+}
+
+// With its message: each C library has its own.
+private let noMemory = Prefork.SystemError(
+    call: "posix_spawn",
+    code: 12,
+    context: "/bin/app",
+    message: "Cannot allocate memory"
+)
+
+@Suite struct EventLineTests {
+    @Test(arguments: [
+        (
+            Prefork.Event.mechanisms(.init(exitNotice: .pidfd, descriptorClosing: .closefrom)),
+            "using pidfd to watch children, closefrom to close descriptors"
+        ),
+        (
+            .mechanisms(.init(exitNotice: .signalAndPolling, descriptorClosing: .enumeration)),
+            "using SIGCHLD and ppid polling to watch children, enumeration to close descriptors"
+        ),
+        (
+            .procIsMissing(program: "/bin/app"),
+            "there is no /proc: children are started as /bin/app, and CPU quotas are ignored"
+        ),
+        (.moreChildrenThanProcessors(children: 8, allowed: 2), "8 children, but only 2 processors are allowed"),
+        (.moreChildrenThanProcessors(children: 8, allowed: 1), "8 children, but only 1 processor is allowed"),
+        (
+            .bindRetry(.tcp("127.0.0.1", port: 80), attempt: 2, of: 5, after: .milliseconds(500)),
+            "127.0.0.1:80 is in use; trying again in 0.5 s (2 of 5)"
+        ),
+        (
+            .listening([.tcp("::", port: 80, network: .tcp), .unix("/run/app.sock")]),
+            "listening on tcp://[::]:80, unix:/run/app.sock"
+        ),
+        (
+            .sharing(reason: "two sockets cannot listen"),
+            "all children share one listener for each address: two sockets cannot listen"
+        ),
+        (
+            .steeringRefused(.tcp("::1", port: 80), noMemory),
+            "connections to [::1]:80 cannot be steered to ready children: "
+                + "posix_spawn /bin/app: Cannot allocate memory (code 12)"
+        ),
+        (
+            .queueFilling(.tcp("", port: 80), slot: 3, .init(waiting: 70, limit: 128)),
+            "70 of 128 connections wait on :80 for slot 3"
+        ),
+        (
+            .admissionStaysOpen(.unix("/a"), reason: "it is Unix"),
+            "unix:/a accepts connections while the children drain: it is Unix"
+        ),
+        (.spawned(slot: 0, pid: 1239, replaces: nil), "child 1239 (slot 0) started"),
+        (.spawned(slot: 1, pid: 1250, replaces: 1240), "child 1250 (slot 1) started in place of 1240"),
+        (
+            .spawnFailed(exit(.notSpawned(noMemory), pid: 0, after: .zero), .recovering(after: .milliseconds(200))),
+            "slot 1 could not be started: posix_spawn /bin/app: Cannot allocate memory (code 12); recovering in 0.2 s"
+        ),
+        (.ready(slot: 1, pid: 1240, after: .milliseconds(31)), "child 1240 (slot 1) ready after 0.031 s"),
+        (
+            .notReady(slot: 1, pid: 1240, after: .seconds(60)),
+            "child 1240 (slot 1) not ready after 60 s; stopping it (readiness.timeout)"
+        ),
+        (
+            .exited(exit(.signal(9, coreDumped: false)), .recovering(after: .milliseconds(100))),
+            "child 1240 (slot 1) exited: signal 9 (KILL) after 12.4 s; recovering in 0.1 s"
+        ),
+        (
+            .exited(exit(.signal(9, coreDumped: false), isOutOfMemory: true), .recovering(after: .zero)),
+            "child 1240 (slot 1) exited: signal 9 (KILL), probably by the kernel's out-of-memory killer, after 12.4 s; "
+                + "recovering at once"
+        ),
+        (
+            .exited(exit(.signal(6, coreDumped: true)), .recovering(after: .zero)),
+            "child 1240 (slot 1) exited: signal 6 (ABRT), core dumped after 12.4 s; recovering at once"
+        ),
+        (
+            .exited(exit(.signal(40, coreDumped: false), after: .zero, wasReady: false), .givingUp),
+            "child 1240 (slot 1) exited: signal 40 after 0 s, never ready; giving up"
+        ),
+        (
+            .exited(exit(.status(0)), .recovering(after: .zero)),
+            "child 1240 (slot 1) exited: status 0 after 12.4 s, as when serve returns; recovering at once"
+        ),
+        (.exited(exit(.status(0)), .expected), "child 1240 (slot 1) exited: status 0 after 12.4 s"),
+        // An earlier event has said why it drains.
+        (.exited(exit(.status(0)), .replaced), "child 1240 (slot 1) exited: status 0 after 12.4 s; already replaced"),
+        (.exited(exit(.status(1)), .replaced), "child 1240 (slot 1) exited: status 1 after 12.4 s; already replaced"),
+        (
+            .draining(slot: 1, pid: 1240, .signal(sender: 4711, user: 1000)),
+            "child 1240 (slot 1) drains unasked and gets no new connections: SIGTERM from process 4711 (user 1000)"
+        ),
+        (
+            .draining(slot: 1, pid: 1240, .program),
+            "child 1240 (slot 1) drains unasked and gets no new connections: its program ended serving"
+        ),
+        (
+            .draining(slot: 1, pid: 1240, .closedChannel),
+            "child 1240 (slot 1) drains unasked and gets no new connections: it closed its channel to the master"
+        ),
+        (
+            .channelFault(slot: 1, pid: 1240, reason: "a message of 1025 bytes"),
+            "child 1240 (slot 1) broke the channel's protocol, and is no longer heard: a message of 1025 bytes"
+        ),
+        (
+            .backtracesSuppressed,
+            "too many crashes: new children print no backtraces until a minute passes without one"
+        ),
+        (.backtracesResumed, "a minute without a crash: new children print backtraces again"),
+        (
+            .killing(slot: 1, pid: 1240, .secondInterrupt, after: .milliseconds(1300)),
+            "child 1240 (slot 1) has drained for 1.3 s; a second SIGINT kills it"
+        ),
+        (
+            .alreadyStopping(.signal(15), remaining: .milliseconds(3500)),
+            "already stopping (signal 15 (TERM)); children have up to 3.5 s left"
+        ),
+        (
+            .cancelling(slot: 1, pid: 1240, after: .milliseconds(4500)),
+            "child 1240 (slot 1) has drained for 4.5 s; it cancels what is left"
+        ),
+        (
+            .exited(exit(.unknown), .expected),
+            "child 1240 (slot 1) exited: status unknown (other code waited for it) after 12.4 s"
+        ),
+        (.suspended(.seconds(90)), "the master did not run for 90 s; restarting its timers"),
+        (.stopping(.signal(15), grace: .seconds(5)), "stopping: signal 15 (TERM); children have 5 s"),
+        (.stopping(.request, grace: .milliseconds(2500)), "stopping: requested by the program; children have 2.5 s"),
+        (.stopping(.failure("a hook failed"), grace: .zero), "stopping: a hook failed; children have 0 s"),
+        (
+            .killing(slot: 1, pid: 1240, .notDrained, after: .seconds(5)),
+            "child 1240 (slot 1) has not exited after 5 s; killing it"
+        ),
+        (
+            .killing(slot: 1, pid: 1240, .secondInterrupt, after: .milliseconds(1500)),
+            "child 1240 (slot 1) has drained for 1.5 s; a second SIGINT kills it"
+        ),
+        (
+            .alreadyStopping(.signal(15), remaining: .seconds(3)),
+            "already stopping (signal 15 (TERM)); children have up to 3 s left"
+        ),
+        (
+            .draining(slot: 1, pid: 1240, .signal(sender: 4711, user: 0)),
+            "child 1240 (slot 1) drains unasked and gets no new connections: SIGTERM from process 4711 (user 0)"
+        ),
+        (
+            .draining(slot: 1, pid: 1240, .program),
+            "child 1240 (slot 1) drains unasked and gets no new connections: its program ended serving"
+        ),
+        (
+            .draining(slot: 1, pid: 1240, .closedChannel),
+            "child 1240 (slot 1) drains unasked and gets no new connections: it closed its channel to the master"
+        ),
+        (
+            .exited(exit(.status(0)), .replaced),
+            "child 1240 (slot 1) exited: status 0 after 12.4 s; already replaced"
+        ),
+        (
+            .backtracesSuppressed,
+            "too many crashes: new children print no backtraces until a minute passes without one"
+        ),
+        (.backtracesResumed, "a minute without a crash: new children print backtraces again"),
+        (.stopped, "stopped"),
+        (.systemError(noMemory), "posix_spawn /bin/app: Cannot allocate memory (code 12)"),
+    ])
+    func line(event: Prefork.Event, text: String) {
+        #expect(event.description == text)
+    }
+
+    @Test func statusIsATable() {
+        let status = Prefork.Status(
+            masterPID: 1200,
+            addresses: [.tcp("127.0.0.1", port: 8080)],
+            isStopping: true,
+            slots: [
+                .init(
+                    slot: 0, state: .ready(pid: 1239), since: .seconds(61), spawns: 1, lastExit: nil,
+                    isInRotation: true, waiting: 12),
+                .init(
+                    slot: 1,
+                    state: .backingOff(.milliseconds(400)),
+                    since: .zero,
+                    spawns: 3,
+                    lastExit: exit(.status(3)),
+                    isInRotation: false,
+                    waiting: 3
+                ),
+                .init(
+                    slot: 2, state: .starting(pid: 1250), since: .milliseconds(5), spawns: 1, lastExit: nil,
+                    isInRotation: false, waiting: nil),
+                .init(
+                    slot: 3, state: .stopping(pid: 1_234_567_890), since: .seconds(2), spawns: 1, lastExit: nil,
+                    isInRotation: false, waiting: nil),
+                .init(
+                    slot: 4, state: .empty, since: .zero, spawns: 0, lastExit: exit(.notSpawned(noMemory)),
+                    isInRotation: false, waiting: nil),
+            ],
+            listeners: [
+                .init(address: .tcp("127.0.0.1", port: 8080), mode: .sharded, ownership: .bound, queues: [nil, nil]),
+                .init(address: .unix("/a"), mode: .shared, ownership: .bound, queues: [nil]),
+                .init(
+                    address: .tcp("::1", port: 1), mode: .shared, ownership: .adopted,
+                    queues: [.init(waiting: 2, limit: 128)]),
+            ]
+        )
+        let expected = """
+            status: master 1200 on 127.0.0.1:8080, stopping
+              slot  state        pid       since     spawns  queue  last exit
+              0     ready        1239      61 s      1       12     -
+              1     backing off  in 0.4 s  0 s       3       3 out  status 3 after 12.4 s
+              2     starting     1250      0.005 s   1       -      -
+              3     stopping     1234567890 2 s       1       -      -
+              4     empty        -         0 s       0       -      posix_spawn /bin/app: Cannot allocate memory (code 12) after 12.4 s
+              shared unix:/a: queue unknown
+              shared, adopted [::1]:1: 2 of 128 waiting
+            """
+        #expect(status.description == expected)
+        #expect(Prefork.Event.status(status).description == expected)
+    }
+
+    @Test func runningStatusDoesNotSayStopping() {
+        let status = Prefork.Status(
+            masterPID: 7, addresses: [.tcp("", port: 1)], isStopping: false, slots: [], listeners: [])
+        #expect(status.description.hasPrefix("status: master 7 on :1\n"))
+    }
+
+    @Test(arguments: [
+        (1, "1 (HUP)"), (2, "2 (INT)"), (3, "3 (QUIT)"), (6, "6 (ABRT)"), (9, "9 (KILL)"), (11, "11 (SEGV)"),
+        (15, "15 (TERM)"), (0, "0"), (64, "64"),
+    ])
+    func signalNames(number: Int, text: String) {
+        #expect(Signal(number: CInt(number)).description == text)
+    }
+}
+
+@Suite struct TimeTests {
+    @Test(arguments: [
+        (Duration.zero, "0 s"), (.milliseconds(12_400), "12.4 s"), (.milliseconds(100), "0.1 s"),
+        (.milliseconds(4), "0.004 s"), (.milliseconds(99), "0.099 s"), (.milliseconds(10), "0.010 s"),
+        (.microseconds(999), "0 s"), (.milliseconds(1000), "1 s"), (.milliseconds(1099), "1 s"),
+        (.milliseconds(1999), "1.9 s"), (.seconds(3600), "3600 s"), (.milliseconds(-4), "-0.004 s"),
+        (.milliseconds(-99), "-0.099 s"), (.milliseconds(-100), "-0.1 s"), (.milliseconds(-500), "-0.5 s"),
+        (.milliseconds(-999), "-0.9 s"), (.milliseconds(-1000), "-1 s"), (.milliseconds(-1500), "-1.5 s"),
+        (.seconds(Int64.max), "9223372036.8 s"), (.seconds(Int64.min), "-9223372036.8 s"),
+    ])
+    func inSeconds(duration: Duration, text: String) {
+        #expect(duration.inSeconds == text)
+    }
+
+    @Test func nanosecondsAreClamped() {
+        #expect(Duration.seconds(Int64.max).clampedNanoseconds == .max)
+        #expect(Duration.seconds(Int64.min).clampedNanoseconds == .min)
+        #expect(Duration.nanoseconds(Int64.max).clampedNanoseconds == .max)
+        #expect((Duration.nanoseconds(Int64.max) + .nanoseconds(1)).clampedNanoseconds == .max)
+        #expect((Duration.nanoseconds(Int64.min) - .nanoseconds(1)).clampedNanoseconds == .min)
+        #expect(Duration.milliseconds(-1500).clampedNanoseconds == -1_500_000_000)
+    }
+
+    @Test func instantsSaturate() {
+        let now = Instant(nanoseconds: 1_000)
+        let last = Instant(nanoseconds: .max)
+        #expect(now + .seconds(Int64.max) == last)
+        #expect(now - .seconds(Int64.max) < Instant(nanoseconds: -Int64.max + 2_000))
+        #expect(last + .nanoseconds(1) == last)
+        #expect(last - .nanoseconds(-1) == last)
+        #expect(Instant.distantPast - .nanoseconds(1) == .distantPast)
+        #expect(Instant.distantPast + .nanoseconds(-1) == .distantPast)
+        #expect(last - Instant.distantPast == .nanoseconds(Int64.max))
+        #expect(Instant.distantPast - last == .nanoseconds(Int64.min))
+    }
+
+    @Test func instantsAddUp() {
+        let now = Instant(nanoseconds: 5_000)
+        #expect(now + .microseconds(2) == Instant(nanoseconds: 7_000))
+        #expect(now - .microseconds(2) == Instant(nanoseconds: 3_000))
+        #expect((now + .seconds(3)) - now == .seconds(3))
+        #expect(now - (now + .seconds(3)) == .seconds(-3))
+        #expect(Instant.distantPast < now)
+        #expect(!(now < now))
+    }
+
+    @Test func clockDoesNotGoBack() {
+        var last = System.now()
+        for _ in 0..<1000 {
+            let now = System.now()
+            #expect(now >= last)
+            last = now
+        }
+    }
+}
+
+private struct HookFailure: Error, CustomStringConvertible {
+    let description = "no such program"
+}
+
+@Suite struct PreforkErrorTests {
+    @Test(
+        "fasthttp TestExportedErrorStrings: each error is one line, and has its exit status",
+        arguments: [
+            (
+                PreforkError.invalidAddress("a\nb", reason: "no port"), 64,
+                #"invalid address "a\nb": no port"#
+            ),
+            (
+                .cannotListen(.tcp("", port: 80), .init(call: "bind", code: 13, context: ":80")), 64,
+                "cannot listen on :80: bind :80: Permission denied (errno 13)"
+            ),
+            (.invalidConfiguration("backlog", reason: "0 is wrong"), 78, "invalid backlog: 0 is wrong"),
+            (.invalidTLSIdentity("no key"), 78, "invalid TLS identity: no key"),
+            (
+                .invalidHandshake(reason: "PREFORK_SLOT is missing"), 64,
+                "this process has variables that only a Prefork master sets, but it is not that master's child: "
+                    + "PREFORK_SLOT is missing"
+            ),
+            (.masterIsGone(pid: 12), 75, "the master 12 is gone"),
+            (.alreadyRunning, 70, "a master is already running in this process"),
+            (
+                .overRecovery([]), 70,
+                "giving up after too many exits of children (recovery.threshold, recovery.limitPerSlot)"
+            ),
+            (
+                .overRecovery([exit(.status(1)), exit(.signal(11, coreDumped: false), wasReady: false)]), 70,
+                "giving up after too many exits of children (recovery.threshold, recovery.limitPerSlot); the last of 2: "
+                    + "child 1240 (slot 1) exited: signal 11 (SEGV) after 12.4 s, never ready"
+            ),
+            (
+                .childExited(exit(.status(2))), 70,
+                "recovery is off and child 1240 (slot 1) exited: status 2 after 12.4 s"
+            ),
+            (
+                .childRefused(exit(.status(78))), 78,
+                "not trying again, because the status is in recovery.fatalExitStatuses: "
+                    + "child 1240 (slot 1) exited: status 78 after 12.4 s"
+            ),
+            (
+                .spawnClosureFailed(slot: 3, HookFailure()), 70,
+                "the spawn closure failed for slot 3: no such program"
+            ),
+            (
+                .spawnedStranger(slot: 3, pid: 99), 70,
+                "the spawn closure returned 99 for slot 3, which is not a live child of this process"
+            ),
+            (.listenerTaken(index: 0), 70, "listener 0 is already taken"),
+            (.noSuchListener(index: 2, count: 1), 70, "there is no listener 2; there are 1"),
+            (.noListenerNamed("web"), 70, "there is no listener named \"web\""),
+            (
+                .cannotAdopt(7, reason: "descriptor 7 is not a socket"), 64,
+                "cannot adopt a listener: descriptor 7 is not a socket"
+            ),
+            (.noActivatedSockets(reason: "nobody"), 64, "no activated sockets: nobody"),
+            (.system(noMemory), 70, "posix_spawn /bin/app: Cannot allocate memory (code 12)"),
+        ] as [(PreforkError, Int32, String)]
+    )
+    func statusAndLine(error: PreforkError, status: Int32, line: String) {
+        #expect(error.exitStatus == status)
+        #expect(error.description == line)
+        #expect(!error.description.contains { $0.isNewline })
+    }
+
+    @Test func systemErrors() {
+        #expect(Prefork.SystemError(call: "fork", code: 11).description.hasSuffix(" (errno 11)"))
+        #expect(Prefork.SystemError(call: "fork", code: 11).description.hasPrefix("fork: "))
+        let own = Prefork.SystemError(call: "getaddrinfo", code: -2, context: "x:1", message: "unknown name")
+        #expect(own.description == "getaddrinfo x:1: unknown name (code -2)")
+        #expect(!Prefork.SystemError(call: "x", code: 99_999).message.isEmpty)
+    }
+
+    @Test func systemErrorsBecomeOurs() throws {
+        let error = failure { () throws(PreforkError) in
+            try wrappingSystemErrors { () throws(SystemError) -> Int in throw noMemory }
+        }
+        guard case .system(let inner) = error?.payload else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(inner == noMemory)
+        #expect(try wrappingSystemErrors { () throws(SystemError) in 3 } == 3)
+    }
+}
