@@ -15,8 +15,8 @@ extension Prefork.Configuration {
         /// 60 s.
         public var timeout: Duration
 
-        /// How long a ready child must stay alive until it counts as up. `nil`: 1 s if ``mode`` is implicit, zero if
-        /// it is explicit.
+        /// How long a ready child must stay alive until it counts as up. `nil`: 1 s if ``mode`` is implicit, zero if it
+        /// is explicit.
         ///
         /// A fleet that has had a child up does not give up any more (``Recovery/Threshold/automatic``).
         public var settleTime: Duration?

@@ -7,8 +7,8 @@ extension Prefork.Configuration {
         public enum Threshold: Sendable, Hashable {
             /// Only while none of its children has ever been up.
             ///
-            /// It gives up after more than 5 failed starts for each child, but not before 15 seconds have passed.
-            /// Once a child was up, the fleet keeps trying.
+            /// It gives up after more than 5 failed starts for each child, but not before 15 seconds have passed. Once
+            /// a child was up, the fleet keeps trying.
             case automatic
             /// After more unexpected exits than this, whatever else serves (fasthttp's RecoverThreshold).
             case exits(Int)
@@ -48,8 +48,8 @@ extension Prefork.Configuration {
 
         /// When the fleet gives up. Default: ``Threshold/automatic``.
         public var threshold: Threshold
-        /// The time for which ``Threshold/exits(_:)`` counts an exit. `nil`: for the whole life of the fleet.
-        /// Default: 60 s.
+        /// The time for which ``Threshold/exits(_:)`` counts an exit. `nil`: for the whole life of the fleet. Default:
+        /// 60 s.
         public var window: Duration?
         /// The delays before a failed start is tried again. The first one also comes before each other replacement.
         ///

@@ -19,9 +19,9 @@ extension Prefork {
 
         /// The number of children, 1...4096.
         ///
-        /// Default: `nil`, which is the value of `WEB_CONCURRENCY`, unless it is empty or `auto`. Otherwise it is one
-        /// for each processor that the affinity and the cgroup's CPU quota allow, as in Go and Puma. An explicit number
-        /// wins.
+        /// Default: `nil`, which stands for the value of `WEB_CONCURRENCY`, as in Puma. If that is unset, empty or
+        /// `auto`, it stands for one child for each processor that the affinity and the cgroup's CPU quota allow, as in
+        /// Go.
         public var children: Int?
         /// How the master listens.
         public var sockets: Sockets
@@ -41,13 +41,12 @@ extension Prefork {
         public var hooks: Hooks
         /// The certificate and key of the children, which the master checks before it binds. Default: `nil`.
         public var tlsIdentity: TLSIdentity?
-        /// How long a process must have been a zombie before a master that is process 1 reaps it. Default: 2 s. `nil`:
-        /// never.
+        /// The time after which a master that is process 1 reaps a zombie. Default: 2 s. `nil`: never.
         ///
-        /// The kernel gives orphans to process 1. They look like processes that other code in this process started on
-        /// the main thread, or on a thread that has ended, so wait for those sooner than this. A process that another
-        /// thread started keeps its status for as long as that thread lives. Foundation's `Process` can wait late: it
-        /// first waits until no other process holds the descriptors that its process inherited.
+        /// The kernel gives orphans to process 1. A process that other code has started on the main thread, or on a
+        /// thread that has ended, looks like an orphan. Wait for it within this time, or its status is lost. A process
+        /// that a live thread has started keeps its status. Foundation's `Process` can be late, because it first waits
+        /// until no helper holds the descriptors that its process has inherited.
         public var orphanReapDelay: Duration?
         /// Receives every event on the master's thread. Must not block.
         ///

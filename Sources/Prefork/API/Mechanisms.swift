@@ -1,26 +1,43 @@
 extension Prefork {
-    /// How this system reports exits and closes descriptors. Probed once a run.
+    /// How this run learns of exits and closes descriptors. Probed once for each run.
     public struct Mechanisms: Sendable, Hashable, CustomStringConvertible {
-        /// How the master notices that a child has exited, and how a child notices that its master has.
-        public enum ExitNotice: String, Sendable {
-            /// pidfd_open(2): no polling, no signal.
-            case pidfd
+        /// How the master notices that a child exited, and how a child notices that its master did.
+        ///
+        /// A structure with static members, so that a later version can add one. ``Event`` says why that breaks no
+        /// program.
+        public struct ExitNotice: Sendable, Hashable, CustomStringConvertible {
+            /// The name of the mechanism, for example `pidfd`.
+            public let description: String
+
+            private init(_ name: String) { description = name }
+
+            /// pidfd_open(2). It needs no polling and no signal.
+            public static var pidfd: ExitNotice { ExitNotice("pidfd") }
             /// kqueue(2) with NOTE_EXIT.
-            case kqueue
+            public static var kqueue: ExitNotice { ExitNotice("kqueue") }
             /// The master handles SIGCHLD. Children compare getppid(2) at intervals.
-            case signalAndPolling = "SIGCHLD and ppid polling"
+            public static var signalAndPolling: ExitNotice { ExitNotice("SIGCHLD and ppid polling") }
         }
 
-        /// How a child is kept from inheriting descriptors that are not meant for it.
-        public enum DescriptorClosing: String, Sendable {
+        /// How the master keeps a child from inheriting other descriptors.
+        ///
+        /// A structure with static members, so that a later version can add one. ``Event`` says why that breaks no
+        /// program.
+        public struct DescriptorClosing: Sendable, Hashable, CustomStringConvertible {
+            /// The name of the mechanism, for example `closefrom`.
+            public let description: String
+
+            private init(_ name: String) { description = name }
+
             /// posix_spawn_file_actions_addclosefrom_np(3).
-            case closefrom
+            public static var closefrom: DescriptorClosing { DescriptorClosing("closefrom") }
             /// POSIX_SPAWN_CLOEXEC_DEFAULT.
-            case cloexecDefault = "POSIX_SPAWN_CLOEXEC_DEFAULT"
-            /// One close action for each open descriptor. The list comes from /proc/self/fd or /dev/fd, or from trying
-            /// all numbers if neither exists. It misses a descriptor that another thread opens at the same moment
-            /// without close-on-exec.
-            case enumeration
+            public static var cloexecDefault: DescriptorClosing { DescriptorClosing("POSIX_SPAWN_CLOEXEC_DEFAULT") }
+            /// One close action for each open descriptor.
+            ///
+            /// The list comes from /proc/self/fd or /dev/fd, or from trying all numbers if neither exists. It misses a
+            /// descriptor that another thread opens at the same moment without close-on-exec.
+            public static var enumeration: DescriptorClosing { DescriptorClosing("enumeration") }
         }
 
         /// How exits are noticed.
@@ -30,7 +47,7 @@ extension Prefork {
 
         /// For example `pidfd to watch children, closefrom to close descriptors`.
         public var description: String {
-            "\(exitNotice.rawValue) to watch children, \(descriptorClosing.rawValue) to close descriptors"
+            "\(exitNotice) to watch children, \(descriptorClosing) to close descriptors"
         }
 
         init(exitNotice: ExitNotice, descriptorClosing: DescriptorClosing) {

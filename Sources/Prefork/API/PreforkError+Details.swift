@@ -82,9 +82,9 @@ extension PreforkError {
 
 /// An error of the program's, which need not be `Hashable`.
 ///
-/// Two are equal if their errors have the same type, and that is `Hashable` and says that they are equal. An error of any
-/// other type has no equality of its own. It equals itself only, which includes copies of the value that holds it: a box
-/// tells which one it is.
+/// Two are equal if their errors have the same type, and that is `Hashable` and says that they are equal. An error of
+/// any other type has no equality of its own. It equals itself only, which includes copies of the value that holds it:
+/// a box tells which one it is.
 package struct ForeignError: Sendable, Hashable {
     private final class Box: Sendable {
         let error: any Error
