@@ -137,7 +137,7 @@
                 let client = try #require(Connection.open(port: port))
                 subject.signal(SIGINT)
                 try subject.waitForLog("stopping: signal 2 (INT)")
-                poll(nil, 0, 1050)  // The rule's own time: a held Ctrl-C is one request.
+                poll(nil, 0, 1050)  // An INT within a second is the same request, as of a held Ctrl-C.
                 subject.signal(SIGINT)
                 try subject.waitForReport("clean")
                 withExtendedLifetime(client) {}

@@ -119,10 +119,10 @@
                 let deaths = log.kills + log.stops + log.traps
                 print(
                     """
-                    chaos, \(listening): \(result.samples.count) answered; \(log.kills) killed, \
-                    \(log.stops) stopped and killed, \(log.traps) trapped; failed \(recorded) that a victim had accepted, \
-                    \(unrecorded) not noted, \(others) others; refused \(result.refused); \
-                    of \(latencies.count) elsewhere p50 \
+                    chaos, \(listening): \(result.samples.count) answered; \
+                    \(log.kills) killed, \(log.stops) stopped and killed, \(log.traps) trapped; \
+                    failed \(recorded) that a victim had accepted, \(unrecorded) not noted, \(others) others; \
+                    refused \(result.refused); of \(latencies.count) elsewhere p50 \
                     \(percentile(0.5).inMicroseconds), p99 \(percentile(0.99).inMicroseconds), p99.9 \
                     \(percentile(0.999).inMicroseconds); \
                     recovery at most \(recovery.inSeconds)

@@ -42,7 +42,7 @@
                 }
             }
 
-            /// Any number of TERMs is one request. A second INT, a second after the first, kills.
+            /// Any number of TERMs is one request. A second INT kills, if it comes a second after the first.
             @Test func aSecondInterruptKills() throws {
                 let subject = try Subject.start(FleetRole(gracePeriod: .seconds(60), serve: .ignoreTerm))
                 try subject.eventually("two children that ignore TERM") { subject.reports("ignoresTerm").count == 2 }
@@ -52,7 +52,7 @@
                 try subject.waitForLog("already stopping (signal 15 (TERM)); children have up to ")
                 subject.signal(SIGINT)
                 try subject.waitForLog("already stopping (signal 2 (INT))")
-                poll(nil, 0, 1050)  // The rule's own time: a held Ctrl-C is one request.
+                poll(nil, 0, 1050)  // An INT within a second is the same request, as of a held Ctrl-C.
                 subject.signal(SIGTERM)
                 subject.signal(SIGUSR1)
                 try subject.waitForLog("status: master")
@@ -172,14 +172,14 @@
                 try subject.wait()
             }
 
-            /// If the stop began without a signal, the first INT is a request like it.
+            /// If the stop began without a signal, the first INT is a request like it, and the second kills.
             @Test func firstInterruptAfterARequestDoesNotKill() throws {
                 let subject = try Subject.start(
                     FleetRole(
                         children: 1, gracePeriod: .seconds(60), observer: .stopsWhenReady, serve: .ignoreTerm))
                 try subject.eventually("a child that ignores TERM") { subject.reports("ignoresTerm").count == 1 }
                 try subject.waitForLog("stopping: requested by the program")
-                poll(nil, 0, 1050)  // The rule's own time.
+                poll(nil, 0, 1050)  // An INT within a second is the same request, as of a held Ctrl-C.
                 subject.signal(SIGINT)
                 try subject.waitForLog("already stopping")
                 #expect(subject.logLines("kill") == [], subject.log("the first INT does not kill"))
@@ -203,7 +203,7 @@
                 subject.signal(SIGUSR1)
                 try subject.waitForLog("status: master")
                 #expect(subject.logLines("kill") == [], subject.log("a burst does not kill"))
-                poll(nil, 0, 1050)  // The rule's own time.
+                poll(nil, 0, 1050)  // An INT within a second is the same request, as of a held Ctrl-C.
                 subject.signal(SIGINT)
                 try subject.waitForLog("kills it")
                 try subject.wait()

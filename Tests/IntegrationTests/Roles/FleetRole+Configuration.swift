@@ -122,8 +122,8 @@
                 pause(for: duration)
             case .queueFilling:
                 let status = currentFleet.withLock { $0 }?.status
-                let slot = status?.slots.first?.waiting ?? -1
-                report("waiting \(slot) \(status?.listeners.first?.mode.description ?? "")")
+                let waiting = status?.slots.first?.waiting ?? -1
+                report("waiting \(waiting) \(status?.listeners.first?.mode.description ?? "")")
             case .ready:
                 if case .stopsWhenReady = observer { currentFleet.withLock { $0 }?.stop() }
             case .exited(let exit, let consequence): report("exited \(exit.pid) \(exit.reason) \(consequence)")

@@ -88,7 +88,7 @@
         func send(_ path: String, keepAlive: Bool = false) -> Bool {
             let text = "GET \(path) HTTP/1.1\r\nHost: test\r\n\(keepAlive ? "" : "Connection: close\r\n")\r\n"
             let bytes = Array(text.utf8)
-            return Glibc.send(descriptor, bytes, bytes.count, CInt(MSG_NOSIGNAL)) == bytes.count
+            return PreforkLibc.send(descriptor, bytes, bytes.count, CInt(MSG_NOSIGNAL)) == bytes.count
         }
 
         func request(_ path: String, keepAlive: Bool = false) -> Reply {
