@@ -33,7 +33,7 @@
                     (FleetRole(children: 1, failingHook: .call(1, of: .onMasterReady)), "onMasterReady failed"),
                     (FleetRole(children: 1, serve: .exit(78)), "not trying again"),
                     (FleetRole(children: 1, spawn: .returningMaster), "spawn closure"),
-                    (FleetRole(children: 1, listening: .sharded, shardingFault: "no"), "invalid listening"),
+                    (FleetRole(children: 1, listening: .sharded, shardingFault: "no"), "invalid sockets.mode"),
                 ])
             func failures(role: FleetRole, reason: String) throws {
                 var role = role
