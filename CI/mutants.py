@@ -216,7 +216,8 @@ MUTATIONS = [
      "!slots[index].isExiting(because: .unrequested)\n        else { return }",
      "slots[index].isExiting(because: .unrequested)\n        else { return }"),
     ("two children of a slot drain at once",
-     "let child = slots[index].current, child.readyAt != nil,\n            !slots[index].isExiting(because: .unrequested)",
+     "let child = slots[index].current, child.readyAt != nil,\n"
+     "            !slots[index].isExiting(because: .unrequested)",
      "let child = slots[index].current, child.readyAt != nil"),
     ("a fleet that recovers nothing replaces a child that drains",
      "guard !isStopping, rules.recovery != .never, let child",
@@ -225,11 +226,13 @@ MUTATIONS = [
      "if let limit = rules.limitPerSlot, slots[index].recoveries >= limit { return }\n",
      "\n"),
     ("the exit of a replaced child starts another",
-     "} else {\n                actions.append(.report(.exited(exit, .replaced)))\n                return\n            }",
+     "} else {\n"
+     "                actions.append(.report(.exited(exit, .replaced)))\n                return\n            }",
      "} else {\n                verdict = .recover(after: .zero)\n            }"),
     ("a replaced child does not count in a strict mode",
      "if let error = strictRefusal(index, exit, now) {\n                verdict = .giveUp(error)\n            } else {",
-     "if isStopping, let error = strictRefusal(index, exit, now) {\n                verdict = .giveUp(error)\n            } else {"),
+     "if isStopping, let error = strictRefusal(index, exit, now) {\n"
+     "                verdict = .giveUp(error)\n            } else {"),
     ("a closed channel keeps its slot in rotation",
      "slots[index].current?.isDraining = true\n        slots[index].current?.exitExpectedBy",
      "slots[index].current?.exitExpectedBy"),

@@ -311,7 +311,8 @@ private let noMemory = Prefork.SystemError(
               1     backing off  in 0.4 s  0 s       3       3 out  status 3 after 12.4 s
               2     starting     1250      0.005 s   1       -      -
               3     stopping     1234567890 2 s       1       -      -
-              4     empty        -         0 s       0       -      posix_spawn /bin/app: Cannot allocate memory (code 12) after 12.4 s
+              4     empty        -         0 s       0       -      posix_spawn /bin/app: \
+            Cannot allocate memory (code 12) after 12.4 s
               shared unix:/a: queue unknown
               shared, adopted [::1]:1: 2 of 128 waiting
             """
@@ -421,7 +422,8 @@ private struct HookFailure: Error, CustomStringConvertible {
             ),
             (
                 .overRecovery([exit(.status(1)), exit(.signal(11, coreDumped: false), wasReady: false)]), 70,
-                "giving up after too many exits of children (recovery.threshold, recovery.limitPerSlot); the last of 2: "
+                "giving up after too many exits of children (recovery.threshold, recovery.limitPerSlot); "
+                    + "the last of 2: "
                     + "child 1240 (slot 1) exited: signal 11 (SEGV) after 12.4 s, never ready"
             ),
             (

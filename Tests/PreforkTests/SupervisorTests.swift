@@ -71,8 +71,8 @@ struct SupervisorTests {
             var announcements: [[Int32]] = []
             var hasFailed = false
             var spawns = 0
-            // As the master does it: an input that comes from an action waits until the batch is carried out, and once a
-            // hook has failed no further hook is called.
+            // As the master does it: an input that comes from an action waits until the batch is carried out, and
+            // once a hook has failed no further hook is called.
             while !inputs.isEmpty {
                 var answers: [Supervisor.Input] = []
                 for action in bench.feed(inputs.removeFirst()) {

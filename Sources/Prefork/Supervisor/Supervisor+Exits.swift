@@ -181,7 +181,8 @@ extension Supervisor {
         withdraw(index, now, &actions)
     }
 
-    /// Starts a replacement beside a child that has stopped serving, if the rules allow one. Otherwise its exit decides.
+    /// Starts a replacement beside a child that has stopped serving, if the rules allow one. Otherwise its exit
+    /// decides.
     mutating func withdraw(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
         guard !isStopping, rules.recovery != .never, let child = slots[index].current, child.readyAt != nil,
             !slots[index].isExiting(because: .unrequested)
