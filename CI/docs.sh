@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the documentation with the toolchain's docc and treats warnings as errors. Fails if a public symbol has no
-# documentation. Half a minute.
+# documentation, or if it is missing from the Topics of a page that has some. Half a minute.
 #
 # usage: CI/docs.sh [DIRECTORY]    writes to .build/docs by default
 set -euo pipefail
@@ -38,4 +38,34 @@ PYTHON
 
 docc convert Sources/Prefork/Prefork.docc --additional-symbol-graph-dir "$scratch/Prefork" --warnings-as-errors \
     --fallback-display-name Prefork --fallback-bundle-identifier prefork --output-path "$out"
+
+# The Topics of Prefork.md must list all types and the members of Prefork itself. The Topics of any other page must list
+# everything on that page. docc generates groups for the rest.
+python3 - "$scratch/Prefork/Prefork.symbols.json" "$out" <<'PYTHON'
+import json, pathlib, sys
+
+graph, documentation = map(pathlib.Path, sys.argv[1:])
+pages = [json.loads(path.read_text()) for path in sorted(documentation.glob("data/documentation/**/*.json"))]
+locations = {page["metadata"].get("externalID"): page["identifier"]["url"] for page in pages}
+module = next(page for page in pages if page["metadata"].get("symbolKind") == "module")
+listed = {location for section in module["topicSections"] for location in section["identifiers"]}
+missing = []
+for symbol in json.loads(graph.read_text())["symbols"]:
+    path = symbol["pathComponents"]
+    is_type = symbol["kind"]["identifier"] in ("swift.struct", "swift.class", "swift.enum", "swift.protocol")
+    if is_type or len(path) == 1 or len(path) == 2 and path[0] == "Prefork":
+        if locations[symbol["identifier"]["precise"]] not in listed:
+            missing.append(f"Prefork.md: {'.'.join(path)}")
+for page in pages:
+    sections = page.get("topicSections", [])
+    if all(section.get("generated") for section in sections):
+        continue
+    for section in sections:
+        if section.get("generated") and section["title"] != "Default Implementations":
+            missing += [f"{page['metadata']['title']}: {location}" for location in section["identifiers"]]
+for line in missing:
+    print(f"not in Topics: {line}", file=sys.stderr)
+print(f"{len(listed)} articles, types and functions in the Topics of Prefork.md, {len(missing)} missing")
+sys.exit(1 if missing or not listed else 0)
+PYTHON
 echo "docs: $out"
