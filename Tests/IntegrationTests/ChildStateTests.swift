@@ -3,6 +3,28 @@
     import PreforkLibc
     import Testing
 
+    /// What a master inherits, and what its child then ignores.
+    private struct SignalCase: CustomTestStringConvertible {
+        let testDescription: String
+        let wrapper: [String]
+        let ignored: String?
+        let blocked: [CInt]
+        let isAsync: Bool
+        let stayIgnored: [CInt]
+
+        init(
+            _ name: String, under wrapper: [String] = [], ignored: String? = nil, blocked: [CInt] = [],
+            isAsync: Bool = false, stayIgnored: [CInt] = []
+        ) {
+            testDescription = name
+            self.wrapper = wrapper
+            self.ignored = ignored
+            self.blocked = blocked
+            self.isAsync = isAsync
+            self.stayIgnored = stayIgnored
+        }
+    }
+
     extension Integration {
         @Suite struct ChildState {
             /// The master holds a dozen descriptors that are not close-on-exec. No child has one, first or replacement.
@@ -98,25 +120,58 @@
                 try subject.expectExit(0)
             }
 
+            /// Whatever a master inherits, a child's mask is empty. It ignores what its program would ignore if it had
+            /// been started alone, but not CHLD, nor what a shell ignores for a background job.
             @Test(arguments: [
-                ("plain", nil as String?, [] as [CInt]), ("ignored", "INT QUIT HUP CHLD PIPE", []),
-                ("blocked", nil, [SIGTERM, SIGINT, SIGCHLD, SIGUSR1]),
-                ("both", "INT CHLD", [SIGTERM, SIGUSR2]),
+                SignalCase("plain"),
+                SignalCase("under nohup", under: ["/usr/bin/nohup"], stayIgnored: [SIGHUP]),
+                SignalCase("a background job of sh", under: ["/bin/sh", "-c", "\"$0\" \"$@\" & wait $!"]),
+                SignalCase("with PIPE ignored", ignored: "PIPE", stayIgnored: [SIGPIPE]),
+                SignalCase("from a task", isAsync: true),
+                SignalCase("from a task, with PIPE ignored", ignored: "PIPE", isAsync: true, stayIgnored: [SIGPIPE]),
+                SignalCase(
+                    "with many ignored", ignored: "INT QUIT HUP CHLD PIPE USR1 USR2 TTIN TTOU TSTP ALRM",
+                    stayIgnored: [SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2, SIGTTIN, SIGTTOU, SIGTSTP, SIGALRM]),
+                SignalCase("with TERM ignored, which the master needs", ignored: "TERM"),
+                SignalCase("with some blocked", blocked: [SIGTERM, SIGINT, SIGCHLD, SIGUSR1]),
+                SignalCase(
+                    "with some ignored and some blocked", ignored: "INT CHLD 40", blocked: [SIGTERM, SIGUSR2],
+                    stayIgnored: [40]),
             ])
-            func cleanSignalState(name: String, ignored: String?, blocked: [CInt]) throws {
-                let subject = try Subject.start(SignalStateRole(), ignored: ignored, blocked: blocked)
+            fileprivate func signalState(inherited: SignalCase) throws {
+                let subject = try Subject.start(
+                    SignalStateRole(isAsync: inherited.isAsync), under: inherited.wrapper, ignored: inherited.ignored,
+                    blocked: inherited.blocked)
                 _ = try subject.waitForReady(1)
-                try subject.eventually("the child's signals") { !subject.reports("SigCgt").isEmpty }
+                try subject.eventually("the child's signals") { !subject.reports("caught").isEmpty }
                 #expect(subject.reports("SigBlk") == ["0000000000000000"], subject.log)
-                // Without 32 and 33, which glibc keeps for its threads and posix_spawn(3) sets itself.
-                let ignoredNow = UInt64(subject.reports("SigIgn").first ?? "", radix: 16).map { $0 & ~(3 << 31) }
-                #expect(ignoredNow == 0, subject.log)
+                #expect(subject.reports("ignored") == [numbers(inherited.stayIgnored)], subject.log)
+                // Prefork's handlers, and none of the master's or of an earlier program's.
+                #expect(subject.reports("caught") == [numbers([SIGINT, SIGTERM])], subject.log)
                 // The master handles CHLD and TERM although it may have started with both blocked or ignored.
                 kill(subject.readyPIDs[0], SIGKILL)
                 try subject.waitForLog("signal 9 (KILL)")
-                subject.signal(SIGTERM)
+                let master = try #require(subject.reports("master").first.flatMap { pid_t($0) }, subject.log)
+                kill(master, SIGTERM)
                 try subject.waitForReport("returned")
                 try subject.expectExit(0)
+            }
+
+            private func numbers(_ signals: [CInt]) -> String {
+                signals.sorted().map { "\($0)" }.joined(separator: " ")
+            }
+
+            /// A terminal that closes sends HUP to every process of its session.
+            @Test func hangUpUnderNohup() throws {
+                let subject = try Subject.hello(["--children", "2"], under: ["/usr/bin/nohup"])
+                let pids = try subject.waitForReady(2)
+                for pid in [subject.pid] + pids { kill(pid, SIGHUP) }
+                let port = try subject.port()
+                for _ in 0..<10 { #expect(get("/", port: port) == .hello, subject.log) }
+                #expect(Set(subject.descendants.map(\.pid)) == Set(pids), subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+                #expect(subject.readyPIDs == pids, subject.log("no child was replaced"))
             }
 
             @Test func environmentStripping() throws {

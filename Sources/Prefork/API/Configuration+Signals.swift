@@ -1,11 +1,16 @@
 extension Prefork.Configuration {
     /// Who handles signals.
+    ///
+    /// A child starts with an empty signal mask. It ignores the signals that its master ignored at its own start, for
+    /// example HUP under nohup(1) or PIPE under systemd. All other signals have their default dispositions, also those
+    /// that the master's program handles. Four signals are never ignored in a child: CHLD, TERM, and the INT and QUIT
+    /// that a shell ignores for a background job.
     public struct Signals: Sendable {
         /// Who handles the signals of a process.
         public enum Policy: Sendable, Hashable {
             /// Prefork: TERM, INT and USR1 in the master, TERM and INT in a child.
             ///
-            /// The handlers that were installed before are restored when `run` returns.
+            /// A USR1 that was ignored when the master started stays ignored. The handlers that were installed before are restored when `run` returns.
             case handled
             /// The program.
             ///

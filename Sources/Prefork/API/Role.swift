@@ -11,8 +11,8 @@ extension Prefork {
 
     /// What this process is, a master or a child.
     ///
-    /// Read it at the start of `main`, before the program builds anything expensive or starts a thread. The first read
-    /// removes the handshake variables from the environment and sets close-on-exec on the inherited descriptors, so
+    /// Read it at the start of `main`, before the program builds anything expensive, starts a thread or ignores a
+    /// signal. What the master has at the first read, its children start with. The first read also removes the handshake variables from the environment and sets close-on-exec on the inherited descriptors, so
     /// that no process that this one starts takes itself for a child. Call it from any thread.
     public static var role: Role {
         switch inheritance {
@@ -49,7 +49,9 @@ extension Prefork {
         let decoded = Handshake.decode { System.environmentValue($0) }
         for name in Handshake.names { System.removeEnvironmentValue(name) }
         switch decoded {
-        case .absent: return .nothing
+        case .absent:
+            _ = ProcessStart.own  // From here on the program may change what it looks at.
+            return .nothing
         case .broken(let reason): return .invalid(.invalidHandshake(reason: reason))
         case .complete(let handshake): return accept(handshake)
         }

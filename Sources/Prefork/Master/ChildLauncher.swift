@@ -4,6 +4,7 @@ struct ChildLauncher {
     private let mechanisms: Prefork.Mechanisms
     let executable: CString
     private let arguments: [CString]
+    private let ignoredSignals: [Signal]
     /// Only if each child gets a processor of its own.
     private var affinity: Affinity?
     private let outOfMemory = OutOfMemoryCount(System.text)
@@ -19,6 +20,9 @@ struct ChildLauncher {
             executable = try ProgramFile.path()
         }
         let name = configuration.program.executable.map { CString($0) } ?? own.first ?? executable
+        // A shell ignores INT and QUIT for a background job, which means the keys of the terminal and not the children.
+        // With CHLD ignored, a child would lose the exit statuses of the processes that it starts.
+        ignoredSignals = ProcessStart.own.ignoredSignals.filter { ![.interrupt, .quit, .child].contains($0) }
         arguments = [name] + (configuration.program.arguments?.map { CString($0) } ?? Array(own.dropFirst()))
     }
 
@@ -63,7 +67,8 @@ struct ChildLauncher {
                 executable: executable,
                 arguments: arguments,
                 environment: environment(launch, listeners, identity),
-                descriptors: listeners.descriptors(of: launch.slot) + [childEnd.raw]
+                descriptors: listeners.descriptors(of: launch.slot) + [childEnd.raw],
+                ignoredSignals: ignoredSignals
             )
             let request = Prefork.SpawnRequest(plan: plan, closing: mechanisms.descriptorClosing, slot: launch.slot)
             let mark = outOfMemory?.current(System.text).map(attribution.mark)

@@ -70,7 +70,9 @@ enum MasterStartup {
     private static func handledSignals(
         _ configuration: Prefork.Configuration, _ mechanisms: Prefork.Mechanisms
     ) -> [Signal] {
-        (configuration.signals.master == .handled ? [.terminate, .interrupt, .user1] : [])
+        let offered: [Signal] = configuration.signals.master == .handled ? [.terminate, .interrupt, .user1] : []
+        // By convention, a signal that was ignored stays ignored. A master that cannot be stopped helps nobody, though.
+        return offered.filter { $0 != .user1 || !ProcessStart.own.ignoredSignals.contains($0) }
             + (mechanisms.exitNotice == .signalAndPolling || OrphanWatch.isNeeded(configuration) ? [.child] : [])
     }
 

@@ -3,8 +3,8 @@ import PreforkLibc
 
 enum ChildSpawner {
     /// Starts a child. Its standard input is /dev/null, its output and error are those of this process, and its other
-    /// descriptors are the plan's. Its signal mask is empty and all dispositions are the default, whatever this
-    /// thread's are.
+    /// descriptors are the plan's. Its signal mask is empty and its dispositions are the default, except those that
+    /// the plan names, whatever this thread's are.
     /// - Parameter enumerating: closes descriptors one by one, even if the system has a better way.
     /// - Returns: the child's process id.
     static func spawn(_ plan: SpawnPlan, enumerating: Bool) throws(SystemError) -> Int32 {
@@ -13,7 +13,7 @@ enum ChildSpawner {
         }
         let actions = try FileActions()
         let attributes = try SpawnAttributes()
-        try attributes.setCleanSignals()
+        try attributes.setCleanSignals(except: plan.ignoredSignals)
         let numbers = SpawnPlan.numbers(plan.descriptors.count)
         // Opened here because posix_spawn(3) would not say which of its file actions failed.
         let null = try System.move(

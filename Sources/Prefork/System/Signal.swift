@@ -7,6 +7,7 @@ struct Signal: Hashable, Sendable, CustomStringConvertible {
 
     static let terminate = Signal(number: SIGTERM)
     static let interrupt = Signal(number: SIGINT)
+    static let quit = Signal(number: SIGQUIT)
     static let kill = Signal(number: SIGKILL)
     static let user1 = Signal(number: SIGUSR1)
     static let child = Signal(number: SIGCHLD)
@@ -17,6 +18,23 @@ struct Signal: Hashable, Sendable, CustomStringConvertible {
         (SIGPIPE, "PIPE"), (SIGALRM, "ALRM"), (SIGTERM, "TERM"), (SIGCHLD, "CHLD"), (SIGXCPU, "XCPU"),
         (SIGXFSZ, "XFSZ"), (SIGSYS, "SYS"),
     ]
+
+    /// Those that this process ignores now.
+    static func ignored() -> [Signal] {
+        var ignored: [Signal] = []
+        for number in 1...largestNumber {
+            var action = sigaction()
+            // Fails for numbers that do not exist, and for those that the C library keeps for itself.
+            guard sigaction(number, nil, &action) == 0, action.handlerAddress == sigaction.ignoreAddress else {
+                continue
+            }
+            ignored.append(Signal(number: number))
+        }
+        return ignored
+    }
+
+    /// Linux has 64 signals, Darwin 31.
+    private static let largestNumber: CInt = 64
 
     /// Whether Swift's backtracer prints a backtrace when this signal kills a process.
     static func printsBacktrace(_ number: CInt) -> Bool {

@@ -24,11 +24,13 @@ struct SpawnAttributes: ~Copyable {
     }
 
     /// An empty signal mask and default dispositions.
-    func setCleanSignals() throws(SystemError) {
+    /// - Parameter ignored: stay ignored, if this process ignores them.
+    func setCleanSignals(except ignored: [Signal]) throws(SystemError) {
         var none = sigset_t()
         var all = sigset_t()
         sigemptyset(&none)
         sigfillset(&all)
+        for signal in ignored { sigdelset(&all, signal.number) }
         try System.check("posix_spawnattr_setsigmask", posix_spawnattr_setsigmask(raw, &none))
         try System.check("posix_spawnattr_setsigdefault", posix_spawnattr_setsigdefault(raw, &all))
         try System.check("posix_spawnattr_setflags", posix_spawnattr_setflags(raw, SpawnAttributes.flags))

@@ -8,6 +8,8 @@ struct SpawnPlan: Sendable {
     /// The child gets `descriptors[i]` as `numbers(count)[i]`. Each must be close-on-exec and above the last of these
     /// numbers.
     var descriptors: [CInt]
+    /// Signals that stay ignored if this process ignores them. All others get their default dispositions.
+    var ignoredSignals: [Signal]
 
     /// The numbers that a child's own descriptors have, behind the three standard ones.
     static func numbers(_ count: Int) -> Range<CInt> { 3..<(3 + CInt(count)) }
