@@ -265,6 +265,19 @@ private func withHandler(
         }
     }
 
+    @Test func pendingSIGXFSZOfSomebodyElseStays() throws {
+        try withMask(SIG_BLOCK, SIGXFSZ) {
+            raise(SIGXFSZ)
+            let pipe = try makePipe()
+            let writeEnd = Descriptor(pipe.writeEnd)
+            Descriptor(pipe.readEnd).close()
+            #expect(!LogWriter.write(Array("line\n".utf8), to: writeEnd.raw))
+            #expect(isPending(SIGXFSZ))
+            #expect(isBlocked(SIGXFSZ))
+            #expect(!isPending(SIGPIPE))
+        }
+    }
+
     @Test func sendingToAGonePeerIsNoSIGPIPE() throws {
         try withMask(SIG_BLOCK, SIGPIPE) {
             let ends = try Channel.makePair().split()

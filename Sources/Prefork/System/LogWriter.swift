@@ -3,7 +3,8 @@ import PreforkLibc
 
 enum LogWriter {
     /// Writes all of `bytes`, or as much as there is room for. A reader that has stopped reading does not block the
-    /// master, and one that is gone does not kill it by SIGPIPE.
+    /// master. What cannot be written is lost, and no signal of it ends or stops the master: the reader is gone, the
+    /// disk is full, the file is at its limit, the terminal stops processes in the background.
     /// - Returns: whether all bytes were written.
     static func write(_ bytes: [UInt8], to descriptor: CInt) -> Bool {
         var rest = bytes[...]
@@ -11,7 +12,7 @@ enum LogWriter {
             guard hasRoom(descriptor) else { return false }
             // PIPE_BUF bytes are written whole or not at all, and never mix with other processes' lines (pipe(7)).
             let part = rest.prefix(Int(PIPE_BUF))
-            let isWritten = withoutBrokenPipeSignal {
+            let isWritten = withoutSignals {
                 part.withUnsafeBytes { writeWithoutWaiting($0, to: descriptor) } == part.count
             }
             if !isWritten { return false }
@@ -38,28 +39,50 @@ enum LogWriter {
         return count
     }
 
-    /// Runs `body` with SIGPIPE blocked in this thread, then discards the SIGPIPE that `body` caused. The kernel sends
-    /// it to the thread that writes (pipe(7)). Only one that was pending before can be another's, and it stays pending.
-    private static func withoutBrokenPipeSignal(_ body: () -> Bool) -> Bool {
-        var pipe = sigset_t()
+    /// What a write can cause in the thread that writes. Each would end or stop the whole process: SIGPIPE without a
+    /// reader (pipe(7)), SIGXFSZ at the limit of a file's size (setrlimit(2)), SIGTTOU in the background of a terminal
+    /// with TOSTOP (termios(3)).
+    private static let causedSignals = [SIGPIPE, SIGXFSZ, SIGTTOU]
+
+    /// Runs `body` with these signals blocked in this thread, then discards those that `body` caused. Only one that was
+    /// pending before can be another's, and it stays pending. A terminal writes the line if SIGTTOU is blocked.
+    private static func withoutSignals(_ body: () -> Bool) -> Bool {
+        var blocked = sigset_t()
         var previous = sigset_t()
-        var pending = sigset_t()
-        sigemptyset(&pipe)
-        sigaddset(&pipe, SIGPIPE)
-        sigpending(&pending)
-        let wasPending = sigismember(&pending, SIGPIPE) == 1
-        pthread_sigmask(SIG_BLOCK, &pipe, &previous)
+        var before = sigset_t()
+        sigemptyset(&blocked)
+        for signal in causedSignals { sigaddset(&blocked, signal) }
+        sigpending(&before)
+        pthread_sigmask(SIG_BLOCK, &blocked, &previous)
         defer { pthread_sigmask(SIG_SETMASK, &previous, nil) }
         let result = body()
-        if !result && !wasPending {
-            sigpending(&pending)
-            if sigismember(&pending, SIGPIPE) == 1 {
-                var taken: CInt = 0
-                sigwait(&pipe, &taken)
-            }
+        if result { return true }
+        var after = sigset_t()
+        sigpending(&after)
+        for signal in causedSignals where sigismember(&after, signal) == 1 && sigismember(&before, signal) == 0 {
+            discard(signal)
         }
-        return result
+        return false
     }
+
+    #if canImport(Darwin)
+        private static func discard(_ signal: CInt) {
+            var set = sigset_t()
+            var taken: CInt = 0
+            sigemptyset(&set)
+            sigaddset(&set, signal)
+            sigwait(&set, &taken)
+        }
+    #else
+        /// Does not wait: the signal may have been sent to the process, and another thread may have taken it.
+        private static func discard(_ signal: CInt) {
+            var set = sigset_t()
+            var atOnce = timespec()
+            sigemptyset(&set)
+            sigaddset(&set, signal)
+            sigtimedwait(&set, nil, &atOnce)
+        }
+    #endif
 
     private static func hasRoom(_ descriptor: CInt) -> Bool {
         var requests = [pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)]
