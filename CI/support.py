@@ -124,11 +124,11 @@ def free_port():
 class Server:
     """A server whose standard error is read. All of its processes are gone when the `with` block ends."""
 
-    def __init__(self, *command):
+    def __init__(self, *command, stdin=subprocess.DEVNULL):
         become_subreaper()
         self.lines = []
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.pid = self.process.pid
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()

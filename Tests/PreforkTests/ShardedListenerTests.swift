@@ -62,6 +62,32 @@
             #expect(error?.call == "bind")
         }
 
+        /// SO_REUSEADDR lets two masters bind one address until one of them listens.
+        @Test("are opened by one of two masters that start at the same moment", arguments: [nil, 1, 3])
+        func twoAtOnce(shards: Int?) throws {
+            for _ in 0..<300 {
+                let probe = try openListeners(shards: shards) { $0.closesAdmission = true }
+                let address = Prefork.Address.tcp("127.0.0.1", port: try #require(probe.address.port))
+                probe.close()
+                let race = Race()
+                @Sendable func enter() {
+                    race.enter { () throws(SystemError) in
+                        try openListeners(address, shards: shards) { $0.closesAdmission = true }
+                    }
+                }
+                let second = try Thread(enter)
+                enter()
+                second.join()
+                let (opened, errors) = race.outcome
+                #expect(opened <= 1)
+                #expect(errors.allSatisfy { $0.code == EADDRINUSE })
+                // If both call listen(2) in the same nanoseconds, both are refused, and try again.
+                if opened == 0 {
+                    try eventually("one") { (try? openListeners(address, shards: shards).close()) != nil }
+                }
+            }
+        }
+
         @Test("keep out who does not share", arguments: [nil, 2])
         func keepOut(shards: Int?) throws {
             let listener = try openListeners(shards: shards) { $0.closesAdmission = true }
@@ -179,6 +205,33 @@
             for socket in plain.sockets {
                 #expect(try SocketOption.get(socket.raw, SystemConstant.tcp, TCP_DEFER_ACCEPT, "") == 0)
                 #expect(try SocketOption.get(socket.raw, SystemConstant.tcp, TCP_FASTOPEN, "") == 0)
+            }
+        }
+    }
+
+    /// Two threads open a listener at the same moment.
+    private final class Race: Sendable {
+        private struct State {
+            var begun = 0
+            var opened = 0
+            var errors: [SystemError] = []
+        }
+
+        private let state = LockedValueBox(State())
+
+        var outcome: (opened: Int, errors: [SystemError]) { state.withLock { ($0.opened, $0.errors) } }
+
+        func enter(_ open: () throws(SystemError) -> Listener) {
+            state.withLock { $0.begun += 1 }
+            while state.withLock({ $0.begun < 2 }) {}
+            do throws(SystemError) {
+                let listener = try open()
+                state.withLock { $0.opened += 1 }
+                // Until the other one has tried.
+                while state.withLock({ $0.opened + $0.errors.count < 2 }) { System.pause(milliseconds: 1) }
+                listener.close()
+            } catch {
+                state.withLock { $0.errors.append(error) }
             }
         }
     }

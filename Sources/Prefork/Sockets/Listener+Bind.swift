@@ -31,13 +31,17 @@ extension Listener {
             first = try makeTCP(family: AF_INET, network, options)
         }
         wanted.port = UInt16(clamping: port)
-        // Bound without SO_REUSEPORT: if another process listens there, in any mode, this is EADDRINUSE. The flag is
-        // set later on the same bound socket, so no other process can come in between.
+        let joinsGroup = options.shards != nil || options.closesAdmission && PlatformListener.spreadsConnections
+        if joinsGroup { keepStrangersWithoutConnections(first.raw) }
+        // Binds and listens without SO_REUSEPORT. Two masters that start at the same moment may both bind, because of
+        // SO_REUSEADDR, but only one of them can listen then: the other gets EADDRINUSE from one of the two calls.
         try wanted.bind(first.raw, context: address.description)
+        try System.listen(first.raw, backlog: options.backlog, address.description)
         let bound = try SocketAddress(of: first.raw)
-        let (decoy, fault) = try makeDecoy(for: first.raw, bound, network, options)
         var sockets = [OpenSocket(first)]
-        try System.listen(sockets[0].raw, backlog: options.backlog, address.description)
+        // From here on the address is ours. The flag lets the other sockets of the group join.
+        let groupFault = joinsGroup ? allowGroup(sockets[0].raw) : nil
+        if let groupFault, options.shards != nil { throw groupFault }
         for _ in 1..<max(1, options.shards ?? 1) {
             let next = try makeTCP(family: bound.family, network, options)
             try PlatformListener.setReuseport(next.raw)
@@ -45,11 +49,8 @@ extension Listener {
             try System.listen(next.raw, backlog: options.backlog, address.description)
             sockets.append(OpenSocket(next))
         }
-        // From now on another process of this user that binds with the option gets no connections. If the kernel
-        // refuses, the first steering of a running fleet reports it.
-        if options.shards != nil || options.closesAdmission {
-            try? ReuseportSteering.spread(over: Array(sockets.indices), of: sockets.count).attach(to: sockets[0].raw)
-        }
+        if options.shards != nil { spread(over: sockets) }
+        let (decoy, fault) = groupFault.map { (nil, "\($0)") } ?? makeDecoy(bound, network, options)
         return Listener(
             address: try Prefork.Address(bound, network: address.network, name: address.name),
             mode: options.shards == nil ? .shared : .sharded,
@@ -60,26 +61,48 @@ extension Listener {
         )
     }
 
-    /// Binds the decoys now: at the stop this process may no longer have a right to the port.
-    private static func makeDecoy(
-        for first: CInt,
-        _ bound: SocketAddress,
-        _ network: Prefork.Address.Network,
-        _ options: Options
-    ) throws(SystemError) -> (Decoy?, fault: String?) {
-        let canSteer = PlatformListener.spreadsConnections
-        let fault =
-            options.closesAdmission && !canSteer
-            ? "this system cannot steer connections; those that no child accepts are reset" : nil
-        // SO_REUSEPORT lets other processes of this user bind the address, so it is set only if it is needed.
-        guard options.shards != nil || options.closesAdmission && canSteer else { return (nil, fault) }
+    /// Another process of this user that binds the address with SO_REUSEPORT gets no connections. The kernel accepts a
+    /// program for a group of one only before its socket listens, and only while the flag is set. It keeps the program
+    /// when the flag is cleared. If it refuses, such a process gets its share until the fleet steers connections.
+    private static func keepStrangersWithoutConnections(_ first: CInt) {
         do throws(SystemError) {
             try PlatformListener.setReuseport(first)
         } catch {
-            if options.shards != nil { throw error }
-            return (nil, "\(error)")
+            return  // `allowGroup` reports it.
         }
-        guard options.closesAdmission, canSteer else { return (nil, fault) }
+        try? ReuseportSteering.all(to: 0).attach(to: first)
+        try? PlatformListener.setReuseport(first, false)
+    }
+
+    /// If the kernel refuses, the first steering of a running fleet reports it.
+    private static func spread(over sockets: [OpenSocket]) {
+        do throws(SystemError) {
+            try ReuseportSteering.spread(over: Array(sockets.indices), of: sockets.count).attach(to: sockets[0].raw)
+        } catch {
+            // The program that sends all connections to the first socket must not stay.
+            try? PlatformListener.detachProgram(from: sockets[0].raw)
+        }
+    }
+
+    private static func allowGroup(_ first: CInt) -> SystemError? {
+        do throws(SystemError) {
+            try PlatformListener.setReuseport(first)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    /// Binds the decoys now: at the stop this process may no longer have a right to the port.
+    private static func makeDecoy(
+        _ bound: SocketAddress,
+        _ network: Prefork.Address.Network,
+        _ options: Options
+    ) -> (Decoy?, fault: String?) {
+        guard options.closesAdmission else { return (nil, nil) }
+        guard PlatformListener.spreadsConnections else {
+            return (nil, "this system cannot steer connections; those that no child accepts are reset")
+        }
         // While the slots' sockets are closed one by one, a decoy is needed that is not the group's last socket.
         let count = (options.shards ?? 1) > 1 ? 2 : 1
         do throws(SystemError) {

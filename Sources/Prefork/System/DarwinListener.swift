@@ -26,8 +26,8 @@ import PreforkLibc
         }
 
         /// SO_REUSEPORT: other sockets may listen on the same address (setsockopt(2)).
-        static func setReuseport(_ descriptor: CInt) throws(SystemError) {
-            try SocketOption.set(descriptor, SOL_SOCKET, SO_REUSEPORT, 1, "SO_REUSEPORT")
+        static func setReuseport(_ descriptor: CInt, _ isAllowed: Bool = true) throws(SystemError) {
+            try SocketOption.set(descriptor, SOL_SOCKET, SO_REUSEPORT, isAllowed ? 1 : 0, "SO_REUSEPORT")
         }
 
         /// Darwin has no such option.
