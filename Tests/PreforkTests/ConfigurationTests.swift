@@ -199,7 +199,8 @@ private let goodChanges: [@Sendable (inout Prefork.Configuration) -> Void] = [
         executable: CString("/bin/app"),
         arguments: [CString("app"), CString("--port")],
         environment: [CString("A=1"), CString(bytes: Array("B=".utf8) + [0xff])],
-        descriptors: [70, 71]
+        descriptors: [70, 71],
+        ignoredSignals: []
     )
 
     @Test func showsThePlan() {
