@@ -193,7 +193,7 @@ private let noMemory = Prefork.SystemError(
         ),
         (
             .draining(slot: 1, pid: 1240, .program),
-            "child 1240 (slot 1) drains unasked and gets no new connections: its program ended serving"
+            "child 1240 (slot 1) drains unasked and gets no new connections: its program began to drain"
         ),
         (
             .draining(slot: 1, pid: 1240, .closedChannel),
@@ -246,7 +246,7 @@ private let noMemory = Prefork.SystemError(
         ),
         (
             .draining(slot: 1, pid: 1240, .program),
-            "child 1240 (slot 1) drains unasked and gets no new connections: its program ended serving"
+            "child 1240 (slot 1) drains unasked and gets no new connections: its program began to drain"
         ),
         (
             .draining(slot: 1, pid: 1240, .closedChannel),

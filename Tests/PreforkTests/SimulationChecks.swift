@@ -133,7 +133,7 @@ extension Referee {
         let kid = slots[index].outgoing[position]
         if signal == .kill {
             try require(batch.killing == kid.pid, "slot \(index) is killed without a word")
-            try require(kid.isTold || kid.cause == .unrequested, "slot \(index) is killed before it was told to exit")
+            try require(kid.isTold || [.unrequested, .unreplaced].contains(kid.cause), "slot \(index) is killed before it was told to exit")
             try require(!kid.isKilled, "slot \(index) is killed twice")
             try require(
                 batch.killsAll || batch.isTimer && kid.killDue <= batch.now,
@@ -142,7 +142,7 @@ extension Referee {
         } else {
             try require(signal == .terminate, "\(signal) to slot \(index)")
             try require(
-                kid.cause == .unrequested && !kid.isTold && !kid.isKilled && batch.tells,
+                [.unrequested, .unreplaced].contains(kid.cause) && !kid.isTold && !kid.isKilled && batch.tells,
                 "slot \(index) is told twice to exit")
             slots[index].outgoing[position].isTold = true
             slots[index].outgoing[position].isKilled = false

@@ -60,8 +60,9 @@ extension Referee {
             // The whole fleet was down, and what kept it down is over.
             if !isAnyProven {
                 for other in slots.indices {
-                    guard let due = slots[other].nextTry, due > batch.now else { continue }
-                    slots[other].nextTry = batch.now
+                    let soon = sum(batch.now, limits.next)
+                    guard let due = slots[other].nextTry, due > soon else { continue }
+                    slots[other].nextTry = soon
                     coverage.note(.retries)
                 }
             }
@@ -206,7 +207,7 @@ extension Referee {
         if let limit = limits.limitPerSlot, slots[slot].recoveries >= limit { return giveUp(.overRecovery) }
         slots[slot].recoveries += 1
         if isFatal { coverage.note(.sparedFatal) }
-        guard !isFatal, let kid, kid.readyAt != nil, kid.cause == nil else { return startFailed(slot, &coverage) }
+        guard !isFatal, let kid, kid.readyAt != nil, kid.cause != .notReady else { return startFailed(slot, &coverage) }
         guard let delay = delayAfterService(slot, kid, processorTime, &coverage) else {
             return startFailed(slot, &coverage)
         }
@@ -290,17 +291,16 @@ extension Referee {
 
     /// The replacement of a child that serves no more is started beside it.
     private mutating func withdraw(_ slot: Int, _ coverage: inout Coverage) {
-        guard stop == nil, !batch.stops, limits.recovery != .never, var kid = slots[slot].current,
-            kid.readyAt != nil,
-            !slots[slot].outgoing.contains(where: { $0.cause == .unrequested })
-        else { return }
-        if let limit = limits.limitPerSlot, slots[slot].recoveries >= limit { return }
-        kid.cause = .unrequested
+        guard stop == nil, !batch.stops, var kid = slots[slot].current, kid.readyAt != nil else { return }
+        var isReplaced = limits.recovery != .never && !slots[slot].outgoing.contains { $0.cause == .unrequested }
+        if let limit = limits.limitPerSlot, slots[slot].recoveries >= limit { isReplaced = false }
+        kid.cause = isReplaced ? .unrequested : .unreplaced
         kid.exitDue = nil
         kid.since = batch.now
         kid.killDue = sum(batch.now, sum(limits.grace, 2 * Self.second))
         slots[slot].current = nil
         slots[slot].outgoing.append(kid)
+        guard isReplaced else { return coverage.note(.notReplaced) }
         slots[slot].recoveries += 1
         coverage.note(.replacedBeside)
         guard let delay = delayAfterService(slot, kid, nil, &coverage) else { return startFailed(slot, &coverage) }

@@ -249,7 +249,7 @@ struct Referee {
                 level = now - updated > 40_000_000_000 ? full : min(full, level + (now - updated) / 1000 * perMille)
             }
             updated = now
-            level = max(-3 * full, level - min(full, cost))
+            level = max(-3 * full, level - min(3 * full, cost))
             return level >= 0 ? 0 : -level / perMille * 1000
         }
     }

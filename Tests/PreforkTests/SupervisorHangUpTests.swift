@@ -104,7 +104,7 @@ extension SupervisorTests {
             var bench = Bench.proven { $0.recovery = .never }
             bench.feed(.hungUp(pid: 100))
             #expect(bench.timer() == [.report(.draining(slot: 0, pid: 100, .closedChannel))])
-            #expect(bench.supervisor.nextDeadline == nil)
+            #expect(bench.untilDeadline == .seconds(7), "the grace period and two seconds, then it is killed")
             #expect(bench.feed(.exited(pid: 100, .exited(0))).consequence == .givingUp)
         }
 

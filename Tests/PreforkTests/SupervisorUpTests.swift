@@ -94,7 +94,7 @@ extension SupervisorTests {
             #expect(!bench.supervisor.hasBeenUp)
         }
 
-        @Test("The first proven child lets all slots try at once that had waited")
+        @Test("The first proven child lets all slots try soon that had waited")
         func retry() {
             var bench = Bench.filled(children: 3)
             var pid: Int32 = 200
@@ -113,6 +113,8 @@ extension SupervisorTests {
             bench.feed(.ready(pid: 100))
             bench.wait(.seconds(1) - .nanoseconds(1))
             #expect(bench.untilTry(1) == .milliseconds(600) + .nanoseconds(1))
+            #expect(bench.timer().spawns == [])
+            #expect(bench.untilTry(1) == .milliseconds(100))
             #expect(bench.timer().spawns == [1])
             bench.feed(.spawned(slot: 1, pid: 301))
             #expect(bench.feed(.timer).spawns == [2])

@@ -20,7 +20,7 @@ extension Prefork {
 
             /// Another process sent SIGTERM to the child. Details: ``DrainOrigin/sender``, ``DrainOrigin/user``.
             public static var signal: Code { Code("signal") }
-            /// The program began to drain, or `serve` returned.
+            /// The program called ``Prefork/Child/drain()``.
             public static var program: Code { Code("program") }
             /// The child's channel to the master is closed, but the child has not exited.
             public static var closedChannel: Code { Code("closedChannel") }
@@ -49,7 +49,7 @@ extension Prefork {
         public var description: String {
             switch payload {
             case .signal(let sender, let user): "SIGTERM from process \(sender) (user \(user))"
-            case .program: "its program ended serving"
+            case .program: "its program began to drain"
             case .closedChannel: "it closed its channel to the master"
             }
         }

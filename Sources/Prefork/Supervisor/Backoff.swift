@@ -137,7 +137,7 @@ struct RestartBudget: Equatable {
         }
         updated = now
         // A debt of more than the capacity would only be waited for by children that come later.
-        level = max(-capacity * 3, level - min(capacity, max(0, cost.clampedNanoseconds)))
+        level = max(-capacity * 3, level - min(capacity * 3, max(0, cost.clampedNanoseconds)))
         return level >= 0 ? .zero : .nanoseconds(-level / perMille * 1000)
     }
 }

@@ -184,15 +184,18 @@ extension Supervisor {
     /// Starts a replacement beside a child that has stopped serving, if the rules allow one. Otherwise its exit
     /// decides.
     mutating func withdraw(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
-        guard !isStopping, rules.recovery != .never, let child = slots[index].current, child.readyAt != nil,
-            !slots[index].isExiting(because: .unrequested)
-        else { return }
-        if let limit = rules.limitPerSlot, slots[index].recoveries >= limit { return }
-        slots[index].recoveries += 1
+        guard !isStopping, let child = slots[index].current, child.readyAt != nil else { return }
+        let isReplaced =
+            rules.recovery != .never && !slots[index].isExiting(because: .unrequested)
+            && rules.limitPerSlot.map { slots[index].recoveries < $0 } ?? true
         let steps = [Escalation.Step(signal: .kill, after: rules.grace + Self.unrequestedMargin)]
         slots[index].current = nil
         slots[index].outgoing.append(
-            Exiting(child: child, cause: .unrequested, since: now, escalation: Escalation(steps, at: now)))
+            Exiting(
+                child: child, cause: isReplaced ? .unrequested : .unreplaced, since: now,
+                escalation: Escalation(steps, at: now)))
+        guard isReplaced else { return }
+        slots[index].recoveries += 1
         carryOut(afterService(index, child, nil, now), index, now, &actions)
     }
 }

@@ -54,7 +54,7 @@ extension Supervisor {
         for index in slots.indices {
             // A child that was killed already is only waited for.
             for position in slots[index].outgoing.indices
-            where slots[index].outgoing[position].cause == .unrequested
+            where [.unrequested, .unreplaced].contains(slots[index].outgoing[position].cause)
                 && slots[index].outgoing[position].escalation.next != nil
             {
                 // It drains already, but from now on its time is that of the others.

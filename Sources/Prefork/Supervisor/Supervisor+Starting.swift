@@ -90,7 +90,9 @@ extension Supervisor {
 
     private mutating func retryAll(_ now: Instant) {
         for index in slots.indices {
-            if let due = slots[index].nextTry { slots[index].attempt = .backingOff(until: min(due, now)) }
+            // Within the shortest delay that is configured.
+            let soon = now + rules.delays.next
+            if let due = slots[index].nextTry { slots[index].attempt = .backingOff(until: min(due, soon)) }
         }
     }
 

@@ -122,8 +122,10 @@ extension Supervisor {
         case shutdown
         /// It was not ready in time.
         case notReady
-        /// It began to drain by itself.
+        /// It began to drain by itself, and was replaced.
         case unrequested
+        /// It began to drain by itself, and its exit decides whether it is replaced.
+        case unreplaced
     }
 
     /// A child that is about to exit.
