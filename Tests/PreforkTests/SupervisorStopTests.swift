@@ -31,6 +31,15 @@ extension SupervisorTests {
             var bench = Bench.proven { $0.grace = .seconds(5) }
             bench.stop(.signal(15), after: .seconds(8), arrivedAgo: .seconds(6))
             #expect(bench.untilDeadline == .seconds(5))
+
+            // The same for the admission, and for a child that is not ready.
+            bench = Bench.filled { $0.queueDrain = .seconds(1) }
+            bench.feed(.ready(pid: 100))
+            bench.wait(.seconds(8))
+            bench.stop(.signal(15), arrivedAgo: .seconds(6))
+            #expect(bench.untilDeadline == .seconds(1))
+            #expect(bench.timer().pids(with: .terminate) == [100])
+            #expect(bench.untilDeadline == .seconds(4))
         }
 
         @Test("A child that is left after the grace period gets KILL, once")
