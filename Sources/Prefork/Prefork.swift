@@ -43,6 +43,9 @@ public final class Prefork: Sendable {
     /// Afterwards the master has no child, zombie, thread, descriptor or signal handler of Prefork's. It may call `run`
     /// again, also on another fleet.
     ///
+    /// A SIGTERM or SIGINT that arrives while a run ends for another reason, an error or ``stop()``, is raised again
+    /// once the handlers of Prefork are gone. Without a handler of its own, the program then ends by it.
+    ///
     /// A child re-executes the program from the start. Earlier `run` calls return immediately there, so don't skip them
     /// based on ``role``. If such a call failed in the master, it throws ``PreforkError/Code/earlierRunFailed``. After
     /// its own `run` a child must exit. Another call throws ``PreforkError/Code/childHasServed``. `run` itself never

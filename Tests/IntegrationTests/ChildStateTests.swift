@@ -120,6 +120,44 @@
                 try subject.expectExit(0)
             }
 
+            /// What the master opens later does not get the numbers, and children have /dev/null there.
+            @Test(arguments: [[1], [0, 2], [0, 1, 2]])
+            func standardDescriptorsClosedDuringTheRun(numbers: [CInt]) throws {
+                let directory = try makeDirectory()
+                defer { removeTree(directory) }
+                let path = "\(directory)/socket"
+                let subject = try Subject.start(
+                    FleetRole(addresses: [.unix(path)], recoverInterval: .zero, onMasterReady: .closes(numbers)))
+                func children() -> [pid_t] { subject.descendants.filter { $0.parent == subject.pid }.map(\.pid) }
+                try subject.eventually("closed descriptors") {
+                    children().count == 2 && numbers.allSatisfy { readLinkText("/proc/\(subject.pid)/fd/\($0)") == "" }
+                }
+                for round in 0..<4 {
+                    let old = children()
+                    kill(old[0], SIGKILL)
+                    try subject.eventually("a replacement in round \(round)") {
+                        let now = children()
+                        return now.count == 2 && !now.contains(old[0])
+                    }
+                    // It has executed its program.
+                    try subject.eventually("an answer of each child") {
+                        children().contains(Connection.open(path: path)?.request("/").pid ?? 0)
+                    }
+                    for number in numbers {
+                        let file = readLinkText("/proc/\(subject.pid)/fd/\(number)")
+                        // libdispatch, which the test library uses, may open something.
+                        let isOurs = file.hasPrefix("socket:") || file == "anon_inode:[pidfd]"
+                        try #require(!isOurs, subject.log("\(number)"))
+                        for child in children() where !old.contains(child) {
+                            try #require(
+                                readLinkText("/proc/\(child)/fd/\(number)") == "/dev/null", subject.log("\(number)"))
+                        }
+                    }
+                }
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
             /// Whatever a master inherits, a child's mask is empty. It ignores what its program would ignore if it had
             /// been started alone, but not CHLD, nor what a shell ignores for a background job.
             @Test(arguments: [

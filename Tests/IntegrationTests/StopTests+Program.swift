@@ -103,6 +103,27 @@
             try subject.wait()
         }
 
+        /// A TERM that comes while a run ends for another reason reaches the program, which would run its fleet again.
+        @Test(arguments: PersistentRole.End.allCases, [false, true])
+        func lateTerm(firstEnd: PersistentRole.End, handlesTerm: Bool) throws {
+            let subject = try Subject.start(PersistentRole(firstEnd: firstEnd, handlesTerm: handlesTerm))
+            try subject.waitForLog("stopping: ")
+            subject.signal(SIGTERM)
+            if !handlesTerm {
+                try subject.expectExit(128 + SIGTERM)
+                #expect(subject.reports == [], subject.log("nothing of the program ran after the first run"))
+                try subject.waitUntilAlone()
+                return
+            }
+            try subject.waitForReport("own TERM")
+            try subject.waitForReport("\(firstEnd == .failure ? "failed" : "ended") 1")
+            try subject.eventually("a second run") { subject.readyPIDs.count == 4 }
+            subject.signal(SIGTERM)
+            try subject.waitForReport("ended 2")
+            try subject.expectExit(0)
+            #expect(subject.reports("own TERM").count == 1, subject.log("a TERM that stops a run is the run's"))
+        }
+
         /// A standard error that is closed or full neither ends nor stops a master.
         @Test(arguments: [true, false])
         func brokenStandardError(closed: Bool) throws {

@@ -16,10 +16,18 @@ final class Master {
     private var orphans: OrphanWatch?
     /// What a hook threw first. `run` throws it as it is.
     private var hookError: (any Error)?
+    /// Whether a signal began the stop.
+    private var isStoppedBySignal = false
+    /// The signal that came after the stop had begun for another reason.
+    private var lateStop: Signal?
+    /// Children that have ended according to their descriptors, but cannot be reaped: something traces them.
+    private var held: [Int32] = []
+    private var nextLookAtHeld: Instant?
 
     /// If SIGCHLD tells of exits and another library takes its handler away, this bounds what goes unnoticed.
     private static let sweepInterval: Duration = .seconds(1)
     private static let endingInterval: Duration = .milliseconds(50)
+    private static let heldInterval: Duration = .milliseconds(200)
     /// How many reads the last words of a child may take.
     private static let lastReads = 8
 
@@ -73,9 +81,10 @@ final class Master {
             let ready = watched.ready
             for case .channel(let pid) in ready { receiveMessages(from: pid) }
             let all = childHasEnded || !isKnown || children.values.contains { $0.exitDescriptor == -1 }
-            reapChildren(
-                all ? Array(children.keys) : ready.compactMap { if case .exit(let pid) = $0 { pid } else { nil } })
+            let ended = ready.compactMap { if case .exit(let pid) = $0 { pid } else { nil } }
+            reapChildren(all ? Array(children.keys) : ended)
             let now = System.now()
+            holdBack(ended, now)
             if listeners.isClosed(ready: supervisor.acceptingSlots, at: now) { feed(.admissionClosed) }
             if let deadline = supervisor.nextDeadline, deadline <= now { feed(.timer) }
             for event in listeners.checkQueues(at: now) { observe(event) }
@@ -112,7 +121,7 @@ final class Master {
         // An exit that is not handled yet would not let poll(2) wait.
         let exits = isSupervising
         for child in children.values {
-            if exits { watched.add(child.exitDescriptor, .exit(pid: child.pid)) }
+            if exits, !held.contains(child.pid) { watched.add(child.exitDescriptor, .exit(pid: child.pid)) }
             watched.add(child.channelDescriptor, .channel(pid: child.pid))
         }
     }
@@ -121,6 +130,7 @@ final class Master {
     private func wait(_ watched: inout PollSet) -> Bool {
         var deadline = [
             supervisor.nextDeadline, listeners.nextClosingStep, listeners.nextQueueCheck, orphans?.next,
+            nextLookAtHeld,
         ].compactMap { $0 }.min()
         let unwatched = children.values.filter { $0.exitDescriptor == -1 }
         if !unwatched.isEmpty {
@@ -148,11 +158,27 @@ final class Master {
         let isRequested = handle.takeStopRequest()
         // A child that has said before the stop that it is ready accepts connections.
         if stop != nil || isRequested { for pid in Array(children.keys) { receiveMessages(from: pid) } }
-        if let stop { feed(.stop(.signal(stop.number), at: arrival)) }
+        if let stop {
+            note(stop)
+            feed(.stop(.signal(stop.number), at: arrival))
+        }
         if isRequested { feed(.stop(.request, at: System.now())) }
         let childHasEnded = received.contains(.child)
         if childHasEnded { orphans?.childHasEnded(at: System.now()) }
         return childHasEnded && mechanisms.exitNotice == .signalAndPolling
+    }
+
+    private func note(_ stop: Signal) {
+        if !supervisor.isStopping { isStoppedBySignal = true }
+        if !isStoppedBySignal { lateStop = stop }
+    }
+
+    /// A signal to stop that came in a run which ended for another reason: the run failed, or the program stopped it.
+    /// The program does not know of the signal, and may go on.
+    /// - Parameter rest: signals that came too late for the run.
+    func unansweredStop(rest: [Signal]) -> Signal? {
+        if isStoppedBySignal { return nil }
+        return lateStop ?? rest.first { $0 == .terminate || $0 == .interrupt }
     }
 
     // MARK: Children
@@ -195,6 +221,18 @@ final class Master {
             let isOutOfMemory = launcher.isOutOfMemory(child, status)
             feed(.exited(pid: pid, .init(status: status, processorTime: processorTime, isOutOfMemory: isOutOfMemory)))
         }
+    }
+
+    /// The kernel reports the end of a child and yet does not let its parent reap it as long as a tracer holds it
+    /// (ptrace(2)). Its descriptor would wake the loop at once, again and again, so it is looked at now and then.
+    private func holdBack(_ ended: [Int32], _ now: Instant) {
+        if let next = nextLookAtHeld, next <= now {
+            reapChildren(held)
+            nextLookAtHeld = nil
+        }
+        if held.isEmpty && ended.isEmpty { return }
+        held = (held + ended).filter { children[$0] != nil }
+        nextLookAtHeld = held.isEmpty ? nil : nextLookAtHeld ?? now + Self.heldInterval
     }
 
     private func reapOrphans(_ now: Instant) {

@@ -47,6 +47,7 @@ enum MasterStartup {
         handle.end()
         signals.restore()
         statuses.restore()
+        if let missed = master.unansweredStop(rest: SignalHandling.takeRest()) { System.raise(missed) }
         try result.get()
     }
 

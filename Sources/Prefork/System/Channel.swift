@@ -22,9 +22,10 @@ enum Channel {
                 )
             }
         }
-        let pair = ChannelPair(first: Descriptor(ends.0), second: Descriptor(ends.1))
-        try prepare(ends.0)
-        try prepare(ends.1)
+        let second = Descriptor(ends.1)
+        let pair = ChannelPair(first: try System.own(ends.0), second: try System.own(second.release()))
+        try prepare(pair.first.raw)
+        try prepare(pair.second.raw)
         return pair
     }
 

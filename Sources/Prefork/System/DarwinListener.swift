@@ -14,7 +14,7 @@ import PreforkLibc
         /// socket(2), then close-on-exec and non-blocking: Darwin has no flags for them. Our own spawns inherit only
         /// what is named. Another library's spawn may come between the two calls.
         static func makeSocket(family: CInt) throws(SystemError) -> Descriptor {
-            let descriptor = Descriptor(try System.call("socket") { socket(family, SOCK_STREAM, 0) })
+            let descriptor = try System.own(try System.call("socket") { socket(family, SOCK_STREAM, 0) })
             try System.setCloseOnExec(descriptor.raw)
             try System.setNonBlocking(descriptor.raw)
             return descriptor

@@ -64,6 +64,10 @@ extension System {
         Descriptor(try call("fcntl", "F_DUPFD_CLOEXEC") { fcntl(descriptor, F_DUPFD_CLOEXEC, minimum) })
     }
 
+    /// Owns a descriptor that this process has just opened. Its number is not that of a standard descriptor, even if
+    /// other code has closed one of those: what is printed would go into this file, and every child would inherit it.
+    static func own(_ raw: CInt) throws(SystemError) -> Descriptor { try move(Descriptor(raw), atLeast: 3) }
+
     /// The same descriptor, or a copy that replaces it if its number is below `minimum`.
     static func move(_ descriptor: consuming Descriptor, atLeast minimum: CInt) throws(SystemError) -> Descriptor {
         if descriptor.raw >= minimum { return descriptor }

@@ -13,9 +13,9 @@ enum DirectoryLock {
         let parent = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
         let raw = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard raw >= 0 else { return try body() }
-        let directory = Descriptor(raw)
+        let directory = try System.own(raw)
         let end = System.now() + patience
-        while isHeldElsewhere(raw), System.now() < end { System.pause(milliseconds: 5) }
+        while isHeldElsewhere(directory.raw), System.now() < end { System.pause(milliseconds: 5) }
         let result = try body()
         directory.close()
         return result

@@ -17,7 +17,7 @@ enum ExitWatch {
         /// - Throws: ESRCH if the process has ended already, reaped or not. Callers then look at it themselves. The
         ///   child channel's hang-up wakes the master to do so.
         static func open(_ pid: Int32) throws(SystemError) -> Descriptor {
-            let queue = Descriptor(try System.call("kqueue") { kqueue() })
+            let queue = try System.own(try System.call("kqueue") { kqueue() })
             try System.setCloseOnExec(queue.raw)
             var change = kevent(
                 ident: UInt(pid),
@@ -42,7 +42,7 @@ enum ExitWatch {
         /// - Returns: `nil` if exits cannot be watched here.
         static func probe() -> Mechanism? {
             do throws(SystemError) {
-                let descriptor = Descriptor(try HiddenSymbols.pidfdOpen(System.pid))
+                let descriptor = try System.own(try HiddenSymbols.pidfdOpen(System.pid))
                 try HiddenSymbols.pidfdSendSignal(descriptor.raw, Signal(number: 0))
                 return .pidfd
             } catch {
@@ -52,7 +52,7 @@ enum ExitWatch {
 
         /// A descriptor that becomes readable when the process ends: pidfd_open(2).
         static func open(_ pid: Int32) throws(SystemError) -> Descriptor {
-            Descriptor(try HiddenSymbols.pidfdOpen(pid))
+            try System.own(try HiddenSymbols.pidfdOpen(pid))
         }
 
         /// Sends a signal to a child that this process has not reaped. Uses the pidfd if there is one: if other code

@@ -14,7 +14,7 @@ import PreforkLibc
         /// socket(2): close-on-exec and non-blocking from the start. Several children poll one listener. Those that
         /// lose the race must get EAGAIN instead of sleeping in accept.
         static func makeSocket(family: CInt) throws(SystemError) -> Descriptor {
-            Descriptor(
+            try System.own(
                 try System.call("socket") {
                     socket(family, SystemConstant.stream | SystemConstant.closeOnExecNonBlocking, 0)
                 }

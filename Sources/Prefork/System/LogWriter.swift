@@ -33,10 +33,14 @@ enum LogWriter {
         if let count = writeOnceWithoutWaiting(bytes, to: descriptor) { return count }
         let own = open("/proc/self/fd/\(descriptor)", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)
         guard own >= 0 else { return systemWrite(descriptor, bytes.baseAddress, bytes.count) }
-        let reopened = Descriptor(own)
-        let count = systemWrite(own, bytes.baseAddress, bytes.count)
-        reopened.close()
-        return count
+        do throws(SystemError) {
+            let reopened = try System.own(own)
+            let count = systemWrite(reopened.raw, bytes.baseAddress, bytes.count)
+            reopened.close()
+            return count
+        } catch {
+            return systemWrite(descriptor, bytes.baseAddress, bytes.count)
+        }
     }
 
     /// What a write can cause in the thread that writes. Each would end or stop the whole process: SIGPIPE without a

@@ -18,7 +18,7 @@ import PreforkLibc
         static func query(
             _ payload: [UInt8], all: Bool, _ body: (ArraySlice<UInt8>) -> Bool
         ) throws(SystemError) {
-            let channel = Descriptor(
+            let channel = try System.own(
                 try System.call("socket", "AF_NETLINK") {
                     socket(family, SystemConstant.datagram | SystemConstant.closeOnExecNonBlocking, socketDiagnosis)
                 })

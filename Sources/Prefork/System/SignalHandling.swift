@@ -82,7 +82,16 @@ struct SignalHandling: ~Copyable {
         let bits = state.pointee.pending.exchange(0, ordering: .sequentiallyConsistent)
         let arrival = Instant(nanoseconds: state.pointee.arrival.load(ordering: .sequentiallyConsistent))
         let sender = SignalSender(packed: state.pointee.sender.load(ordering: .sequentiallyConsistent))
-        return ((1..<64).filter { bits & (1 << UInt64($0)) != 0 }.map { Signal(number: CInt($0)) }, arrival, sender)
+        return (Self.signals(in: bits), arrival, sender)
+    }
+
+    /// Takes what came after the last `take`, once the handlers are gone.
+    static func takeRest() -> [Signal] {
+        signals(in: SignalState.shared().pointee.pending.exchange(0, ordering: .sequentiallyConsistent))
+    }
+
+    private static func signals(in bits: UInt64) -> [Signal] {
+        (1..<64).filter { bits & (1 << UInt64($0)) != 0 }.map { Signal(number: CInt($0)) }
     }
 
     /// Any thread may send a byte to this number (`Channel.send`) as long as this value lives.

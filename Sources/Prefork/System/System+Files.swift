@@ -4,7 +4,7 @@ import PreforkLibc
 extension System {
     /// The bytes of a file.
     static func readFile(_ path: String) throws(SystemError) -> [UInt8] {
-        let file = Descriptor(try call("open", path) { open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) })
+        let file = try own(try call("open", path) { open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) })
         let raw = file.raw
         var contents: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 16_384)
@@ -22,7 +22,10 @@ extension System {
 
     /// The names in a directory (readdir(3)), without `.` and `..`.
     static func entries(of path: String) throws(SystemError) -> [String] {
-        let directory = try callForPointer("opendir", path) { opendir(path) }
+        let opened = try own(try call("open", path) { open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) })
+        let raw = opened.raw
+        let directory = try callForPointer("fdopendir", path) { fdopendir(raw) }
+        _ = opened.release()  // The stream owns it now.
         defer { closedir(directory) }
         var names: [String] = []
         while let entry = readdir(directory) {

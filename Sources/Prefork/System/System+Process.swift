@@ -17,6 +17,13 @@ extension System {
         kill(getpid(), signal.number)
     }
 
+    /// The same, but if this thread does not block the signal, what the signal does is done when this returns.
+    static func raise(_ signal: Signal) {
+        var mask = sigset_t()
+        pthread_sigmask(SIG_BLOCK, nil, &mask)
+        if sigismember(&mask, signal.number) == 1 { signalSelf(signal) } else { systemRaise(signal.number) }
+    }
+
     static func exitNow(_ status: CInt) -> Never { _exit(status) }
 
     /// exit(3): runs the handlers of atexit(3) and flushes C streams.
@@ -50,6 +57,9 @@ extension System {
 #else
     private func environmentPointer() -> UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? { environ }
 #endif
+
+/// raise(3) under a name that `System.raise` does not hide.
+private func systemRaise(_ number: CInt) { raise(number) }
 
 /// exit(3) under a name that `System.exit` does not hide.
 private func systemExit(_ status: CInt) -> Never { exit(status) }

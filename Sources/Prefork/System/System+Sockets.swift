@@ -12,7 +12,7 @@ extension System {
 
     /// accept(2). The connection is not close-on-exec.
     static func accept(_ descriptor: CInt) throws(SystemError) -> Descriptor {
-        Descriptor(try call("accept") { systemAccept(descriptor, nil, nil) })
+        try own(try call("accept") { systemAccept(descriptor, nil, nil) })
     }
 }
 

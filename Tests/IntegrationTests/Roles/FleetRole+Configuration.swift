@@ -93,6 +93,7 @@
             configuration.hooks.onMasterReady = { pids in
                 try ready(pids.map { "\($0)" }.joined(separator: " "))
                 switch onMasterReady {
+                case .closes(let numbers): for number in numbers { close(number) }
                 case .takes(let duration): pause(for: duration)
                 case .holds(let path, let thenStops):
                     try eventually(path) { access(path, F_OK) == 0 }

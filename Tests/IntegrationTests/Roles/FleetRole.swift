@@ -114,6 +114,8 @@
         }
 
         enum ReadyHook: Codable, Sendable {
+            /// Closes descriptors of the master, as a careless library does.
+            case closes([Int32])
             case takes(Duration)
             /// Returns when this file exists.
             case holds(untilExists: String, thenStops: Bool)

@@ -16,8 +16,8 @@
 
     private let roles: [any Role.Type] = [
         FleetRole.self, AsyncFleetRole.self, CancellationsRole.self, EnvironmentRole.self, ForeignProcessRole.self,
-        GrandchildRole.self, HandlersRole.self, LateWaiterRole.self, MainAfterRunRole.self, ReentrantRole.self,
-        SecondRunRole.self, SignalStateRole.self, StopBeforeRunRole.self, TwoFleetsRole.self,
+        GrandchildRole.self, HandlersRole.self, LateWaiterRole.self, MainAfterRunRole.self, PersistentRole.self,
+        ReentrantRole.self, SecondRunRole.self, SignalStateRole.self, StopBeforeRunRole.self, TwoFleetsRole.self,
     ]
 
     @Suite struct Roles {
