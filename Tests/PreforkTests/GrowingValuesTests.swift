@@ -38,6 +38,14 @@ private let events: [(Prefork.Event, code: String, details: Set<String>)] = [
         .queueFilling(address, slot: 1, .init(waiting: 3, limit: 4)), "queueFilling",
         ["address", "slot", "queue"]
     ),
+    (
+        .listenerStopped(address, by: .init(slot: 1, pid: 7, isCertain: true), .listens), "listenerStopped",
+        ["address", "slot", "pid", "reason"]
+    ),
+    (
+        .listenerStopped(address, by: nil, .failed(systemError)), "listenerStopped",
+        ["address", "reason", "systemError"]
+    ),
     (.stopping(.request, grace: .seconds(5)), "stopping", ["stopReason", "duration"]),
     (.alreadyStopping(.request, remaining: .seconds(5)), "alreadyStopping", ["stopReason", "duration"]),
     (.admissionStaysOpen(address, reason: "unix"), "admissionStaysOpen", ["address", "reason"]),

@@ -171,7 +171,7 @@
         func refusal() throws {
             let sockets = try (0..<2).map { _ in OpenSocket(try PlatformListener.makeSocket(family: AF_INET)) }
             let listener = Listener(
-                address: .tcp("127.0.0.1", port: 1), mode: .sharded, sockets: sockets, backlog: 1)
+                address: .tcp("127.0.0.1", port: 1), mode: .sharded, sockets: sockets, lowest: 3, backlog: 1)
             #expect(listener.steer(to: [0])?.context == "SO_ATTACH_REUSEPORT_CBPF")
             #expect(listener.steer(to: [1]) == nil)
             // Who has the option is taken for the beginning of a group.

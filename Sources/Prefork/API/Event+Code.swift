@@ -77,6 +77,13 @@ extension Prefork.Event {
         /// A listener's queue reached the share of ``Prefork/Configuration/Sockets/queueAlarm``. Details:
         /// ``Event/address``, ``Event/queue``, ``Event/slot`` if the listener is sharded.
         public static var queueFilling: Code { Code("queueFilling") }
+        /// A listener did not listen any more, because a child had called shutdown(2) on it, which ends every copy.
+        ///
+        /// The master makes it listen again, and says in ``Event/reason`` what came of that. A child has its own
+        /// listener if it is sharded. All children share the other listeners, and the event names the child that has
+        /// probably done it. Details: ``Event/address``, ``Event/reason``, ``Event/slot`` and ``Event/pid`` if a child
+        /// can be named, ``Event/systemError`` if it cannot listen again.
+        public static var listenerStopped: Code { Code("listenerStopped") }
 
         // MARK: At shutdown
 
@@ -119,6 +126,7 @@ extension Prefork.Event {
         case .sharing: .sharing
         case .steeringRefused: .steeringRefused
         case .queueFilling: .queueFilling
+        case .listenerStopped: .listenerStopped
         case .spawned: .spawned
         case .spawnFailed: .spawnFailed
         case .ready: .ready

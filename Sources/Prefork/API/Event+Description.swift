@@ -22,6 +22,7 @@ extension Prefork.Event {
             "connections to \(address) cannot be steered to ready children: \(error)"
         case .queueFilling(let address, let slot, let queue):
             "\(queue) connections wait on \(address)" + (slot.map { " for slot \($0)" } ?? "")
+        case .listenerStopped(let address, let child, let repair): Self.stopped(address, child) + "; \(repair)"
         case .spawned(let slot, let pid, let old):
             "child \(pid) (slot \(slot)) started" + (old.map { " in place of \($0)" } ?? "")
         case .spawnFailed(let exit, let consequence): "\(exit)\(consequence.suffix)"
@@ -57,6 +58,16 @@ extension Prefork.Event {
         case .status(let status): "\(status)"
         case .systemError(let error): "\(error)"
         }
+    }
+}
+
+extension Prefork.Event {
+    private static func stopped(_ address: Prefork.Address, _ child: StoppingChild?) -> String {
+        guard let child else { return "a process has stopped the listener on \(address) with shutdown(2)" }
+        let name = "child \(child.pid) (slot \(child.slot))"
+        return child.isCertain
+            ? "\(name) has stopped its listener on \(address) with shutdown(2)"
+            : "\(name) has probably stopped the listener on \(address) with shutdown(2)"
     }
 }
 

@@ -8,6 +8,7 @@ extension Prefork.Event {
             .killing(let slot, _, _, _), .cancelling(let slot, _, _), .channelFault(let slot, _, _):
             slot
         case .queueFilling(_, let slot, _): slot
+        case .listenerStopped(_, let child, _): child?.slot
         case .exited(let exit, _), .spawnFailed(let exit, _): exit.slot
         default: nil
         }
@@ -19,6 +20,7 @@ extension Prefork.Event {
         case .spawned(_, let pid, _), .ready(_, let pid, _), .draining(_, let pid, _), .notReady(_, let pid, _),
             .killing(_, let pid, _, _), .cancelling(_, let pid, _), .channelFault(_, let pid, _):
             pid
+        case .listenerStopped(_, let child, _): child?.pid
         case .exited(let exit, _): exit.pid
         default: nil
         }
@@ -61,7 +63,7 @@ extension Prefork.Event {
     public var address: Prefork.Address? {
         switch payload {
         case .bindRetry(let address, _, _, _), .steeringRefused(let address, _), .queueFilling(let address, _, _),
-            .admissionStaysOpen(let address, _):
+            .listenerStopped(let address, _, _), .admissionStaysOpen(let address, _):
             address
         default: nil
         }
@@ -90,7 +92,7 @@ extension Prefork.Event {
     /// The system call that failed.
     public var systemError: Prefork.SystemError? {
         switch payload {
-        case .steeringRefused(_, let error), .systemError(let error): error
+        case .steeringRefused(_, let error), .listenerStopped(_, _, .failed(let error)), .systemError(let error): error
         default: nil
         }
     }
@@ -130,6 +132,7 @@ extension Prefork.Event {
     public var reason: String? {
         switch payload {
         case .sharing(let reason), .admissionStaysOpen(_, let reason), .channelFault(_, _, let reason): reason
+        case .listenerStopped(_, _, let repair): repair.description
         default: nil
         }
     }

@@ -37,6 +37,7 @@ extension Prefork {
             case sharing(reason: String)
             case steeringRefused(Address, SystemError)
             case queueFilling(Address, slot: Int?, Status.Queue)
+            case listenerStopped(Address, by: StoppingChild?, ListenerRepair)
             case spawned(slot: Int, pid: Int32, replaces: Int32?)
             case spawnFailed(ChildExit, Consequence)
             case ready(slot: Int, pid: Int32, after: Duration)
@@ -86,6 +87,11 @@ extension Prefork.Event {
         _ address: Prefork.Address, slot: Int?, _ queue: Prefork.Status.Queue
     ) -> Self {
         Self(.queueFilling(address, slot: slot, queue))
+    }
+    package static func listenerStopped(
+        _ address: Prefork.Address, by child: StoppingChild?, _ repair: ListenerRepair
+    ) -> Self {
+        Self(.listenerStopped(address, by: child, repair))
     }
     package static func spawned(slot: Int, pid: Int32, replaces old: Int32?) -> Self {
         Self(.spawned(slot: slot, pid: pid, replaces: old))

@@ -67,7 +67,9 @@ extension Prefork.Event {
     /// asked for.
     fileprivate var belongsToLoop: Bool {
         switch payload {
-        case .spawned(_, _, .some), .ready, .notReady, .systemError, .suspended, .queueFilling, .reapedOrphans: true
+        case .spawned(_, _, .some), .ready, .notReady, .systemError, .suspended, .queueFilling, .reapedOrphans,
+            .listenerStopped:
+            true
         case .spawnFailed(_, let consequence), .exited(_, let consequence):
             if case .recovering = consequence.payload { true } else { false }
         default: false

@@ -191,7 +191,9 @@ final class Master {
         case .messages(let messages):
             for message in messages { handle(message, child) }
             return !messages.isEmpty
-        case .hungUp: feed(.hungUp(pid: pid))
+        case .hungUp:
+            repairListeners(suspect: (child.slot, pid))
+            feed(.hungUp(pid: pid))
         case .fault(let fault): observe(.channelFault(slot: child.slot, pid: pid, reason: "\(fault)"))
         }
         return false
@@ -203,7 +205,9 @@ final class Master {
             // Each time that the child says so: its framework may have called listen(2) after the first time.
             listeners.restoreBacklog(of: child.slot)
             feed(.ready(pid: child.pid, startCost: cost))
-        case .draining(let origin): feed(.draining(pid: child.pid, origin))
+        case .draining(let origin):
+            repairListeners(suspect: (child.slot, child.pid))
+            feed(.draining(pid: child.pid, origin))
         case .cancelling(let drained): observe(.cancelling(slot: child.slot, pid: child.pid, after: drained))
         }
     }
@@ -218,6 +222,7 @@ final class Master {
             // number.
             guard let child = children[pid], let (status, processorTime) = ExitWatch.reap(pid) else { continue }
             children[pid] = nil
+            repairListeners(suspect: (child.slot, pid))
             let isOutOfMemory = launcher.isOutOfMemory(child, status)
             feed(.exited(pid: pid, .init(status: status, processorTime: processorTime, isOutOfMemory: isOutOfMemory)))
         }
@@ -237,6 +242,26 @@ final class Master {
 
     private func reapOrphans(_ now: Instant) {
         if let event = orphans?.reap(except: Set(children.keys), at: now) { observe(event) }
+    }
+
+    // MARK: Listeners
+
+    /// Makes listeners listen again that a child has stopped for all.
+    /// - Parameters:
+    ///   - slot: checks this slot's sockets only.
+    ///   - suspect: the child that last did something which programs combine with shutdown(2).
+    private func repairListeners(
+        slot: Int? = nil, isStarting: Bool = false, suspect: (slot: Int, pid: Int32)?
+    ) {
+        if supervisor.isStopping { return }
+        let events = listeners.repair(
+            slot: slot, isStarting: isStarting,
+            suspect: suspect.map { .init(slot: $0.slot, pid: $0.pid, isCertain: supervisor.target == 1) },
+            owner: { supervisor.slots[$0].current?.pid ?? supervisor.slots[$0].lastPID })
+        if events.isEmpty { return }
+        for event in events + listeners.steer(to: supervisor.rotation) { observe(event) }
+        // A Unix-domain socket may have been replaced.
+        handle.publish(listeners: listeners.views)
     }
 
     // MARK: Actions
@@ -276,6 +301,12 @@ final class Master {
     }
 
     private func spawn(_ launch: ChildLauncher.Launch) {
+        let slot = launch.slot
+        // While the slots are filled for the first time, each is checked for itself: a large fleet starts fast.
+        repairListeners(
+            slot: isSupervising ? nil : slot, isStarting: true,
+            suspect: supervisor.slots[slot].lastPID.map { (slot, $0) })
+        if let error = listeners.fault(of: slot) { return feed(.spawnFailed(slot: slot, error)) }
         let outcome = launcher.start(
             launch, listeners, isKnown: { children[$0] != nil }, report: { observe(.systemError($0)) })
         switch outcome {

@@ -12,7 +12,8 @@ struct AdoptedSocket {
     static func listener(_ descriptor: CInt, name: String?, lowest: CInt) throws(SystemError) -> Listener {
         let copy = try System.duplicate(descriptor, atLeast: lowest)
         let raw = copy.raw
-        let address = try Prefork.Address(of: raw, network: nil, name: name)
+        let bound = try SocketAddress(of: raw)
+        let address = try Prefork.Address(bound, network: nil, name: name)
         let isNonBlocking = try System.statusFlags(of: raw) & O_NONBLOCK != 0
         let limit = Self.backlog(of: raw)
         try System.setNonBlocking(raw)
@@ -20,6 +21,8 @@ struct AdoptedSocket {
             address: address,
             mode: .shared,
             sockets: [OpenSocket(copy)],
+            lowest: lowest,
+            bound: bound.family == AF_UNIX ? nil : bound,
             backlog: limit.map { CInt(clamping: $0) },
             admissionFault: "the socket stays its owner's; queued connections wait for the next process that accepts",
             adopted: AdoptedSocket(isNonBlocking: isNonBlocking)

@@ -11,8 +11,8 @@ import PreforkLibc
 final class Decoy {
     private let sockets: [OpenSocket]
     private let address: SocketAddress
-    /// How many sockets of the group listened before. The first decoy has this number.
-    private let slots: Int
+    /// The number of the first decoy in the group: how many sockets listened before.
+    private var first = 0
     /// `false` if listeners defer connections (TCP_DEFER_ACCEPT): such a handshake may take any time.
     private let awaitsHandshakes: Bool
     private var clients: [OpenSocket] = []
@@ -34,20 +34,23 @@ final class Decoy {
     /// - Parameters:
     ///   - sockets: bound with SO_REUSEPORT, not listening.
     ///   - address: the address that they are bound to.
-    init(_ sockets: [OpenSocket], address: SocketAddress, slots: Int, awaitsHandshakes: Bool = true) {
+    init(_ sockets: [OpenSocket], address: SocketAddress, awaitsHandshakes: Bool = true) {
         self.sockets = sockets
         self.address = address
-        self.slots = slots
         self.awaitsHandshakes = awaitsHandshakes
     }
 
+    var count: Int { sockets.count }
+
     /// Begins to fill the queues.
     /// - Parameters:
-    ///   - rotation: the slots that still get connections meanwhile.
+    ///   - rotation: the numbers of the sockets that still get connections meanwhile.
+    ///   - first: how many sockets the group has.
     ///   - listener: a socket of the group.
-    func begin(_ rotation: [Int], beside listener: CInt, at now: Instant) throws(SystemError) {
+    func begin(_ rotation: [Int], behind first: Int, beside listener: CInt, at now: Instant) throws(SystemError) {
+        self.first = first
         // Before it listens: without steering a decoy would get its share of the connections.
-        try ReuseportSteering.spread(over: rotation, of: slots).attach(to: listener)
+        try ReuseportSteering.spread(over: rotation, of: first).attach(to: listener)
         for socket in sockets { try System.listen(socket.raw, backlog: Self.backlog, "the decoy") }
         destinations = address.reachable[...]
         try proceed(rotation, beside: listener, at: now)
@@ -79,7 +82,7 @@ final class Decoy {
             for _ in 0..<Self.capacity {
                 let client = try PlatformListener.makeSocket(family: destination.family)
                 try source.bind(client.raw, context: "the decoy's client")
-                ports.append((try SocketAddress(of: client.raw).port, slots + index))
+                ports.append((try SocketAddress(of: client.raw).port, first + index))
                 clients.append(OpenSocket(client))
             }
         }
@@ -88,9 +91,9 @@ final class Decoy {
         for client in clients { try destination.connect(client.raw) }
     }
 
-    /// While the queues are being filled: steers all connections but our own to these slots.
+    /// While the queues are being filled: steers all connections but our own to these numbers.
     func steer(to rotation: [Int], beside listener: CInt) throws(SystemError) {
-        try ReuseportSteering.ports(ports, othersOver: rotation, of: slots).attach(to: listener)
+        try ReuseportSteering.ports(ports, othersOver: rotation, of: first).attach(to: listener)
     }
 
     /// Whether each queue holds our connections, which fill it.
@@ -101,7 +104,7 @@ final class Decoy {
     /// From now on the kernel drops new connections, and clients retry.
     func close() throws(SystemError) {
         guard let leader = sockets.first?.raw else { return }
-        try ReuseportSteering.all(to: slots).attach(to: leader)
+        try ReuseportSteering.all(to: first).attach(to: leader)
         isActive = true
     }
 
@@ -110,15 +113,12 @@ final class Decoy {
     var hasPendingHandshakes: Bool { awaitsHandshakes && HalfOpen.exists(at: address) }
 
     /// Steers connections as before. The end of this value removes the decoys from the group.
-    func giveUp(_ rotation: [Int], beside listener: CInt) {
-        try? ReuseportSteering.spread(over: rotation, of: slots).attach(to: listener)
+    func giveUp(_ rotation: [Int], of count: Int, beside listener: CInt) {
+        try? ReuseportSteering.spread(over: rotation, of: count).attach(to: listener)
     }
 
-    /// Call this before the slots' socket `index`, the last that is left, leaves the group. The group's last socket, a
-    /// decoy, takes its number. Connections are steered to the other decoy, which keeps its number.
-    func prepareClosing(of index: Int) {
-        // One slot has one decoy. When the slot's socket is gone the decoy is alone, and gets all connections anyway.
-        guard isActive, sockets.count > 1, let leader = sockets.first?.raw else { return }
-        try? ReuseportSteering.all(to: index + 1).attach(to: leader)
+    /// Steers all connections to this number, which another decoy has taken.
+    func steer(to number: Int) {
+        if let leader = sockets.first?.raw { try? ReuseportSteering.all(to: number).attach(to: leader) }
     }
 }

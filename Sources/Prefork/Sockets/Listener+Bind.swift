@@ -21,27 +21,24 @@ extension Listener {
         let address = target.address
         let network = address.effectiveNetwork
         var wanted = target.socketAddress ?? SocketAddress(any: AF_INET)
-        let first: Descriptor
+        let first: OpenSocket
         do {
-            first = try makeTCP(family: wanted.family, network, options)
+            first = OpenSocket(try makeTCP(family: wanted.family, network, options))
         } catch {
             // A kernel without IPv6: "any address" then means any IPv4 address, as in Go's net.Listen.
             guard error.code == EAFNOSUPPORT, host.isEmpty, network == .tcp else { throw error }
             wanted = try lookUp(host, .tcp4, context: address.description)
-            first = try makeTCP(family: AF_INET, network, options)
+            first = OpenSocket(try makeTCP(family: AF_INET, network, options))
         }
         wanted.port = UInt16(clamping: port)
-        let joinsGroup = options.shards != nil || options.closesAdmission && PlatformListener.spreadsConnections
-        if joinsGroup { keepStrangersWithoutConnections(first.raw) }
-        // Binds and listens without SO_REUSEPORT. Two masters that start at the same moment may both bind, because of
-        // SO_REUSEADDR, but only one of them can listen then: the other gets EADDRINUSE from one of the two calls.
-        try wanted.bind(first.raw, context: address.description)
-        try System.listen(first.raw, backlog: options.backlog, address.description)
-        let bound = try SocketAddress(of: first.raw)
-        var sockets = [OpenSocket(first)]
-        // From here on the address is ours. The flag lets the other sockets of the group join.
-        let groupFault = joinsGroup ? allowGroup(sockets[0].raw) : nil
+        let isGroup = options.shards != nil || options.closesAdmission && PlatformListener.spreadsConnections
+        let groupFault = try claim(first.raw, options.backlog, address.description, isGroup: isGroup) {
+            () throws(SystemError) in
+            try wanted.bind(first.raw, context: address.description)
+        }
         if let groupFault, options.shards != nil { throw groupFault }
+        let bound = try SocketAddress(of: first.raw)
+        var sockets = [first]
         for _ in 1..<max(1, options.shards ?? 1) {
             let next = try makeTCP(family: bound.family, network, options)
             try PlatformListener.setReuseport(next.raw)
@@ -55,23 +52,46 @@ extension Listener {
             address: try Prefork.Address(bound, network: address.network, name: address.name),
             mode: options.shards == nil ? .shared : .sharded,
             sockets: sockets,
+            lowest: options.lowest,
+            bound: bound,
+            isGroup: isGroup && groupFault == nil,
             backlog: options.backlog,
             decoy: decoy,
             admissionFault: fault
         )
     }
 
-    /// Another process of this user that binds the address with SO_REUSEPORT gets no connections. The kernel accepts a
-    /// program for a group of one only before its socket listens, and only while the flag is set. It keeps the program
-    /// when the flag is cleared. If it refuses, such a process gets its share until the fleet steers connections.
-    private static func keepStrangersWithoutConnections(_ first: CInt) {
+    /// Makes a socket the first one that listens on its address.
+    ///
+    /// It binds and listens without SO_REUSEPORT. Two masters that start at the same moment may both bind, because of
+    /// SO_REUSEADDR, but only one of them can listen then: the other gets EADDRINUSE from one of the two calls. The
+    /// flag is set once the address is ours. It lets the other sockets of the group join.
+    /// - Returns: why the socket cannot have a group.
+    static func claim(
+        _ socket: CInt, _ backlog: CInt, _ context: String, isGroup: Bool, bind: () throws(SystemError) -> Void
+    ) throws(SystemError) -> SystemError? {
+        if isGroup { refuseStrangers(socket) }
+        try bind()
+        try System.listen(socket, backlog: backlog, context)
         do throws(SystemError) {
-            try PlatformListener.setReuseport(first)
+            if isGroup { try PlatformListener.setReuseport(socket) }
+            return nil
         } catch {
-            return  // `allowGroup` reports it.
+            return error
         }
-        try? ReuseportSteering.all(to: 0).attach(to: first)
-        try? PlatformListener.setReuseport(first, false)
+    }
+
+    /// Another process of this user that joins the group gets no connections. The kernel accepts a program for a group
+    /// of one only before its socket listens, and only while the flag is set. It keeps the program when the flag is
+    /// cleared. If it refuses, such a process gets a share until the fleet steers connections.
+    private static func refuseStrangers(_ socket: CInt) {
+        do throws(SystemError) {
+            try PlatformListener.setReuseport(socket)
+        } catch {
+            return  // `claim` reports it.
+        }
+        try? ReuseportSteering.all(to: 0).attach(to: socket)
+        try? PlatformListener.setReuseport(socket, false)
     }
 
     /// If the kernel refuses, the first steering of a running fleet reports it.
@@ -81,15 +101,6 @@ extension Listener {
         } catch {
             // The program that sends all connections to the first socket must not stay.
             try? PlatformListener.detachProgram(from: sockets[0].raw)
-        }
-    }
-
-    private static func allowGroup(_ first: CInt) -> SystemError? {
-        do throws(SystemError) {
-            try PlatformListener.setReuseport(first)
-            return nil
-        } catch {
-            return error
         }
     }
 
@@ -114,7 +125,7 @@ extension Listener {
                 sockets.append(OpenSocket(socket))
             }
             let awaits = options.deferAccept == nil
-            return (Decoy(sockets, address: bound, slots: options.shards ?? 1, awaitsHandshakes: awaits), nil)
+            return (Decoy(sockets, address: bound, awaitsHandshakes: awaits), nil)
         } catch {
             return (nil, "\(error)")
         }
@@ -150,30 +161,37 @@ extension Listener {
             let detail = "\(address) (\(path.utf8.count) bytes, at most \(PlatformListener.longestPath))"
             throw SystemError(call: "bind", code: ENAMETOOLONG, context: detail)
         }
-        // Until listen(2) has returned, a connect to the new file is refused like one to a stale file. The lock keeps
-        // other masters from removing it.
         return try DirectoryLock.withLock(ofFile: path) { () throws(SystemError) -> Listener in
             try SocketFile.removeIfStale(path)
-            let socket = try PlatformListener.makeSocket(family: AF_UNIX)
-            try SocketAddress(unixPath: path).bind(socket.raw, context: address.description)
-            let made = try System.identity(ofPath: path).identity
-            do throws(SystemError) {
-                try System.listen(socket.raw, backlog: options.backlog, address.description)
-                let moved = try System.move(socket, atLeast: options.lowest)
-                return Listener(
-                    address: address,
-                    mode: .shared,
-                    sockets: [OpenSocket(moved)],
-                    backlog: options.backlog,
-                    file: SocketFile(path: path, identity: made),
-                    admissionFault: options.closesAdmission
-                        ? "a Unix-domain socket cannot keep new connections out; those that no child accepts are reset"
-                        : nil
-                )
-            } catch {
-                unlink(path)
-                throw error
-            }
+            let (socket, file) = try bindUnix(address, path, backlog: options.backlog, lowest: options.lowest)
+            return Listener(
+                address: address,
+                mode: .shared,
+                sockets: [socket],
+                lowest: options.lowest,
+                backlog: options.backlog,
+                file: file,
+                admissionFault: options.closesAdmission
+                    ? "a Unix-domain socket cannot keep new connections out; those that no child accepts are reset"
+                    : nil
+            )
+        }
+    }
+
+    /// Until listen(2) has returned, a connect to the new file is refused like one to a stale file. The lock on the
+    /// directory, which the caller holds, keeps other masters from removing it.
+    static func bindUnix(
+        _ address: Prefork.Address, _ path: String, backlog: CInt, lowest: CInt
+    ) throws(SystemError) -> (OpenSocket, SocketFile) {
+        let socket = try System.move(try PlatformListener.makeSocket(family: AF_UNIX), atLeast: lowest)
+        try SocketAddress(unixPath: path).bind(socket.raw, context: address.description)
+        let made = try System.identity(ofPath: path).identity
+        do throws(SystemError) {
+            try System.listen(socket.raw, backlog: backlog, address.description)
+            return (OpenSocket(socket), SocketFile(path: path, identity: made))
+        } catch {
+            unlink(path)
+            throw error
         }
     }
 }

@@ -18,16 +18,27 @@ final class Listener {
     /// With the port that the kernel has chosen for port 0.
     let address: Prefork.Address
     let mode: Prefork.ListenerMode
-    /// One for each slot, or one for all, in the order of listen(2), by which the kernel numbers them. Empty after
-    /// `close`.
+    /// One for each slot, or one for all. Empty after `close`.
     private(set) var sockets: [OpenSocket]
-    private let file: SocketFile?
+    /// The numbers of the sockets in their group: those of `sockets`, by index, then the decoys.
+    var order: GroupOrder
+    /// The indices of the sockets that a child has stopped and that cannot listen again.
+    var faults: [Int: SystemError] = [:]
+    /// The socket that the last one of a Unix-domain address has replaced.
+    private var replaced: OpenSocket?
+    /// The lowest number of a descriptor.
+    let lowest: CInt
+    /// The address of an internet socket.
+    let bound: SocketAddress?
+    /// Whether SO_REUSEPORT is set.
+    let isGroup: Bool
+    private(set) var file: SocketFile?
     /// A child may have changed it by a listen(2) of its own. `nil` if it is not known.
-    private let backlog: CInt?
+    let backlog: CInt?
     /// `nil` if a stop cannot keep new connections out. `admissionFault` says why.
     private(set) var decoy: Decoy?
     private(set) var admissionFault: String?
-    private let adopted: AdoptedSocket?
+    let adopted: AdoptedSocket?
     /// The kernel has refused our program.
     private var isSteeringRefused = false
 
@@ -35,6 +46,9 @@ final class Listener {
         address: Prefork.Address,
         mode: Prefork.ListenerMode,
         sockets: [OpenSocket],
+        lowest: CInt,
+        bound: SocketAddress? = nil,
+        isGroup: Bool = false,
         backlog: CInt?,
         file: SocketFile? = nil,
         decoy: Decoy? = nil,
@@ -44,6 +58,10 @@ final class Listener {
         self.address = address
         self.mode = mode
         self.sockets = sockets
+        order = GroupOrder(count: sockets.count)
+        self.lowest = lowest
+        self.bound = bound
+        self.isGroup = isGroup
         self.backlog = backlog
         self.file = file
         self.decoy = decoy
@@ -58,11 +76,11 @@ final class Listener {
     /// The first socket. `nil` after `close`.
     var raw: CInt? { sockets.first?.raw }
 
+    /// The index of a slot's socket.
+    func index(of slot: Int) -> Int { mode == .sharded ? slot : 0 }
+
     /// The socket for a child in this slot. `nil` after `close`.
-    func socket(of slot: Int) -> CInt? {
-        guard !sockets.isEmpty else { return nil }
-        return sockets[mode == .sharded ? slot : 0].raw
-    }
+    func socket(of slot: Int) -> CInt? { sockets.isEmpty ? nil : sockets[index(of: slot)].raw }
 
     /// The sockets of these slots, each once.
     func sockets(of slots: [Int]) -> [CInt] {
@@ -70,27 +88,52 @@ final class Listener {
         return slots.isEmpty ? [] : sockets.map(\.raw)
     }
 
-    /// The numbers of these slots' sockets in the group.
-    private func indices(_ slots: [Int]) -> [Int] { mode == .sharded ? slots : [0] }
+    // MARK: The group
+
+    /// A slot's socket that is in the group. `nil` if there is none.
+    private var member: CInt? { order.members.first { sockets.indices.contains($0) }.map { sockets[$0].raw } }
+
+    /// The numbers of these slots' sockets. If they are not known, or none of these sockets listens, the numbers of all
+    /// slots.
+    private func numbers(_ slots: [Int]) -> [Int] {
+        let known = order.numbers(of: mode == .sharded ? slots : [0]) ?? []
+        return known.isEmpty ? order.members.indices.filter { order.members[$0] < sockets.count } : known
+    }
+
+    private var decoyMembers: [Int] { (0..<(decoy?.count ?? 0)).map { sockets.count + $0 } }
+
+    /// Sockets that a child has stopped have left the group.
+    private func noteStopped() {
+        let stopped = PlatformListener.stopped(sockets.map(\.raw))
+        if !stopped.isEmpty { order.remove(stopped) }
+    }
 
     // MARK: While the fleet runs
+
+    /// Gives children that start from now on another socket.
+    func replace(_ socket: OpenSocket, _ file: SocketFile) {
+        // Stays open until `ListenerView`s of it are gone.
+        replaced = sockets.first
+        sockets = [socket]
+        self.file = file
+    }
 
     /// Steers new connections to these slots only. Connections that are queued elsewhere stay there.
     /// - Parameter rotation: ascending, not empty.
     /// - Returns: the kernel's first refusal. It then spreads connections over all slots.
     func steer(to rotation: [Int]) -> SystemError? {
-        guard mode == .sharded, sockets.count > 1, let raw else { return nil }
+        guard mode == .sharded, sockets.count > 1, let member else { return nil }
         do throws(SystemError) {
-            try ReuseportSteering.spread(over: rotation, of: sockets.count).attach(to: raw)
+            try ReuseportSteering.spread(over: numbers(rotation), of: order.count).attach(to: member)
             isSteeringRefused = false
             return nil
         } catch {
             // The old program would go on steering to slots that have left the rotation. The shortest program steers to
             // all slots. If the kernel refuses even that one, no program is just as good (Linux 5.3 can remove it).
             do throws(SystemError) {
-                try ReuseportSteering.spread(over: Array(sockets.indices), of: sockets.count).attach(to: raw)
+                try ReuseportSteering.spread(over: Array(0..<order.count), of: order.count).attach(to: member)
             } catch {
-                try? PlatformListener.detachProgram(from: raw)
+                try? PlatformListener.detachProgram(from: member)
             }
             defer { isSteeringRefused = true }
             return isSteeringRefused ? nil : error
@@ -100,7 +143,8 @@ final class Listener {
     /// A framework in the child may have called listen(2) again with its own backlog (SwiftNIO: 128). On a listening
     /// socket that changes only the backlog.
     func restoreBacklog(of slot: Int) {
-        guard let raw = socket(of: slot), let backlog else { return }
+        // On a socket that a child has stopped, listen(2) would do more than that.
+        guard let raw = socket(of: slot), let backlog, PlatformListener.stopped([raw]).isEmpty else { return }
         // An adopted socket keeps the backlog that it was found with. listen(2) is called only if it differs.
         if adopted != nil, AdoptedSocket.backlog(of: raw) == Int(backlog) { return }
         try? System.listen(raw, backlog: backlog)
@@ -111,9 +155,13 @@ final class Listener {
     /// Begins to keep new connections out. `isAdmissionClosed` reports the progress.
     /// - Parameter rotation: the slots that still accept meanwhile.
     func beginClosingAdmission(_ rotation: [Int], at now: Instant) {
-        guard let decoy, let raw else { return }
+        guard let decoy else { return }
+        // No child is started any more, so what a child has stopped stays as it is.
+        noteStopped()
+        guard let member else { return giveUpAdmission("a child has stopped it with shutdown(2)", rotation) }
         do throws(SystemError) {
-            try decoy.begin(indices(rotation), beside: raw, at: now)
+            try decoy.begin(numbers(rotation), behind: order.count, beside: member, at: now)
+            for decoy in decoyMembers { order.append(decoy) }
         } catch {
             giveUpAdmission("\(error)", rotation)
         }
@@ -121,9 +169,9 @@ final class Listener {
 
     /// Fewer children accept than at the beginning.
     func narrowAdmission(to rotation: [Int]) {
-        guard let decoy, !decoy.isActive, let raw else { return }
+        guard let decoy, !decoy.isActive, let member else { return }
         do throws(SystemError) {
-            try decoy.steer(to: indices(rotation), beside: raw)
+            try decoy.steer(to: numbers(rotation), beside: member)
         } catch {
             giveUpAdmission("\(error)", rotation)
         }
@@ -131,10 +179,10 @@ final class Listener {
 
     /// Whether new connections are kept out, or cannot be.
     func isAdmissionClosed(_ rotation: [Int], at now: Instant) -> Bool {
-        guard let decoy, !decoy.isActive, let raw else { return true }
+        guard let decoy, !decoy.isActive, let member else { return true }
         do throws(SystemError) {
             guard decoy.isFull else {
-                try decoy.proceed(indices(rotation), beside: raw, at: now)
+                try decoy.proceed(numbers(rotation), beside: member, at: now)
                 return false
             }
             try decoy.close()
@@ -147,7 +195,8 @@ final class Listener {
     /// New connections are queued until the last copy of the listener is closed.
     func giveUpAdmission(_ reason: String, _ rotation: [Int]) {
         guard let decoy, !decoy.isActive else { return }
-        if let raw { decoy.giveUp(indices(rotation), beside: raw) }
+        order.remove(decoyMembers)
+        if let member { decoy.giveUp(numbers(rotation), of: order.count, beside: member) }
         self.decoy = nil
         admissionFault = reason
     }
@@ -165,23 +214,31 @@ final class Listener {
     /// Closes our copies, and removes the socket's file if it is still ours. Never shutdown(2), which would also end
     /// other processes' copies. Further calls do nothing.
     func close() {
-        if let decoy, decoy.isActive, mode == .sharded {
-            // The last socket first, so that the decoys keep connections out until no slot's socket is left in the
-            // group.
-            while !sockets.isEmpty {
-                decoy.prepareClosing(of: sockets.count - 1)
-                sockets.removeLast()
-            }
-        }
+        leaveGroup()
         if let adopted, let raw { adopted.restore(raw, backlog: backlog) }
         closeSockets()
         // Last: from now on the kernel refuses connections.
         decoy = nil
     }
 
+    /// Keeps connections out while our sockets leave the group one by one, in whatever order. Each that leaves changes
+    /// the number of the last one, so only number 0 is safe.
+    private func leaveGroup() {
+        // If there was one socket, the decoy beside it is alone afterwards, and gets all connections anyway.
+        guard let decoy, decoy.isActive, decoy.count > 1, let first = order.members.first, sockets.count > 1 else {
+            return
+        }
+        // The last decoy takes the number 0. Until it has it, connections are steered to the decoy before the last.
+        let decoys = decoyMembers
+        sockets[first] = sockets[first == 0 ? 1 : 0]
+        order.remove([first])
+        if order.members.first.map({ decoys.contains($0) }) == true { decoy.steer(to: 0) }
+    }
+
     private func closeSockets() {
         // The file first: a client finds no file instead of a socket that resets it.
         if !sockets.isEmpty { file?.remove() }
         sockets = []
+        replaced = nil
     }
 }

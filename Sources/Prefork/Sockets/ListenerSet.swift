@@ -94,6 +94,31 @@ struct ListenerSet {
         for listener in open { listener.restoreBacklog(of: slot) }
     }
 
+    /// Makes listeners listen again that a child has stopped with shutdown(2).
+    /// - Parameters:
+    ///   - slot: checks this slot's sockets only. `nil`: all sockets.
+    ///   - isStarting: a child is about to start.
+    ///   - suspect: the child that has probably stopped a listener that all share.
+    ///   - owner: the current or last child of a slot.
+    /// - Returns: what is to be reported. If there is anything, connections must be steered anew.
+    func repair(
+        slot: Int? = nil, isStarting: Bool, suspect: Prefork.Event.StoppingChild?, owner: (Int) -> Int32?
+    ) -> [Prefork.Event] {
+        open.flatMap { listener in
+            listener.repair(slot: slot, isStarting: isStarting).map { stopped in
+                let child = stopped.slot.flatMap { slot in
+                    owner(slot).map { Prefork.Event.StoppingChild(slot: slot, pid: $0, isCertain: true) }
+                }
+                return .listenerStopped(listener.address, by: child ?? suspect, stopped.outcome)
+            }
+        }
+    }
+
+    /// Why a child in this slot would get a listener that does not listen. `nil` if it would not.
+    func fault(of slot: Int) -> SystemError? {
+        open.lazy.compactMap { $0.faults[$0.index(of: slot)] }.first
+    }
+
     /// When to check the queues. `nil` for never.
     var nextQueueCheck: Instant? { closing == nil ? alarm?.next : nil }
 

@@ -8,10 +8,13 @@ struct SocketFile {
     /// Removes the file if it is still the one that this master created. After a restart it may be the successor's.
     func remove() {
         // No patience: a stop must not wait, and any process may hold the lock of a common directory.
-        try? DirectoryLock.withLock(ofFile: path, patience: .zero) { () throws(SystemError) in
-            let found = try? System.identity(ofPath: path)
-            if let found, found.isSocket, found.identity == identity { unlink(path) }
-        }
+        try? DirectoryLock.withLock(ofFile: path, patience: .zero) { () throws(SystemError) in removeIfOwn() }
+    }
+
+    /// Call it while the directory is locked.
+    func removeIfOwn() {
+        let found = try? System.identity(ofPath: path)
+        if let found, found.isSocket, found.identity == identity { unlink(path) }
     }
 
     /// Removes the socket that a killed master has left behind.

@@ -41,6 +41,9 @@ import PreforkLibc
             throw SystemError(call: "setsockopt", code: ENOPROTOOPT, context: "TCP_FASTOPEN")
         }
 
+        /// Darwin's shutdown(2) fails for a listening socket with ENOTCONN.
+        static func stopped(_ descriptors: [CInt]) -> [Int] { [] }
+
         /// Darwin does not report it.
         static func queue(of descriptor: CInt) -> SocketQueue? { nil }
 

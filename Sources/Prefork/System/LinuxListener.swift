@@ -40,6 +40,17 @@ import PreforkLibc
             try SocketOption.set(descriptor, SystemConstant.tcp, TCP_FASTOPEN, queue, "TCP_FASTOPEN")
         }
 
+        private static let readHangUp: Int16 = 0x2000  // POLLRDHUP of poll(2)
+
+        /// The indices of those listening sockets that shutdown(2) has stopped. An internet socket has left the state
+        /// LISTEN then, a Unix-domain socket refuses connections in it.
+        static func stopped(_ descriptors: [CInt]) -> [Int] {
+            var requests = descriptors.map { pollfd(fd: $0, events: readHangUp, revents: 0) }
+            // Without an answer, every socket counts as listening: the next look sees more.
+            do throws(SystemError) { try System.poll(&requests, until: System.now()) } catch { return [] }
+            return requests.indices.filter { requests[$0].revents & (readHangUp | Int16(POLLHUP)) != 0 }
+        }
+
         /// struct tcp_info of linux/tcp.h begins with eight bytes and six words, the last of which is tcpi_sacked.
         private static let endOfQueue: socklen_t = 8 + 6 * 4
 

@@ -26,6 +26,8 @@
             /// Listens once more, as a framework does, and waits until the backlog is what it was.
             case listenAgain
             case waitForStop
+            /// Answers, but a request for /shutdown makes the child call shutdown(2) on its listener and exit.
+            case answerOrShutDown
             /// Registers handlers of the stop before, during and after it.
             case handleStop
             /// Ignores SIGTERM.
@@ -74,6 +76,13 @@
             case .takeTwice: try takeTwice(child)
             case .listenAgain: try listenAgain(child)
             case .waitForStop: waitForStop(child)
+            case .answerOrShutDown:
+                let listener = try child.takeListener()
+                answerWithPID(listener, child) { request in
+                    guard request.hasPrefix("GET /shutdown") else { return }
+                    shutdown(listener, CInt(SHUT_RDWR))
+                    exit(3)
+                }
             case .handleStop: handleStop(child)
             case .ignoreTerm:
                 signal(SIGTERM, SIG_IGN)

@@ -67,7 +67,8 @@
     }
 
     /// Accepts until the drain begins and answers each connection with this process's identifier.
-    func answerWithPID(_ listener: CInt, _ child: Prefork.Child) {
+    /// - Parameter inspect: gets each request before it is answered.
+    func answerWithPID(_ listener: CInt, _ child: Prefork.Child, _ inspect: (String) -> Void = { _ in }) {
         while true {
             var requests = [
                 pollfd(fd: listener, events: Int16(POLLIN), revents: 0),
@@ -78,7 +79,8 @@
                 let connection = accept(listener, nil, nil)
                 if connection < 0 { break }
                 var buffer = [UInt8](repeating: 0, count: 1024)
-                recv(connection, &buffer, buffer.count, 0)
+                let received = recv(connection, &buffer, buffer.count, 0)
+                inspect(String(decoding: buffer.prefix(max(0, received)), as: UTF8.self))
                 let text = "\(getpid())"
                 let answer = Array(
                     "HTTP/1.1 200 OK\r\nContent-Length: \(text.count)\r\nConnection: close\r\n\r\n\(text)".utf8

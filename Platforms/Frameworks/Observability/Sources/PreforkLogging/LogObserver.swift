@@ -77,6 +77,11 @@ extension Prefork.Event {
                 [:].adding("prefork.address", address).adding("prefork.queue.waiting", queue?.waiting)
                     .adding("prefork.queue.limit", queue?.limit).adding("prefork.child.slot", slot)
             )
+        case .listenerStopped:
+            (
+                "listener was stopped by a child",
+                child.adding("prefork.address", address).adding("prefork.reason", reason)
+            )
         case .spawned: ("child started", child.adding("prefork.child.replaces", replacedPID))
         case .spawnFailed: ("child could not be started", childExit)
         case .ready: ("child ready", child.adding("prefork.child.delay", duration))
