@@ -43,13 +43,14 @@ extension Prefork {
         configuration: Configuration = Configuration(),
         serve: @escaping @Sendable (Child) async throws -> Void
     ) async -> Never {
+        let fleet = Prefork(addresses, adopting: adopting, configuration: configuration)
+        let result: Result<Void, any Error>
         do {
-            try await Prefork(addresses, adopting: adopting, configuration: configuration).run(
-                isLast: true, beforeReturn: { finish($0) }, serve: serve)
-            finish(.success(()))
+            result = .success(try await fleet.run(isLast: true, beforeReturn: { finish($0) }, serve: serve))
         } catch {
-            finish(.failure(error))
+            result = .failure(error)
         }
+        finish(result)
     }
 
     /// Called while signals are still handled. A second SIGTERM, to the group or from an impatient supervisor, must not
