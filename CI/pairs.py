@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Starts two fleets on one address at the same moment, again and again. Fails unless exactly one of them listens and the
-other one waits.
+"""Starts two fleets on one address at the same moment, again and again. Fails unless exactly one of them listens and
+the other one waits.
 
     CI/pairs.py [N]    N pairs for each kind of listener (500 by default), 0.1 s a pair
 

@@ -63,7 +63,8 @@
                 #expect(text.contains("status: master"), "\(text)")
             }
 
-            /// A pseudoterminal: the end that plays the user, and the path of the other one. Swift hides these functions.
+            /// A pseudoterminal: the end that plays the user, and the path of the other one. Swift hides these
+            /// functions.
             private func openTerminal() throws -> (CInt, String) {
                 typealias Call = @convention(c) (CInt) -> CInt
                 typealias Name = @convention(c) (CInt) -> UnsafeMutablePointer<CChar>?

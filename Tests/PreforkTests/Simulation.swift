@@ -35,7 +35,8 @@ struct Coverage {
     enum Kind: Int, CaseIterable {
         case inputs, recoveries, failedStarts, shortages, refusedStarts, readiness, notReady, kills, suspensions, strays
         case up, proven, poison, broken, throttled, startFailures, sparedFatal, retries
-        case drains, hangUps, replacedBeside, notReplaced, replacedExits, twoInSlot, backtracesSuppressed, backtracesResumed
+        case drains, hangUps, replacedBeside, notReplaced, replacedExits, twoInSlot, backtracesSuppressed,
+            backtracesResumed
         case rotations, emptyQueues, fullQueues, deserted, killedWhileClosing
         case orderlyStops, stopsWhileFilling, repeatedStops, secondInterrupts, hookFailures
         case gaveUp, overRecovery, childRefused, childExited

@@ -133,7 +133,9 @@ extension Referee {
         let kid = slots[index].outgoing[position]
         if signal == .kill {
             try require(batch.killing == kid.pid, "slot \(index) is killed without a word")
-            try require(kid.isTold || [.unrequested, .unreplaced].contains(kid.cause), "slot \(index) is killed before it was told to exit")
+            try require(
+                kid.isTold || [.unrequested, .unreplaced].contains(kid.cause),
+                "slot \(index) is killed before it was told to exit")
             try require(!kid.isKilled, "slot \(index) is killed twice")
             try require(
                 batch.killsAll || batch.isTimer && kid.killDue <= batch.now,

@@ -10,7 +10,8 @@ extension Prefork.Configuration {
         public enum Policy: Sendable, Hashable {
             /// Prefork: TERM, INT and USR1 in the master, TERM and INT in a child.
             ///
-            /// A USR1 that was ignored when the master started stays ignored. The handlers that were installed before are restored when `run` returns.
+            /// A USR1 that was ignored when the master started stays ignored. The handlers that were installed before
+            /// are restored when `run` returns.
             case handled
             /// The program.
             ///

@@ -12,8 +12,9 @@ extension Prefork {
     /// What this process is, a master or a child.
     ///
     /// Read it at the start of `main`, before the program builds anything expensive, starts a thread or ignores a
-    /// signal. What the master has at the first read, its children start with. The first read also removes the handshake variables from the environment and sets close-on-exec on the inherited descriptors, so
-    /// that no process that this one starts takes itself for a child. Call it from any thread.
+    /// signal. What the master has at the first read, its children start with. The first read also removes the
+    /// handshake variables from the environment and sets close-on-exec on the inherited descriptors, so that no
+    /// process that this one starts takes itself for a child. Call it from any thread.
     public static var role: Role {
         switch inheritance {
         case .nothing: .master

@@ -44,8 +44,8 @@ extension Prefork {
 
         /// Starts the child, as Prefork does without a closure.
         ///
-        /// It calls posix_spawn(3) with an empty signal mask, the dispositions that ``Configuration/Signals`` describes,
-        /// and no other descriptors. Call it from any thread.
+        /// It calls posix_spawn(3) with an empty signal mask, the dispositions that ``Configuration/Signals``
+        /// describes, and no other descriptors. Call it from any thread.
         /// - Returns: The child's process id.
         /// - Throws: A ``SystemError``.
         public func start() throws(SystemError) -> Int32 {

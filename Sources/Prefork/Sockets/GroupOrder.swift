@@ -1,5 +1,6 @@
 /// How the kernel numbers the sockets of a SO_REUSEPORT group: in the order of listen(2). When a socket leaves the
-/// group, the last one takes its number (socket(7)). A socket leaves it when its last copy is closed, or at shutdown(2).
+/// group, the last one takes its number (socket(7)). A socket leaves it when its last copy is closed, or at
+/// shutdown(2).
 struct GroupOrder: Equatable {
     /// The member with each number. Members have any numbers that tell them apart.
     private(set) var members: [Int]

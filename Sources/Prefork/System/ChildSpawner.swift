@@ -2,9 +2,9 @@
 import PreforkLibc
 
 enum ChildSpawner {
-    /// Starts a child. Its standard input is /dev/null. Its output and error are those of this process, or /dev/null if
-    /// this process has closed them. Its other descriptors are the plan's. Its signal mask is empty and its dispositions
-    /// are the default, except those that the plan names, whatever this thread's are.
+    /// Starts a child. Its standard input is /dev/null. Its output and error are those of this process, or /dev/null
+    /// if this process has closed them. Its other descriptors are the plan's. Its signal mask is empty and its
+    /// dispositions are the default, except those that the plan names, whatever this thread's are.
     /// - Parameter enumerating: closes descriptors one by one, even if the system has a better way.
     /// - Returns: the child's process id.
     static func spawn(_ plan: SpawnPlan, enumerating: Bool) throws(SystemError) -> Int32 {
