@@ -68,7 +68,7 @@ extension Referee {
         switch failure {
         case .gaveUp:
             coverage.note(.gaveUp)
-            try require(!hasBeenUp, "a fleet that had been up gives up")
+            try require(!hadBeenUp, "a fleet that had been up gives up")
         case .overRecovery:
             coverage.note(.overRecovery)
             try require(limits.isStrict, "a fleet gives up though no limit was set")

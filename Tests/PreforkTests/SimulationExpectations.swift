@@ -310,6 +310,8 @@ extension Referee {
     /// What a timer makes of children that are late.
     mutating func expectJudgements(_ coverage: inout Coverage) {
         if isFilling { return }
+        // When the queues are no longer waited for, all are told to exit, and nobody is judged any more.
+        if let closing, closing <= batch.now { return }
         for index in slots.indices {
             guard let kid = slots[index].current else { continue }
             if kid.readyAt == nil, kid.readyBy <= batch.now || kid.exitDue ?? .max <= batch.now {
@@ -355,5 +357,6 @@ extension Referee {
         guard stop == nil else { return }
         batch.stops = true
         failure = reason
+        hadBeenUp = hasBeenUp
     }
 }

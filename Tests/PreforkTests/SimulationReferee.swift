@@ -113,6 +113,8 @@ struct Referee {
     var expectedBy: Int64?
 
     var hasBeenUp = false
+    /// The same when the stop began: a child may still become up during the stop.
+    var hadBeenUp = false
     var startFailures = 0
     var shortages = 0
     var firstStartFailure: Int64 = 0
