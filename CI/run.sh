@@ -36,7 +36,11 @@ if grep -rnE '#if os|canImport' Sources/Prefork --include='*.swift' | grep -v '^
 fi
 
 step "tests"
-swift test
+# A reader of the log may get only its end, so the failures stand there too.
+swift test 2>&1 | tee .build/tests.log || {
+    grep -E -A3 '^✘|recorded an issue' .build/tests.log | tail -n 100
+    fail "a test fails"
+}
 
 step "the demonstration server"
 bash CI/smoke.sh
