@@ -98,6 +98,12 @@ MUTATIONS = [
      "Step(signal: .kill, after: grace)",
      "Step(signal: .kill, after: .zero)"),
     # Starting
+    ("a refused start ends a fleet that has been up",
+     "if hasBeenUp { return spawnFailed(",
+     "if isStopping { return spawnFailed("),
+    ("a refused start never ends a fleet",
+     "if hasBeenUp { return spawnFailed(",
+     "if true { return spawnFailed("),
     ("a child that must exit can still become ready",
      "guard let index = slotWithCurrent(pid), var child = slots[index].current, case .starting = child.stage else {",
      "guard let index = slotWithCurrent(pid), var child = slots[index].current else {"),

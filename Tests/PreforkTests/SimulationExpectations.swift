@@ -90,10 +90,14 @@ extension Referee {
             ended(slot, nil, .notSpawned(error), processorTime: nil, isShortage: isShortage, &coverage)
             coverage.note(.failedStarts)
             endFilling()
-        case .spawnRefused:
+        case .spawnRefused(let slot, let error):
             asked = nil
-            begin(.spawn)
             coverage.note(.refusedStarts)
+            guard hasBeenUp else { return begin(.spawn) }
+            batch.isFailedStart = true
+            ended(
+                slot, nil, .notSpawned(SystemError(refusal: error)), processorTime: nil, isShortage: false, &coverage)
+            endFilling()
         case .ready(let pid, let cost):
             guard let slot = slotWithCurrent(pid), slots[slot].current?.readyAt == nil else { return }
             let (upAt, provenAt) = (sum(now, limits.settle), sum(now, max(Self.second, limits.settle)))

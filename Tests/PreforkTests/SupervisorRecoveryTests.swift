@@ -136,9 +136,32 @@ extension SupervisorTests {
             #expect(bench.feed(.spawned(slot: 0, pid: 200)).last == .announce(pid: 200, replaces: 100))
         }
 
-        @Test("A start that another try would not mend ends the fleet")
+        @Test("A start that the program's closure refuses is a failed start while others serve")
+        func refusedStartBesideOthers() {
+            var bench = Bench.proven()
+            bench.feed(.exited(pid: 100, .exited(1)))
+            bench.timer()
+            for delay in [Duration.zero, .milliseconds(100), .milliseconds(200)] {
+                let actions = bench.feed(.spawnRefused(slot: 0, .spawnedStranger(slot: 0, pid: 1)))
+                #expect(actions.consequence == .recovering(after: delay))
+                #expect(actions.pids(with: .terminate) == [])
+                #expect(
+                    bench.timer() == [
+                        .spawn(slot: 0, launch: bench.supervisor.slots[0].launches - 1, printsBacktrace: true)
+                    ])
+            }
+            #expect(bench.supervisor.failure == nil)
+            // A strict mode counts it.
+            var strict = Bench.proven { $0.recovery = .upTo(exits: 1) }
+            strict.feed(.exited(pid: 100, .exited(1)))
+            strict.timer()
+            #expect(
+                strict.feed(.spawnRefused(slot: 0, .spawnedStranger(slot: 0, pid: 1))).consequence == .givingUp)
+        }
+
+        @Test("A start that the program's closure refuses ends a fleet that has never been up")
         func refusedStart() {
-            var bench = Bench.proven { $0.recovery = .unlimited }
+            var bench = Bench.filled { $0.recovery = .unlimited }
             bench.feed(.exited(pid: 100, .exited(1)))
             bench.timer()
             let actions = bench.feed(.spawnRefused(slot: 0, .spawnedStranger(slot: 0, pid: 1)))

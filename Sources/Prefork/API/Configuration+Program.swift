@@ -34,7 +34,8 @@ extension Prefork.Configuration {
         ///
         /// What it starts must become the child by exec, and not start the child (fasthttp's CommandProducer). The
         /// master calls it on its own thread, so it must not block. A ``Prefork/SystemError`` that it throws is a
-        /// failed start, which is tried again. Any other error stops the fleet.
+        /// failed start, which is tried again. So is any other error once a child has been up. Before that, it stops
+        /// the fleet.
         public var spawn: (@Sendable (Prefork.SpawnRequest) throws -> Int32)?
 
         /// A program with defaults for everything that is not given.

@@ -27,9 +27,15 @@ extension Prefork {
             ownMessage = message
         }
 
+        /// A start that the program's own closure refused. It has no value of `errno`.
+        init(refusal error: PreforkError) {
+            self.init(call: "spawn", code: 0, context: "", message: "\(error)")
+        }
+
         /// For example `bind 127.0.0.1:80: Permission denied (errno 13)`.
         public var description: String {
             let subject = context.isEmpty ? call : "\(call) \(context)"
+            if ownMessage != nil, code == 0 { return "\(subject): \(message)" }
             return "\(subject): \(message) (\(ownMessage == nil ? "errno" : "code") \(code))"
         }
     }
