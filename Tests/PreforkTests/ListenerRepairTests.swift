@@ -152,7 +152,7 @@
                 try #require(listener.decoy?.isActive == true, "\(listener.admissionFault ?? "")")
                 let clients = try (0..<40).map { _ in try Client(to: listener.sockets[3].raw) }
                 #expect(clients.allSatisfy { !$0.isEstablished && $0.error == 0 })
-                listener.closeAfterExitRequests()
+                listener.closeAfterExitRequests([])
                 listener.close()
             }
         }

@@ -34,7 +34,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
             #expect(listen(raw, 6) == 0)
         #endif
         #expect(listener.steer(to: [0]) == nil)
-        listener.closeAfterExitRequests()
+        listener.closeAfterExitRequests([])
         // The children may still poll it.
         #expect(fcntl(raw, F_GETFL) & O_NONBLOCK != 0)
         listener.close()
@@ -60,7 +60,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
                 listener.restoreBacklog(of: 0)
                 #expect(UnixQueue.limit(of: raw) == 100)
                 try #require(listen(raw, 6) == 0)
-                listener.closeAfterExitRequests()
+                listener.closeAfterExitRequests([])
                 listener.close()
                 #expect(UnixQueue.limit(of: raw) == 100)
             }
@@ -76,7 +76,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
         let listener = try AdoptedSocket.listener(raw, name: nil, lowest: 200)
         // The child shares the open file description.
         #expect(fcntl(raw, F_SETFL, isBlocking ? found | O_NONBLOCK : found & ~O_NONBLOCK) == 0)
-        listener.closeAfterExitRequests()
+        listener.closeAfterExitRequests([])
         listener.close()
         #expect(fcntl(raw, F_GETFL) == found)
     }

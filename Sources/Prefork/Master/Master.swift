@@ -86,6 +86,7 @@ final class Master {
             let now = System.now()
             holdBack(ended, now)
             if listeners.isClosed(ready: supervisor.acceptingSlots, at: now) { feed(.admissionClosed) }
+            listeners.release(at: now)
             if let deadline = supervisor.nextDeadline, deadline <= now { feed(.timer) }
             for event in listeners.checkQueues(at: now) { observe(event) }
             reapOrphans(now)
@@ -292,7 +293,7 @@ final class Master {
         case .closeAdmission: listeners.beginClosing(supervisor.acceptingSlots, at: System.now())
         case .closeListeners:
             handle.publish(listeners: [])
-            for event in listeners.closeAfterExitRequests() { observe(event) }
+            for event in listeners.closeAfterExitRequests(at: System.now()) { observe(event) }
         case .report(let event):
             publish()
             observe(event)

@@ -22,6 +22,10 @@ final class Listener {
     private(set) var sockets: [OpenSocket]
     /// The numbers of the sockets in their group: those of `sockets`, by index, then the decoys.
     var order: GroupOrder
+    /// How many sockets there were.
+    private let size: Int
+    /// During the last part of a stop: the inodes of the sockets that children may still have, by their indices.
+    private var inodes: [Int: UInt64] = [:]
     /// The indices of the sockets that a child has stopped and that cannot listen again.
     var faults: [Int: SystemError] = [:]
     /// The socket that the last one of a Unix-domain address has replaced.
@@ -59,6 +63,7 @@ final class Listener {
         self.mode = mode
         self.sockets = sockets
         order = GroupOrder(count: sockets.count)
+        size = sockets.count
         self.lowest = lowest
         self.bound = bound
         self.isGroup = isGroup
@@ -97,10 +102,10 @@ final class Listener {
     /// slots.
     private func numbers(_ slots: [Int]) -> [Int] {
         let known = order.numbers(of: mode == .sharded ? slots : [0]) ?? []
-        return known.isEmpty ? order.members.indices.filter { order.members[$0] < sockets.count } : known
+        return known.isEmpty ? order.members.indices.filter { order.members[$0] < size } : known
     }
 
-    private var decoyMembers: [Int] { (0..<(decoy?.count ?? 0)).map { sockets.count + $0 } }
+    private var decoyMembers: [Int] { (0..<(decoy?.count ?? 0)).map { size + $0 } }
 
     /// Sockets that a child has stopped have left the group.
     private func noteStopped() {
@@ -201,38 +206,73 @@ final class Listener {
         admissionFault = reason
     }
 
+    /// The family of the address, if `release` has something to do for it.
+    var releasedFamily: CInt? { decoy?.isActive == true ? bound?.family : nil }
+
     /// After all children were asked to exit: closes what is not needed to keep new connections out.
-    func closeAfterExitRequests() {
-        // Beside a decoy our copies of the slots' sockets stay open: each that left the group would change the numbers
-        // of the others. An adopted socket stays non-blocking as long as children poll it.
-        let needed = adopted != nil || mode == .sharded && decoy?.isActive == true
-        if needed { return }
-        if decoy?.isActive != true { decoy = nil }
-        closeSockets()
+    /// - Parameter listening: the inodes of all listening sockets. Empty if they are not known.
+    func closeAfterExitRequests(_ listening: Set<UInt64>) {
+        if adopted != nil { return }  // It stays non-blocking as long as children poll it.
+        guard let decoy, decoy.isActive else {
+            decoy = nil
+            return closeSockets()
+        }
+        for index in sockets.indices where order.members.contains(index) {
+            inodes[index] = System.identity(of: sockets[index].raw)?.inode
+        }
+        if !inodes.values.allSatisfy({ listening.contains($0) }) { inodes = [:] }
+        if size == 1 {
+            closeSockets()  // The decoy will be alone, and gets all connections anyway.
+        } else if !inodes.isEmpty {
+            closeFirst()
+        }
+        // Otherwise our copies stay open. Each socket that left the group would change the numbers of the others.
+    }
+
+    /// Frees the address as soon as no child has a copy of the listener: a successor can bind it while the last
+    /// requests finish.
+    /// - Parameter listening: the inodes of all listening sockets.
+    /// - Returns: whether a child may still have a copy.
+    func release(_ listening: Set<UInt64>) -> Bool {
+        guard !inodes.isEmpty else { return false }
+        let gone = inodes.filter { !listening.contains($0.value) }.map(\.key)
+        for index in gone { inodes[index] = nil }
+        leave(gone)
+        if inodes.isEmpty {
+            closeSockets()
+            decoy = nil
+        } else if order.members.first.map({ $0 >= size }) == true {
+            closeSockets()  // Number 0 stays the decoy's, in whatever order the others leave.
+        }
+        return !inodes.isEmpty
     }
 
     /// Closes our copies, and removes the socket's file if it is still ours. Never shutdown(2), which would also end
     /// other processes' copies. Further calls do nothing.
     func close() {
-        leaveGroup()
+        // No child is left: a socket of which we close the last copy leaves the group at once.
+        if decoy?.isActive == true, let first = closeFirst() { leave([first]) }
         if let adopted, let raw { adopted.restore(raw, backlog: backlog) }
         closeSockets()
         // Last: from now on the kernel refuses connections.
         decoy = nil
+        inodes = [:]
     }
 
-    /// Keeps connections out while our sockets leave the group one by one, in whatever order. Each that leaves changes
-    /// the number of the last one, so only number 0 is safe.
-    private func leaveGroup() {
-        // If there was one socket, the decoy beside it is alone afterwards, and gets all connections anyway.
-        guard let decoy, decoy.isActive, decoy.count > 1, let first = order.members.first, sockets.count > 1 else {
-            return
-        }
-        // The last decoy takes the number 0. Until it has it, connections are steered to the decoy before the last.
-        let decoys = decoyMembers
+    /// Closes our copy of the socket with the number 0. If that was the last copy, the last decoy takes the number.
+    /// Meanwhile connections are steered to the decoy before it.
+    @discardableResult
+    private func closeFirst() -> Int? {
+        guard size > 1, !sockets.isEmpty, let first = order.members.first, first < size else { return nil }
         sockets[first] = sockets[first == 0 ? 1 : 0]
-        order.remove([first])
-        if order.members.first.map({ decoys.contains($0) }) == true { decoy.steer(to: 0) }
+        return first
+    }
+
+    /// These sockets have left the group. Of the decoys, the one with the lowest number keeps it for the longest time.
+    private func leave(_ gone: [Int]) {
+        if gone.isEmpty { return }
+        order.remove(gone)
+        if let number = order.members.firstIndex(where: { $0 >= size }) { decoy?.steer(to: number) }
     }
 
     private func closeSockets() {

@@ -3,6 +3,7 @@
 struct ListenerSet {
     private var open: [Listener] = []
     private var closing: Closing?
+    private var releasing: Releasing?
     private var alarm: QueueMonitor?
     /// The addresses to bind, in the given order, then the adopted ones. With the ports that the kernel has chosen.
     private(set) var addresses: [Prefork.Address] = []
@@ -137,8 +138,8 @@ struct ListenerSet {
         closing = Closing(rotation: rotation, next: now, handshakesUntil: now + Closing.handshakePatience)
     }
 
-    /// When to check `isClosed`. `nil` if no stop has begun.
-    var nextClosingStep: Instant? { closing?.next }
+    /// When to check `isClosed`, or to call `release`. `nil` if there is nothing to do.
+    var nextClosingStep: Instant? { closing?.next ?? releasing?.next }
 
     /// - Parameter ready: the slots whose children still accept.
     /// - Returns: whether new connections are kept out and no connection is queued that these children could accept.
@@ -167,21 +168,52 @@ struct ListenerSet {
 
     /// Call this when the children were asked to exit, whether or not all queues were empty.
     /// - Returns: the listeners that still queue new connections until their last copy is closed.
-    mutating func closeAfterExitRequests() -> [Prefork.Event] {
+    mutating func closeAfterExitRequests(at now: Instant) -> [Prefork.Event] {
         let rotation = closing?.rotation ?? []
         closing = nil
         alarm = nil
-        return open.compactMap { listener in
-            if !rotation.isEmpty { listener.giveUpAdmission("its queue could not be filled in time", rotation) }
-            listener.closeAfterExitRequests()
-            return listener.admissionFault.map { .admissionStaysOpen(listener.address, reason: $0) }
+        if !rotation.isEmpty {
+            for listener in open { listener.giveUpAdmission("its queue could not be filled in time", rotation) }
         }
+        // Before anything is closed: if our own sockets are not in the list, it is of no use.
+        let listening = listeningSockets() ?? []
+        for listener in open { listener.closeAfterExitRequests(listening) }
+        releasing = listening.isEmpty ? nil : Releasing(next: now + Releasing.shortPause)
+        return open.compactMap { listener in
+            listener.admissionFault.map { .admissionStaysOpen(listener.address, reason: $0) }
+        }
+    }
+
+    /// Call this between `closeAfterExitRequests` and `close`: frees the addresses of which no child has a listener any
+    /// more.
+    mutating func release(at now: Instant) {
+        guard var releasing, releasing.next <= now else { return }
+        self.releasing = nil
+        guard let listening = listeningSockets() else { return }
+        if open.filter({ $0.release(listening) }).isEmpty { return }
+        releasing.pause = min(releasing.pause * 2, Releasing.longPause)
+        releasing.next = now + releasing.pause
+        self.releasing = releasing
+    }
+
+    /// `nil` if the system does not say, or if no address waits for the answer.
+    private func listeningSockets() -> Set<UInt64>? {
+        let families = Set(open.compactMap(\.releasedFamily))
+        return families.isEmpty ? nil : try? ListeningSockets.inodes(families)
     }
 
     /// Closes our copies and the decoys, when no child is left. Further calls do nothing.
     func close() {
         // In reverse order: a socket that was adopted twice gets back the state that the first adoption has found.
         for listener in open.reversed() { listener.close() }
+    }
+
+    /// How often the last part of a stop looks whether children still have listeners.
+    private struct Releasing {
+        static let shortPause: Duration = .milliseconds(5)
+        static let longPause: Duration = .milliseconds(50)
+        var next: Instant
+        var pause = Self.shortPause
     }
 
     /// The progress of a stop.

@@ -9,12 +9,14 @@ import PreforkLibc
         private static let byFamily: UInt16 = 20  // SOCK_DIAG_BY_FAMILY
         private static let request: UInt16 = 0x1  // NLM_F_REQUEST
         private static let dump: UInt16 = 0x300  // NLM_F_DUMP
+        private static let error: UInt16 = 2  // NLMSG_ERROR
         private static let headerSize = 16
 
         /// Asks for sockets and passes the body of each answer to `body`, until that returns `true`.
         /// - Parameters:
         ///   - payload: what follows struct nlmsghdr.
         ///   - all: asks for all sockets that match the payload. Otherwise for the one that it names.
+        /// - Throws: the kernel's error: it may have no such table, and there may be no such socket.
         static func query(
             _ payload: [UInt8], all: Bool, _ body: (ArraySlice<UInt8>) -> Bool
         ) throws(SystemError) {
@@ -47,7 +49,13 @@ import PreforkLibc
                             bytes.loadUnaligned(fromByteOffset: 4, as: UInt16.self)
                         )
                     }
-                    // All other types are NLMSG_DONE or NLMSG_ERROR.
+                    if type == error, length >= headerSize + 4, length <= rest.count {
+                        let code = rest.withUnsafeBytes {
+                            -$0.loadUnaligned(fromByteOffset: headerSize, as: Int32.self)
+                        }
+                        if code != 0 { throw SystemError(call: "send", code: code, context: "sock_diag") }
+                    }
+                    // The only other type is NLMSG_DONE.
                     guard type == byFamily, length >= headerSize, length <= rest.count else { return }
                     if body(rest.dropFirst(headerSize).prefix(length - headerSize)) { return }
                     if !all { return }
