@@ -19,7 +19,8 @@ struct Options {
     static let usage = """
         usage: hello-prefork [--children N] [--listening automatic|shared|sharded] [--grace SECONDS]
                              [--recover-threshold N] [--recover-window SECONDS] [--recover-interval SECONDS]
-                             [--master-death drain|exit|ignore] [--inherited] [ADDRESS ...]
+                             [--readiness implicit|explicit] [--master-death drain|exit|ignore] [--inherited]
+                             [ADDRESS ...]
         ADDRESS is HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH; default 127.0.0.1:8080.
         --inherited serves on the sockets that systemd has handed over, beside ADDRESS or alone.
         A --recover-window of 0 counts exits over the whole life of the fleet.
@@ -60,7 +61,7 @@ struct Options {
 
     private static let names = [
         "--children", "--listening", "--grace", "--recover-threshold", "--recover-window", "--recover-interval",
-        "--master-death",
+        "--readiness", "--master-death",
     ]
 
     private mutating func apply(_ name: String, _ value: String) {
@@ -79,6 +80,12 @@ struct Options {
             case "shared": configuration.sockets.mode = .shared
             case "sharded": configuration.sockets.mode = .sharded
             default: Self.refuse("--listening: \"\(value)\" is none of automatic, shared and sharded")
+            }
+        case "--readiness":
+            switch value {
+            case "implicit": configuration.readiness.mode = .implicit
+            case "explicit": configuration.readiness.mode = .explicit
+            default: Self.refuse("--readiness: \"\(value)\" is neither implicit nor explicit")
             }
         default:
             switch value {

@@ -18,6 +18,7 @@ final class Server: Sendable {
     func run() throws {
         var listeners: [CInt] = []
         for index in child.addresses.indices { listeners.append(try child.takeListener(at: index)) }
+        child.ready()
         while !child.isStopping {
             Posix.waitForInput(listeners + [child.stopDescriptor], timeout: nil)
             acceptAll(listeners)
