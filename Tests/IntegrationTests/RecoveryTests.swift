@@ -149,7 +149,7 @@
                     FleetRole(
                         children: 1, readinessTimeout: .milliseconds(300), gracePeriod: .milliseconds(300),
                         firstServe: .ignoreTerm, serve: .answerWhenReady))
-                try subject.waitForLog("not ready after 0.3 s; stopping it")
+                try subject.waitForLog("; stopping it (readiness.timeout)")
                 try subject.waitForLog("killing it")
                 try subject.waitForLog("signal 9 (KILL)")
                 try subject.waitForLog("never ready; recovering at once")
