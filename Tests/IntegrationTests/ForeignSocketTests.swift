@@ -130,6 +130,16 @@
                 #expect(subject.standardError.contains(reason), subject.log)
             }
 
+            /// A number that is too large must not reach a descriptor of the library.
+            @Test func fewerSocketsThanWereAnnounced() throws {
+                let handing = "LISTEN_PID=$$ LISTEN_FDS=99 exec \"$0\" \"$@\" 3</dev/null"
+                let subject = try Subject.hello(["--inherited"], under: ["/bin/sh", "-c", handing])
+                try subject.expectExit(64)
+                #expect(subject.logLines.count == 1, subject.log)
+                #expect(subject.standardError.contains("LISTEN_FDS says 99, but descriptor "), subject.log)
+                #expect(subject.standardError.contains(" is not open"), subject.log)
+            }
+
             /// Reported once for the fleet and not again in its children. No descriptor becomes a listener unless the
             /// program asks for it.
             @Test(arguments: [1, 3]) func unrequestedSocketsAreReported(count: Int) throws {

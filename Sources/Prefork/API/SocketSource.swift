@@ -49,8 +49,15 @@ extension Prefork {
         }
 
         /// Checks what can be known without evaluating anything.
+        ///
+        /// Call it before anything is opened: a descriptor that LISTEN_FDS counts by mistake could be ours afterwards.
         func check() throws(PreforkError) {
-            if case .activation = source { _ = try Self.activated() }
+            guard case .activation = source else { return }
+            let descriptors = try Self.activated().descriptors
+            if let missing = descriptors.first(where: { !System.isOpen($0) }) {
+                throw .noActivatedSockets(
+                    reason: "LISTEN_FDS says \(descriptors.count), but descriptor \(missing) is not open")
+            }
         }
 
         /// How many sockets were passed to this process although it does not adopt them.
