@@ -52,6 +52,23 @@
                 #expect(events(after.raw) & Int16(POLLERR | POLLHUP) != 0, subject.log("refused"))
             }
 
+            /// What it takes is made at the start, because the stop may find no free descriptor.
+            @Test(arguments: FleetRole.Listening.allCases)
+            func aStopNeedsNoDescriptor(listening: FleetRole.Listening) throws {
+                let subject = try Subject.start(
+                    FleetRole(children: 2, listening: listening, gracePeriod: .seconds(60), serve: .neverDrain))
+                let children = try subject.waitForReady(2)
+                let port = try subject.port()
+                // All numbers below it are taken, but poll(2) refuses more entries than this limit.
+                let none = ["/usr/bin/prlimit", "--pid", "\(subject.pid)", "--nofile=10:"]
+                try #require(Namespace.runs(none), "prlimit (util-linux)")
+                subject.signal(SIGTERM)
+                try subject.eventually("admission is closed") { try eventsOfAttempt(port) == 0 }
+                for pid in children { kill(pid, SIGKILL) }
+                try subject.waitForReport("clean")
+                #expect(subject.logLines("accepts connections while").isEmpty, subject.log)
+            }
+
             /// Connections that were queued while no child accepted are answered.
             @Test(arguments: FleetRole.Listening.allCases)
             func queuedConnectionsAreAnswered(listening: FleetRole.Listening) throws {

@@ -94,8 +94,9 @@
                 for socket in listener.sockets { try PlatformListener.setDeferAccept(socket.raw, seconds: 30) }
             }
             let client = try Client(to: listener.sockets[0].raw)
-            try eventually("a handshake") { HalfOpen.exists(at: try SocketAddress(of: listener.sockets[0].raw)) }
-            #expect(listener.decoy?.hasPendingHandshakes == (seconds == nil))
+            try eventually("a handshake") { HalfOpen.exists(at: [try SocketAddress(of: listener.sockets[0].raw)]) }
+            let address = try #require(listener.decoy).handshakeAddress
+            #expect((address != nil) == (seconds == nil) && address.map { HalfOpen.exists(at: [$0]) } != false)
             #expect(client.error == 0)
         }
 

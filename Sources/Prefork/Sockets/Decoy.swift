@@ -11,12 +11,18 @@ import PreforkLibc
 final class Decoy {
     private let sockets: [OpenSocket]
     private let address: SocketAddress
+    private let lowest: CInt
     /// The number of the first decoy in the group: how many sockets listened before.
     private var first = 0
     /// `false` if listeners defer connections (TCP_DEFER_ACCEPT): such a handshake may take any time.
     private let awaitsHandshakes: Bool
-    private var clients: [OpenSocket] = []
-    private var ports: [(port: UInt16, index: Int)] = []
+    /// Connections of our own that fill the queues by way of one of our addresses.
+    private struct Clients {
+        let destination: SocketAddress
+        var sockets: [OpenSocket] = []
+        var ports: [(port: UInt16, decoy: Int)] = []
+    }
+    private var clients: Clients?
     /// The queues are being filled by way of one of our addresses until then. After that, the next of `destinations` is
     /// tried.
     private var fillingUntil: Instant = .distantPast
@@ -34,10 +40,15 @@ final class Decoy {
     /// - Parameters:
     ///   - sockets: bound with SO_REUSEPORT, not listening.
     ///   - address: the address that they are bound to.
-    init(_ sockets: [OpenSocket], address: SocketAddress, awaitsHandshakes: Bool = true) {
+    ///   - lowest: the lowest number for descriptors of ours.
+    init(_ sockets: [OpenSocket], address: SocketAddress, lowest: CInt, awaitsHandshakes: Bool = true) {
         self.sockets = sockets
         self.address = address
+        self.lowest = lowest
         self.awaitsHandshakes = awaitsHandshakes
+        // Now, because at the stop this process may be out of descriptors or ports. If there are none now either, the
+        // stop tries again, and reports it.
+        clients = address.reachable.first.flatMap { try? makeClients(to: $0) }
     }
 
     var count: Int { sockets.count }
@@ -74,25 +85,35 @@ final class Decoy {
     }
 
     private func fill(from destination: SocketAddress, _ rotation: [Int], beside listener: CInt) throws(SystemError) {
-        var source = destination
-        source.port = 0
-        clients = []
-        ports = []
-        for index in sockets.indices {
-            for _ in 0..<Self.capacity {
-                let client = try PlatformListener.makeSocket(family: destination.family)
-                try source.bind(client.raw, context: "the decoy's client")
-                ports.append((try SocketAddress(of: client.raw).port, first + index))
-                clients.append(OpenSocket(client))
+        let ours =
+            if let clients, clients.destination.host == destination.host { clients } else {
+                try makeClients(to: destination)
             }
-        }
+        clients = ours
         // These sockets are bound to their ports, so no other client of this host can connect from them.
         try steer(to: rotation, beside: listener)
-        for client in clients { try destination.connect(client.raw) }
+        for socket in ours.sockets { try destination.connect(socket.raw) }
+    }
+
+    private func makeClients(to destination: SocketAddress) throws(SystemError) -> Clients {
+        var source = destination
+        source.port = 0
+        var made = Clients(destination: destination)
+        for decoy in sockets.indices {
+            for _ in 0..<Self.capacity {
+                let client = try PlatformListener.makeSocket(family: destination.family)
+                let socket = OpenSocket(try System.move(client, atLeast: lowest))
+                try source.bind(socket.raw, context: "the decoy's client")
+                made.ports.append((try SocketAddress(of: socket.raw).port, decoy))
+                made.sockets.append(socket)
+            }
+        }
+        return made
     }
 
     /// While the queues are being filled: steers all connections but our own to these numbers.
     func steer(to rotation: [Int], beside listener: CInt) throws(SystemError) {
+        let ports = (clients?.ports ?? []).map { (port: $0.port, index: first + $0.decoy) }
         try ReuseportSteering.ports(ports, othersOver: rotation, of: first).attach(to: listener)
     }
 
@@ -108,9 +129,8 @@ final class Decoy {
         isActive = true
     }
 
-    /// Whether a client that came before the decoy has not finished its handshake. Check this before the queues: a
-    /// handshake that has ended is in a queue.
-    var hasPendingHandshakes: Bool { awaitsHandshakes && HalfOpen.exists(at: address) }
+    /// Where a client that came before the decoy may not have finished its handshake.
+    var handshakeAddress: SocketAddress? { awaitsHandshakes ? address : nil }
 
     /// Steers connections as before. The end of this value removes the decoys from the group.
     func giveUp(_ rotation: [Int], of count: Int, beside listener: CInt) {

@@ -125,7 +125,7 @@ extension Listener {
                 sockets.append(OpenSocket(socket))
             }
             let awaits = options.deferAccept == nil
-            return (Decoy(sockets, address: bound, awaitsHandshakes: awaits), nil)
+            return (Decoy(sockets, address: bound, lowest: options.lowest, awaitsHandshakes: awaits), nil)
         } catch {
             return (nil, "\(error)")
         }

@@ -31,6 +31,21 @@ extension Listener {
     }
 }
 
+extension Listener {
+    /// Whether this listener is a reason why the kernel takes the address to be in use.
+    func excludes(_ target: Resolved) -> Bool {
+        guard let wanted = target.socketAddress else { return address.path == target.address.path }
+        guard let own = bound ?? raw.flatMap({ try? SocketAddress(of: $0) }), own.family != AF_UNIX,
+            Int(own.port) == target.address.port
+        else { return false }
+        if own.family == wanted.family { return own.isAny || wanted.isAny || own.host == wanted.host }
+        // A socket for both families excludes every IPv4 address with its port.
+        let (six, network) =
+            own.family == AF_INET6 ? (own, address.effectiveNetwork) : (wanted, target.address.effectiveNetwork)
+        return six.isAny && network != .tcp6
+    }
+}
+
 extension Prefork.Address {
     /// The address that an open socket is bound to.
     init(of descriptor: CInt, network: Network?, name: String?) throws(SystemError) {

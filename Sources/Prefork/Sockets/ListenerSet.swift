@@ -47,7 +47,14 @@ struct ListenerSet {
         for target in plan.bound {
             var attempt = 0
             while let error = add(target, options) {
-                guard error.isAddressInUse, attempt < attempts else { throw .cannotListen(target.address, error) }
+                guard error.isAddressInUse else { throw .cannotListen(target.address, error) }
+                // Waiting would not help: an address of this very fleet excludes this one.
+                if let other = (open + adopted).first(where: { $0.excludes(target) }) {
+                    throw .invalidAddress(
+                        target.address.description,
+                        reason: "the same fleet listens on \(other.address), which excludes it")
+                }
+                guard attempt < attempts else { throw .cannotListen(target.address, error) }
                 attempt += 1
                 observe(.bindRetry(target.address, attempt: attempt, of: attempts, after: retry.interval))
                 if isStopRequested(retry.interval) { return false }
@@ -157,7 +164,7 @@ struct ListenerSet {
         if pending.isEmpty, closed.isEmpty { return true }
         // Handshakes before queues: a handshake that has ended by the first check is in a queue at the second.
         let hasPendingHandshakes =
-            now < closing.handshakesUntil && closed.contains { $0.decoy?.hasPendingHandshakes == true }
+            now < closing.handshakesUntil && HalfOpen.exists(at: closed.compactMap { $0.decoy?.handshakeAddress })
         let isQuiet =
             pending.isEmpty && !hasPendingHandshakes && !System.isAnyReadable(closed.flatMap { $0.sockets(of: ready) })
         if isQuiet, closing.wasQuiet { return true }
