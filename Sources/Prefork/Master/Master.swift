@@ -1,21 +1,21 @@
 /// The loop that feeds the `Supervisor` and carries out its actions. It stays in one thread.
 final class Master {
     let observe: @Sendable (Prefork.Event) -> Void
-    private let configuration: Prefork.Configuration
+    let configuration: Prefork.Configuration
     private let mechanisms: Prefork.Mechanisms
-    private let handle: FleetHandle
-    private var launcher: ChildLauncher
+    let handle: FleetHandle
+    var launcher: ChildLauncher
 
-    private var supervisor: Supervisor
+    var supervisor: Supervisor
     /// Inputs that came while another was handled.
-    private var inputs: [Supervisor.Input] = []
-    private var isFeeding = false
-    private var listeners = ListenerSet()
-    private var children = [Int32: ChildHandle]()
+    var inputs: [Supervisor.Input] = []
+    var isFeeding = false
+    var listeners = ListenerSet()
+    var children = [Int32: ChildHandle]()
     /// Only if orphans come to this process.
     private var orphans: OrphanWatch?
     /// What a hook threw first. `run` throws it as it is.
-    private var hookError: (any Error)?
+    var hookError: (any Error)?
     /// Whether a signal began the stop.
     private var isStoppedBySignal = false
     /// The signal that came after the stop had begun for another reason.
@@ -94,7 +94,7 @@ final class Master {
         }
     }
 
-    private func publish() { handle.publish(supervisor, addresses: listeners.addresses) }
+    func publish() { handle.publish(supervisor, addresses: listeners.addresses) }
 
     /// Waits for this long, or until a stop is requested.
     private func isStopRequested(within delay: Duration, _ signals: borrowing SignalHandling) -> Bool {
@@ -114,7 +114,7 @@ final class Master {
 
     /// While slots are filled for the first time no child is replaced, so that `onMasterReady` comes before any
     /// recovery. Exits are noticed afterwards. A child that is ready is in rotation at once.
-    private var isSupervising: Bool {
+    var isSupervising: Bool {
         if case .filling = supervisor.phase { false } else { true }
     }
 
@@ -251,7 +251,7 @@ final class Master {
     /// - Parameters:
     ///   - slot: checks this slot's sockets only.
     ///   - suspect: the child that last did something which programs combine with shutdown(2).
-    private func repairListeners(
+    func repairListeners(
         slot: Int? = nil, isStarting: Bool = false, suspect: (slot: Int, pid: Int32)?
     ) {
         if supervisor.isStopping { return }
@@ -263,82 +263,5 @@ final class Master {
         for event in events + listeners.steer(to: supervisor.rotation) { observe(event) }
         // A Unix-domain socket may have been replaced.
         handle.publish(listeners: listeners.views)
-    }
-
-    // MARK: Actions
-
-    /// Handles an input and everything that follows from it. An input that comes from an action waits for its turn.
-    private func feed(_ input: Supervisor.Input) {
-        inputs.append(input)
-        if isFeeding { return }
-        isFeeding = true
-        defer { isFeeding = false }
-        while !inputs.isEmpty {
-            for action in supervisor.handle(inputs.removeFirst(), at: System.now()) { perform(action) }
-        }
-    }
-
-    private func perform(_ action: Supervisor.Action) {
-        switch action {
-        case .spawn(let slot, let launch, let printsBacktrace):
-            spawn(.init(slot: slot, launch: launch, printsBacktrace: printsBacktrace))
-        case .announce(let pid, let old):
-            callHook { () throws in
-                try configuration.hooks.onChildSpawn?(pid)
-                if let old { try configuration.hooks.onChildRecover?(old, pid) }
-            }
-        case .announceMaster(let pids): callHook { () throws in try configuration.hooks.onMasterReady?(pids) }
-        case .signal(let pid, let signal): send(signal, to: pid)
-        case .rotate(let slots): for event in listeners.steer(to: slots) { observe(event) }
-        case .closeAdmission: listeners.beginClosing(supervisor.acceptingSlots, at: System.now())
-        case .closeListeners:
-            handle.publish(listeners: [])
-            for event in listeners.closeAfterExitRequests(at: System.now()) { observe(event) }
-        case .report(let event):
-            publish()
-            observe(event)
-        case .finish: break
-        }
-    }
-
-    private func spawn(_ launch: ChildLauncher.Launch) {
-        let slot = launch.slot
-        // While the slots are filled for the first time, each is checked for itself: a large fleet starts fast.
-        repairListeners(
-            slot: isSupervising ? nil : slot, isStarting: true,
-            suspect: supervisor.slots[slot].lastPID.map { (slot, $0) })
-        if let error = listeners.fault(of: slot) { return feed(.spawnFailed(slot: slot, error)) }
-        let outcome = launcher.start(
-            launch, listeners, isKnown: { children[$0] != nil }, report: { observe(.systemError($0)) })
-        switch outcome {
-        case .started(let child):
-            children[child.pid] = child
-            feed(.spawned(slot: launch.slot, pid: child.pid))
-        case .failed(let error): feed(.spawnFailed(slot: launch.slot, error))
-        case .refused(let error): feed(.spawnRefused(slot: launch.slot, error))
-        }
-    }
-
-    /// A hook that throws stops the fleet, and no further hook is called.
-    private func callHook(_ hook: () throws -> Void) {
-        guard !supervisor.isStopping, hookError == nil else { return }
-        publish()  // What a hook sees of the fleet is what it was called for.
-        do {
-            try hook()
-        } catch {
-            hookError = error
-            feed(.fail(description: "a hook failed: \(error)"))
-        }
-    }
-
-    private func send(_ signal: Signal, to pid: Int32) {
-        guard let child = children[pid] else { return }
-        if signal == .kill { child.isKilled = true }
-        do throws(SystemError) {
-            try ExitWatch.signal(pid, watch: child.exit, signal)
-        } catch {
-            // ESRCH: it has ended, and its exit is about to be read. The user must hear of anything else.
-            if !error.isNoSuchProcess { observe(.systemError(error)) }
-        }
     }
 }
