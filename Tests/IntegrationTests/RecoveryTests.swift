@@ -96,10 +96,11 @@
                 try subject.waitUntilAlone()
             }
 
+            /// Another child would be up after a second, and status 78 would be an exit like any other.
             @Test func status78IsFinal() throws {
-                let subject = try Subject.hello(["--children", "2"])
+                let subject = try Subject.hello(["--children", "1"])
                 let port = try subject.port()
-                _ = try subject.waitForReady(2)
+                _ = try subject.waitForReady(1)
                 _ = get("/exit?code=78", port: port)
                 try subject.expectExit(78)
                 try subject.waitUntilAlone()
