@@ -3,6 +3,12 @@
     import PreforkLibc
     import Testing
 
+    private let namespace = ["/usr/bin/unshare", "--user", "--map-root-user", "--net"]
+    private let addressCommand = "ip address add 198.51.100.7/32 dev lo"
+    /// Without an interface that is up, Linux lets a socket have any address.
+    private let upCommand = "ip link set lo up"
+    private let canMakeInterfaces = Namespace.runs(namespace + ["/bin/sh", "-c", "\(upCommand) && \(addressCommand)"])
+
     extension Integration {
         @Suite struct Listeners {
             @Test func severalAddresses() throws {
@@ -101,6 +107,41 @@
                 try third.waitForLog("status: master \(third.pid)")
                 third.signal(SIGTERM)
                 try third.expectExit(0, within: 5)
+                first.signal(SIGTERM)
+                try first.expectExit(0)
+            }
+
+            /// 198.51.100.0/24 is for documentation (RFC 5737), so no host has it.
+            @Test func anAddressThatNeverComes() throws {
+                let subject = try Subject.hello(["--children", "1", "--grace", "0"], address: "198.51.100.7:0")
+                try subject.waitForLog("198.51.100.7:0 is not there yet (bind 198.51.100.7:0: ")
+                try subject.expectExit(75)
+                #expect(subject.logLines("is not there yet").count == 5, subject.log)
+                #expect(subject.standardError.contains("error: cannot listen on 198.51.100.7:0: bind"), subject.log)
+            }
+
+            @Test(.enabled(if: canMakeInterfaces, "no network namespace can be made here (unshare(1), ip(8))"))
+            func anAddressThatComesLate() throws {
+                let directory = try makeDirectory()
+                defer { removeTree(directory) }
+                let signal = "\(directory)/signal"
+                try #require(mkfifo(signal, 0o600) == 0)
+                let script = "\(upCommand); (read -r line <\(signal); \(addressCommand)) & exec \"$0\" \"$@\""
+                let subject = try Subject.hello(
+                    ["--children", "1"], address: "198.51.100.7:0", under: namespace + ["/bin/sh", "-c", script])
+                try subject.waitForLog("198.51.100.7:0 is not there yet")
+                try Subject("/bin/sh", ["/bin/sh", "-c", "echo >\(signal)"]).expectExit(0)
+                _ = try subject.waitForReady(1)
+                #expect(subject.standardError.contains("listening on 198.51.100.7:"), subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
+            @Test func addressInUseInTheEnd() throws {
+                let first = try Subject.hello(["--children", "1"])
+                let port = try first.port()
+                let second = try Subject.hello(["--children", "1", "--grace", "0"], address: "127.0.0.1:\(port)")
+                try second.expectExit(75)
                 first.signal(SIGTERM)
                 try first.expectExit(0)
             }

@@ -15,8 +15,8 @@ private let events: [(Prefork.Event, code: String, details: Set<String>)] = [
     (.moreChildrenThanProcessors(children: 8, allowed: 2), "moreChildrenThanProcessors", ["count", "limit"]),
     (.notAdopted(2), "notAdopted", ["count"]),
     (
-        .bindRetry(address, attempt: 1, of: 5, after: .seconds(1)), "bindRetry",
-        ["address", "count", "limit", "duration"]
+        .bindRetry(address, systemError, attempt: 1, of: 5, after: .seconds(1)), "bindRetry",
+        ["address", "count", "limit", "duration", "systemError"]
     ),
     (.listening([address]), "listening", ["addresses"]),
     (.sharing(reason: "old"), "sharing", ["reason"]),

@@ -1,3 +1,4 @@
+import PreforkLibc
 import Testing
 
 @testable import Prefork
@@ -127,8 +128,17 @@ private let noMemory = Prefork.SystemError(
         (.moreChildrenThanProcessors(children: 8, allowed: 2), "8 children, but only 2 processors are allowed"),
         (.moreChildrenThanProcessors(children: 8, allowed: 1), "8 children, but only 1 processor is allowed"),
         (
-            .bindRetry(.tcp("127.0.0.1", port: 80), attempt: 2, of: 5, after: .milliseconds(500)),
+            .bindRetry(
+                .tcp("127.0.0.1", port: 80), .init(call: "bind", code: EADDRINUSE), attempt: 2, of: 5,
+                after: .milliseconds(500)),
             "127.0.0.1:80 is in use; trying again in 0.5 s (2 of 5)"
+        ),
+        (
+            .bindRetry(
+                .tcp("192.0.2.7", port: 80), .init(call: "bind", code: EACCES, context: "192.0.2.7:80"), attempt: 2,
+                of: 5, after: .milliseconds(500)),
+            "192.0.2.7:80 is not there yet (bind 192.0.2.7:80: Permission denied (errno 13)); "
+                + "trying again in 0.5 s (2 of 5)"
         ),
         (
             .listening([.tcp("::", port: 80, network: .tcp), .unix("/run/app.sock")]),
@@ -406,6 +416,10 @@ private struct HookFailure: Error, CustomStringConvertible {
             (
                 .cannotListen(.tcp("", port: 80), .init(call: "bind", code: 13, context: ":80")), 64,
                 "cannot listen on :80: bind :80: Permission denied (errno 13)"
+            ),
+            (
+                .cannotListen(.tcp("", port: 80), .init(call: "bind", code: 12, context: ":80")), 75,
+                "cannot listen on :80: bind :80: Cannot allocate memory (errno 12)"
             ),
             (.invalidConfiguration("backlog", reason: "0 is wrong"), 78, "invalid backlog: 0 is wrong"),
             (.invalidTLSIdentity("no key"), 78, "invalid TLS identity: no key"),

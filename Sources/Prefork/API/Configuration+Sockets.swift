@@ -19,7 +19,7 @@ extension Prefork.Configuration {
             case sharded
         }
 
-        /// When the master tries again to listen on an address that is in use.
+        /// When the master tries again to listen on an address that is in use or not there yet.
         public struct BindRetry: Sendable, Hashable {
             /// The number of further attempts.
             ///
@@ -73,7 +73,8 @@ extension Prefork.Configuration {
         ///
         /// Default: `nil`. Nothing is checked, and an idle master sleeps.
         public var queueAlarm: QueueAlarm?
-        /// When to try again to listen on an address that is in use.
+        /// When to try again to listen on an address that is in use, or that is not there yet: an interface does not
+        /// have it, or the resolver cannot answer for now.
         public var bindRetry: BindRetry
 
         /// Sockets with defaults for everything that is not given.

@@ -25,8 +25,9 @@ extension Prefork.Event {
         /// Sockets were passed to this process (LISTEN_FDS), but it does not adopt ``Prefork/SocketSource/systemd``.
         /// Clients that connect there wait. Detail: ``Event/count`` (sockets).
         public static var notAdopted: Code { Code("notAdopted") }
-        /// An address is in use, and the master will try again. Details: ``Event/address``, ``Event/count`` (attempts
-        /// so far), ``Event/limit`` (all attempts), ``Event/duration`` (until the next).
+        /// An address is in use or not there yet, and the master will try again. Details: ``Event/address``,
+        /// ``Event/systemError``, ``Event/count`` (attempts so far), ``Event/limit`` (all attempts), ``Event/duration``
+        /// (until the next).
         public static var bindRetry: Code { Code("bindRetry") }
         /// The master listens. Detail: ``Event/addresses``, with resolved ports.
         public static var listening: Code { Code("listening") }

@@ -13,8 +13,9 @@ extension Prefork.Event {
         case .notAdopted(let count):
             (count == 1 ? "a socket was" : "\(count) sockets were")
                 + " passed to this process (LISTEN_FDS), but it does not adopt SocketSource.systemd"
-        case .bindRetry(let address, let attempt, let count, let delay):
-            "\(address) is in use; trying again in \(delay.inSeconds) (\(attempt) of \(count))"
+        case .bindRetry(let address, let error, let attempt, let count, let delay):
+            "\(address) \(error.isAddressInUse ? "is in use" : "is not there yet (\(error))"); "
+                + "trying again in \(delay.inSeconds) (\(attempt) of \(count))"
         case .listening(let addresses):
             "listening on \(addresses.map(\.description).concatenated(separator: ", "))"
         case .sharing(let reason): "all children share one listener for each address: \(reason)"

@@ -62,7 +62,7 @@ extension Prefork.Event {
     /// The address that the event is about.
     public var address: Prefork.Address? {
         switch payload {
-        case .bindRetry(let address, _, _, _), .steeringRefused(let address, _), .queueFilling(let address, _, _),
+        case .bindRetry(let address, _, _, _, _), .steeringRefused(let address, _), .queueFilling(let address, _, _),
             .listenerStopped(let address, _, _), .admissionStaysOpen(let address, _):
             address
         default: nil
@@ -92,7 +92,9 @@ extension Prefork.Event {
     /// The system call that failed.
     public var systemError: Prefork.SystemError? {
         switch payload {
-        case .steeringRefused(_, let error), .listenerStopped(_, _, .failed(let error)), .systemError(let error): error
+        case .bindRetry(_, let error, _, _, _), .steeringRefused(_, let error),
+            .listenerStopped(_, _, .failed(let error)), .systemError(let error):
+            error
         default: nil
         }
     }
@@ -100,7 +102,7 @@ extension Prefork.Event {
     /// A duration. The code says which.
     public var duration: Duration? {
         switch payload {
-        case .bindRetry(_, _, _, let delay): delay
+        case .bindRetry(_, _, _, _, let delay): delay
         case .ready(_, _, let time), .notReady(_, _, let time): time
         case .suspended(let time): time
         case .stopping(_, let grace): grace
@@ -113,7 +115,7 @@ extension Prefork.Event {
     public var count: Int? {
         switch payload {
         case .moreChildrenThanProcessors(let children, _): children
-        case .bindRetry(_, let attempt, _, _): attempt
+        case .bindRetry(_, _, let attempt, _, _): attempt
         case .notAdopted(let sockets): sockets
         default: nil
         }
@@ -123,7 +125,7 @@ extension Prefork.Event {
     public var limit: Int? {
         switch payload {
         case .moreChildrenThanProcessors(_, let allowed): allowed
-        case .bindRetry(_, _, let attempts, _): attempts
+        case .bindRetry(_, _, _, let attempts, _): attempts
         default: nil
         }
     }

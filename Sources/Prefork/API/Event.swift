@@ -32,7 +32,7 @@ extension Prefork {
             case mechanisms(Mechanisms)
             case procIsMissing(program: String)
             case moreChildrenThanProcessors(children: Int, allowed: Int)
-            case bindRetry(Address, attempt: Int, of: Int, after: Duration)
+            case bindRetry(Address, SystemError, attempt: Int, of: Int, after: Duration)
             case listening([Address])
             case sharing(reason: String)
             case steeringRefused(Address, SystemError)
@@ -74,9 +74,9 @@ extension Prefork.Event {
         Self(.moreChildrenThanProcessors(children: children, allowed: allowed))
     }
     package static func bindRetry(
-        _ address: Prefork.Address, attempt: Int, of attempts: Int, after delay: Duration
+        _ address: Prefork.Address, _ error: Prefork.SystemError, attempt: Int, of attempts: Int, after delay: Duration
     ) -> Self {
-        Self(.bindRetry(address, attempt: attempt, of: attempts, after: delay))
+        Self(.bindRetry(address, error, attempt: attempt, of: attempts, after: delay))
     }
     package static func listening(_ addresses: [Prefork.Address]) -> Self { Self(.listening(addresses)) }
     package static func sharing(reason: String) -> Self { Self(.sharing(reason: reason)) }

@@ -24,8 +24,9 @@ extension PreforkError {
         public static var invalidHandshake: Code { Code("invalidHandshake") }
         /// A master is already running in this process.
         public static var alreadyRunning: Code { Code("alreadyRunning") }
-        /// The system refused to listen on an address. It is in use (EADDRINUSE) or not permitted (EACCES), or the host
-        /// or directory does not exist. Details: ``PreforkError/address``, ``PreforkError/systemError``.
+        /// The system refused to listen on an address. It is in use (EADDRINUSE) or not permitted (EACCES), the host
+        /// does not have it (EADDRNOTAVAIL), or the host's name or the directory does not exist. Details:
+        /// ``PreforkError/address``, ``PreforkError/systemError``.
         public static var cannotListen: Code { Code("cannotListen") }
         /// A descriptor of a ``Prefork/SocketSource`` is not a bound, listening stream socket. Details:
         /// ``PreforkError/descriptor``, ``PreforkError/reason``.

@@ -42,10 +42,12 @@ public struct PreforkError: Error, Sendable, Hashable, CustomStringConvertible {
 
     /// The status that `Prefork.main` exits with (sysexits.h).
     ///
-    /// 64 for a wrong use or address, 78 for a wrong configuration, 75 in a child whose master is gone, and 70
-    /// otherwise.
+    /// 64 for a wrong use or address, 78 for a wrong configuration, 75 for what may pass by itself (an address in use,
+    /// an address that the host does not have yet, a shortage) and in a child whose master is gone, and 70 otherwise.
     public var exitStatus: Int32 {
         switch payload {
+        case .cannotListen(_, let error) where error.mayPass: 75
+        case .system(let error) where error.mayPass: 75
         case .invalidAddress, .cannotListen, .cannotAdopt, .noActivatedSockets, .invalidHandshake: 64
         case .invalidConfiguration, .invalidTLSIdentity, .childRefused: 78
         case .masterIsGone: 75

@@ -49,5 +49,12 @@ extension SystemError {
     /// The same for what a start needs, including processes (posix_spawn(3) fails with EAGAIN at their limit).
     var isShortageForSpawn: Bool { isShortage || code == EAGAIN }
     var isAddressInUse: Bool { code == EADDRINUSE }
+    /// An address that this host does not have yet, or a resolver that cannot answer yet. Both are common while a host
+    /// starts.
+    var isAddressNotThereYet: Bool { ownMessage == nil ? code == EADDRNOTAVAIL : code == EAI_AGAIN }
+    /// The same call may succeed later although nobody changes the program, its configuration or its rights.
+    var mayPass: Bool {
+        isAddressNotThereYet || (ownMessage == nil ? isAddressInUse || isShortageForSpawn : code == EAI_MEMORY)
+    }
     var isNoSuchProcess: Bool { code == ESRCH }
 }

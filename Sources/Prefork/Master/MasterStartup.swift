@@ -17,11 +17,11 @@ enum MasterStartup {
         }
         // A resolver may take its time. Before TERM is handled, its default disposition ends this process meanwhile.
         // Process 1 has no defaults, so there the handlers come first, and the stop follows the answer.
-        let early = System.pid == 1 ? nil : try fleet.addresses.map(resolve)
+        let early = System.pid == 1 ? nil : try fleet.addresses.map(ListenerSet.resolve)
         let signals = try wrappingSystemErrors { () throws(SystemError) in
             try SignalHandling(handled: handledSignals(configuration, mechanisms))
         }
-        let resolved = try early ?? fleet.addresses.map(resolve)
+        let resolved = try early ?? fleet.addresses.map(ListenerSet.resolve)
         let statuses = ChildStatusKeeping()
         handle.begin(wake: signals.wakeDescriptor, token)
 
@@ -58,14 +58,6 @@ enum MasterStartup {
         }
         try fleet.configuration.tlsIdentity?.check()
         try fleet.adopting.check()
-    }
-
-    private static func resolve(_ address: Prefork.Address) throws(PreforkError) -> Listener.Resolved {
-        do throws(SystemError) {
-            return try Listener.resolve(address)
-        } catch {
-            throw .cannotListen(address, error)
-        }
     }
 
     private static func handledSignals(

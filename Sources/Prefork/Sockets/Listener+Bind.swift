@@ -4,7 +4,8 @@ import PreforkLibc
 extension Listener {
     /// Binds and listens. Unix-domain sockets are always shared.
     static func open(_ resolved: Resolved, _ options: Options) throws(SystemError) -> Listener {
-        switch resolved.address.endpoint {
+        if let delay = resolved.delay { throw delay }
+        return switch resolved.address.endpoint {
         case .tcp(let host, let port): try openTCP(resolved, host, port, options)
         case .unix(let path): try openUnix(resolved.address, path, options)
         }

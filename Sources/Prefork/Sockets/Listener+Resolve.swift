@@ -7,13 +7,20 @@ extension Listener {
         let address: Prefork.Address
         /// `nil` for a Unix-domain address.
         let socketAddress: SocketAddress?
+        /// Why the resolver cannot answer yet.
+        var delay: SystemError?
     }
 
     /// Looks the host up. A name takes as long as the resolver likes.
     static func resolve(_ address: Prefork.Address) throws(SystemError) -> Resolved {
         guard let host = address.host else { return Resolved(address: address, socketAddress: nil) }
-        let found = try lookUp(host, address.effectiveNetwork, context: address.description)
-        return Resolved(address: address, socketAddress: found)
+        do throws(SystemError) {
+            let found = try lookUp(host, address.effectiveNetwork, context: address.description)
+            return Resolved(address: address, socketAddress: found)
+        } catch {
+            guard error.isAddressNotThereYet else { throw error }
+            return Resolved(address: address, socketAddress: nil, delay: error)
+        }
     }
 
     static func lookUp(

@@ -25,8 +25,8 @@ struct ListenerSet {
         var isSharded: Bool
     }
 
-    /// Binds all addresses. Tries an address again while it is in use: abandoned children of a killed master hold it
-    /// while they drain.
+    /// Binds all addresses. Tries an address again while it is in use, because abandoned children of a killed master
+    /// hold it while they drain, and while it is not there yet.
     /// - Parameter isStopRequested: waits for this duration or until a stop is requested, and returns whether it was.
     /// - Returns: `false` if a stop was requested first.
     mutating func bind(
@@ -44,20 +44,24 @@ struct ListenerSet {
         open = []
         let retry = configuration.sockets.bindRetry
         let attempts = retry.attempts(covering: configuration.shutdown.gracePeriod)
-        for target in plan.bound {
+        for planned in plan.bound {
+            var target = planned
             var attempt = 0
             while let error = add(target, options) {
-                guard error.isAddressInUse else { throw .cannotListen(target.address, error) }
+                guard error.isAddressInUse || error.isAddressNotThereYet else {
+                    throw .cannotListen(target.address, error)
+                }
                 // Waiting would not help: an address of this very fleet excludes this one.
-                if let other = (open + adopted).first(where: { $0.excludes(target) }) {
+                if error.isAddressInUse, let other = (open + adopted).first(where: { $0.excludes(target) }) {
                     throw .invalidAddress(
                         target.address.description,
                         reason: "the same fleet listens on \(other.address), which excludes it")
                 }
                 guard attempt < attempts else { throw .cannotListen(target.address, error) }
                 attempt += 1
-                observe(.bindRetry(target.address, attempt: attempt, of: attempts, after: retry.interval))
+                observe(.bindRetry(target.address, error, attempt: attempt, of: attempts, after: retry.interval))
                 if isStopRequested(retry.interval) { return false }
+                if target.delay != nil { target = try Self.resolve(target.address) }
             }
         }
         open += adopted
@@ -65,6 +69,14 @@ struct ListenerSet {
         alarm = configuration.sockets.queueAlarm.map { QueueMonitor($0) }
         observe(.listening(addresses))
         return true
+    }
+
+    static func resolve(_ address: Prefork.Address) throws(PreforkError) -> Listener.Resolved {
+        do throws(SystemError) {
+            return try Listener.resolve(address)
+        } catch {
+            throw .cannotListen(address, error)
+        }
     }
 
     private mutating func add(_ target: Listener.Resolved, _ options: Listener.Options) -> SystemError? {
@@ -83,6 +95,7 @@ struct ListenerSet {
         do throws(SystemError) {
             open.append(try AdoptedSocket.listener(socket.descriptor, name: socket.name, lowest: lowest))
         } catch {
+            if error.mayPass { throw .system(error) }
             throw .cannotAdopt(socket.descriptor, reason: "\(error)")
         }
     }

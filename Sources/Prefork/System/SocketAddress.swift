@@ -71,6 +71,7 @@ struct SocketAddress: Sendable {
         var list: UnsafeMutablePointer<addrinfo>?
         // Without a host there must be a service.
         let code = getaddrinfo(host.isEmpty ? nil : host, host.isEmpty ? "0" : nil, &hints, &list)
+        if code == EAI_SYSTEM { throw SystemError(call: "getaddrinfo", code: errno, context: context) }
         defer { if list != nil { freeaddrinfo(list) } }
         var found: [SocketAddress] = []
         var next = code == 0 ? list : nil
