@@ -10,9 +10,25 @@
         return try Subject("/usr/bin/unshare", ["/usr/bin/unshare"] + shell + program)
     }
 
+    private let linker = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"]
+        .first { access($0, X_OK) == 0 }
+
     private let canHideProc = (try? withoutProc(["/bin/true"]).wait()) == 0
 
     extension Integration {
+        @Suite struct DynamicLinkerTests {
+            /// ld.so(8): /proc/self/exe is the dynamic linker then.
+            @Test(.enabled(if: linker != nil, "there is no dynamic linker at its usual path"))
+            func childrenRunTheProgram() throws {
+                let subject = try Subject.hello(["--children", "2"], under: [try #require(linker)])
+                let pids = try subject.waitForReady(2)
+                #expect(readLinkText("/proc/\(pids[0])/exe") == product("hello-prefork"), subject.log)
+                try #require(get("/", port: subject.port()) == .hello, subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+        }
+
         @Suite struct NoProcTests {
             @Test(
                 .enabled(if: canHideProc, "mounts are not allowed in a user namespace here"),

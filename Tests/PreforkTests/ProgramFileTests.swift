@@ -44,10 +44,37 @@
             }
         }
 
+        @Test("is where it was before it was replaced") func replaced() throws {
+            #expect(ProgramFile.withoutMark("/nowhere/app (deleted)") == "/nowhere/app")
+            #expect(ProgramFile.withoutMark("/nowhere/app") == "/nowhere/app")
+            try withTemporaryDirectory { directory in
+                let odd = "\(directory)/app (deleted)"
+                try writeFile(odd, "")
+                #expect(ProgramFile.withoutMark(odd) == odd, "it may be called so")
+            }
+        }
+
+        @Test("is the one that is mapped where its headers are") func mapped() {
+            let maps = """
+                55c0-55d0 r--p 00000000 fe:00 42                         /opt/my app
+                7f00-7f10 rw-p 00000000 00:00 0
+                7f10-7f20 r-xp 00000000 fe:00 43                         /lib/ld-linux.so.2
+                7f20-7f30 r--p 00000000 fe:00 44                         /a\\012b
+                7f30-7f40 rw-p 00000000 00:00 0                          [heap]
+                """
+            #expect(ProgramFile.path(mappedAt: 0x55c0, in: maps) == "/opt/my app")
+            #expect(ProgramFile.path(mappedAt: 0x55cf, in: maps) == "/opt/my app")
+            #expect(ProgramFile.path(mappedAt: 0x7f1f, in: maps) == "/lib/ld-linux.so.2")
+            for address in [0x55d0, 0x7f00, 0x7f20, 0x7f30, 0] as [UInt] {
+                #expect(ProgramFile.path(mappedAt: address, in: maps) == nil)
+            }
+        }
+
         @Test("is the one of this process") func ownExecutable() throws {
             let executed = try #require(HiddenSymbols.executedPath())
             let path = try #require(ProgramFile.absolute(executed))
-            #expect(path.text == ProgramFile.resolvedPath())
+            #expect(path.text == ProgramFile.linkedPath())
+            #expect(path.text == ProgramFile.startedPath)
             #expect(!ProgramFile.isProcMissing)
             #expect(try ProgramFile.path().text == "/proc/self/exe")
         }

@@ -21,9 +21,9 @@ extension Prefork {
             set { plan.executable = CString(newValue) }
         }
 
-        /// The path of this program's file when it was started (readlink(2) of /proc/self/exe). ``executable`` if the
-        /// system does not tell.
-        public var programPath: String { ProgramFile.resolvedPath() ?? executable }
+        /// The path of this program's file when the master was started (readlink(2) of /proc/self/exe). After a deploy
+        /// it leads to the new file. ``executable`` if the system does not tell.
+        public var programPath: String { ProgramFile.startedPath ?? executable }
 
         /// All arguments, with the program's name first.
         public var arguments: [String] {

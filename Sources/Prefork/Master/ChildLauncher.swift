@@ -13,6 +13,7 @@ struct ChildLauncher {
     init(_ configuration: Prefork.Configuration, _ mechanisms: Prefork.Mechanisms) throws(SystemError) {
         self.configuration = configuration
         self.mechanisms = mechanisms
+        _ = ProgramFile.startedPath  // Now, while the file is where it was.
         let own = ProcessArguments.own
         if let path = configuration.program.executable {
             executable = CString(path)

@@ -23,6 +23,7 @@ import PreforkLibc
         // they are newer than the common table of Linux 5.1.
         private static let pidfdOpenNumber = 434
         private static let pidfdSendSignalNumber = 424
+        private static let programHeadersKey: UInt = 3  // AT_PHDR, getauxval(3)
         private static let executablePathKey: UInt = 31  // AT_EXECFN, getauxval(3)
 
         private static let systemCall = symbol("syscall", as: SystemCall.self)
@@ -88,6 +89,13 @@ import PreforkLibc
                     bytes.baseAddress.map { setAffinity(0, bytes.count, $0) } ?? -1
                 }
             }
+        }
+
+        /// Where the program's headers are in memory (getauxval(3), AT_PHDR). A dynamic linker that was started as a
+        /// program of its own sets it to those of the program that it runs.
+        static func programHeaders() -> UInt? {
+            guard let address = getAuxiliaryValue?(programHeadersKey), address != 0 else { return nil }
+            return address
         }
 
         /// The path that this program was started by (getauxval(3), AT_EXECFN), for a system without /proc.

@@ -17,7 +17,7 @@ enum ProgramFile {
             return buffer.withUnsafeBufferPointer { $0.baseAddress.map { CString(copying: $0) } ?? CString("") }
         }
 
-        static func resolvedPath() -> String? { (try? path())?.text }
+        static let startedPath = (try? path())?.text
 
         static func restoreCommandName(_ name: CString) {}
     #else
@@ -28,9 +28,16 @@ enum ProgramFile {
         static var isProcMissing: Bool { access(link, X_OK) != 0 }
 
         /// /proc/self/exe: the file that this process runs, even if its path leads to another file by now. Without
-        /// /proc: the path that it was started by, or the path where a shell would find it.
+        /// /proc: the path that it was started by, or the path where a shell would find it. If a dynamic linker was
+        /// started to run the program (ld.so(8)), /proc/self/exe is that linker, and this is the program's path.
         static func path() throws(SystemError) -> CString {
-            if !isProcMissing { return CString(link) }
+            if !isProcMissing {
+                guard let mapped = pathBehindLinker else { return CString(link) }
+                if let path = absolute(CString(mapped)) { return path }
+                throw SystemError(
+                    call: "access", code: ENOENT,
+                    context: "\(mapped), which \(linkedPath() ?? "a dynamic linker") was started with; see executable")
+            }
             let candidates = candidates(
                 executed: HiddenSymbols.executedPath(),
                 name: ProcessArguments.own.first,
@@ -41,6 +48,41 @@ enum ProgramFile {
             }
             throw SystemError(
                 call: "access", code: ENOENT, context: "\(link), and this program's path is not known; see executable")
+        }
+
+        /// The path of this program's file at the first use, even if /proc/self/exe is a dynamic linker. `nil` without
+        /// /proc.
+        static let startedPath: String? = pathBehindLinker ?? linkedPath().map(withoutMark)
+
+        /// The kernel marks the path of a file that has been removed or replaced.
+        static func withoutMark(_ path: String) -> String {
+            let mark = " (deleted)"
+            guard path.hasSuffix(mark), access(path, F_OK) != 0 else { return path }
+            return String(path.utf8.dropLast(mark.utf8.count)) ?? path
+        }
+
+        /// The program's path if /proc/self/exe is another file. `nil` if it is the program.
+        private static let pathBehindLinker: String? = {
+            guard let linked = linkedPath(), let headers = HiddenSymbols.programHeaders(),
+                let maps = System.text("/proc/self/maps"), let mapped = path(mappedAt: headers, in: maps)
+            else { return nil }
+            return mapped == linked ? nil : mapped
+        }()
+
+        /// The path of the file that is mapped at an address.
+        /// - Parameter maps: the text of /proc/PID/maps (proc(5)).
+        static func path(mappedAt address: UInt, in maps: String) -> String? {
+            for line in maps.utf8.split(separator: UInt8(ascii: "\n")) {
+                let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 5)
+                guard fields.count == 6 else { continue }  // Mapped from no file.
+                let range = fields[0].split(separator: UInt8(ascii: "-")).map { UInt(String(Substring($0)), radix: 16) }
+                guard range.count == 2, let start = range[0], let end = range[1], start..<max(start, end) ~= address
+                else { continue }
+                let path = String(Substring(fields[5].drop { $0 == UInt8(ascii: " ") }))
+                // A line feed in the path is written as an octal number.
+                return path.utf8.first == UInt8(ascii: "/") && !path.utf8.contains(UInt8(ascii: "\\")) ? path : nil
+            }
+            return nil
         }
 
         /// Where the program may be, the likeliest path first.
@@ -72,7 +114,7 @@ enum ProgramFile {
         }
 
         /// The path of the file behind /proc/self/exe. `nil` without /proc.
-        static func resolvedPath() -> String? {
+        static func linkedPath() -> String? {
             // Not `UInt8`: for a pointer to characters Swift 6.0 would pass the array's inline storage, and overwrite
             // the stack.
             var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
