@@ -10,8 +10,15 @@
         return try Subject("/usr/bin/unshare", ["/usr/bin/unshare"] + shell + program)
     }
 
-    private let linker = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"]
-        .first { access($0, X_OK) == 0 }
+    /// Runs a program with an empty directory over /dev.
+    private func withoutDev(_ program: [String]) throws -> Subject {
+        let hide = "mount -t tmpfs tmpfs /dev && exec \"$0\" \"$@\""
+        let shell = ["--user", "--map-root-user", "--mount", "/bin/sh", "-c", hide]
+        return try Subject("/usr/bin/unshare", ["/usr/bin/unshare"] + shell + program)
+    }
+
+    private let linkers: [String] = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"]
+    private let linker: String? = linkers.first { (path: String) in access(path, X_OK) == 0 }
 
     private let canHideProc = (try? withoutProc(["/bin/true"]).wait()) == 0
 
@@ -26,6 +33,20 @@
                 try #require(get("/", port: subject.port()) == .hello, subject.log)
                 subject.signal(SIGTERM)
                 try subject.expectExit(0)
+            }
+        }
+
+        @Suite struct NoDevTests {
+            @Test(.enabled(if: canHideProc, "mounts are not allowed in a user namespace here"))
+            func servesRecoversAndStops() throws {
+                let subject = try withoutDev([product("hello-prefork"), "--children", "2", "127.0.0.1:0"])
+                let pids = try subject.waitForReady(2)
+                kill(pids[0], SIGKILL)
+                try subject.eventually("a replacement") { subject.readyPIDs.count == 3 }
+                try #require(get("/", port: subject.port()) == .hello, subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+                try subject.waitUntilAlone()
             }
         }
 

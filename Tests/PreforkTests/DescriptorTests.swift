@@ -12,6 +12,18 @@ private func isCloseOnExec(_ descriptor: CInt) -> Bool { fcntl(descriptor, F_GET
 
 private func isNonBlocking(_ descriptor: CInt) -> Bool { fcntl(descriptor, F_GETFL) & O_NONBLOCK != 0 }
 
+@Suite struct NullTests {
+    /// In a chroot without /dev.
+    @Test func withoutTheDevice() throws {
+        for path in ["/dev/null", "/nowhere/null"] {
+            let null = try System.openNull(path)
+            var byte: UInt8 = 0
+            #expect(read(null.raw, &byte, 1) == 0, "it reads as empty")
+            #expect(fcntl(null.raw, F_GETFD) & FD_CLOEXEC != 0)
+        }
+    }
+}
+
 @Suite struct DescriptorTests {
     @Test func endOfTheOwnerCloses() throws {
         let ends = try Channel.makePair().split()

@@ -78,14 +78,27 @@ extension System {
     /// number, and the next `print` would write to it.
     static func openStandardDescriptors() throws(SystemError) {
         for number in CInt(0)...2 where !isOpen(number) {
-            let raw = try call("open", "/dev/null") { open("/dev/null", O_RDWR) }
-            // open(2) takes the lowest free number. Another thread may have taken it first, then dup2 replaces that
-            // one.
-            if raw != number {
-                _ = try call("dup2") { dup2(raw, number) }
-                Descriptor(raw).close()
-            }
+            // Closed at the end, above the standard numbers: it must not be close-on-exec there.
+            let null = try move(try openNull(), atLeast: 3)
+            // Another thread may have taken the number. Then this replaces it.
+            _ = try call("dup2") { dup2(null.raw, number) }
         }
+    }
+
+    /// Opens a file that reads as empty, close-on-exec: /dev/null. A chroot may have none. Then it is a pipe that no
+    /// process writes to, on which a write fails as on a closed descriptor.
+    static func openNull(_ path: String = "/dev/null") throws(SystemError) -> Descriptor {
+        do throws(SystemError) {
+            return Descriptor(try call("open", path) { open(path, O_RDWR | O_CLOEXEC) })
+        } catch {
+            if error.isShortage { throw error }
+        }
+        var ends: [CInt] = [-1, -1]
+        _ = try call("pipe") { pipe(&ends) }
+        let reading = Descriptor(ends[0])
+        Descriptor(ends[1]).close()
+        try setCloseOnExec(reading.raw)
+        return reading
     }
 }
 
