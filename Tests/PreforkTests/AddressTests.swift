@@ -72,7 +72,9 @@ import Testing
         let networks: [Prefork.Address.Network?] = [nil, .tcp, .tcp4, .tcp6]
         let network = networks.randomElement(using: &generator) ?? nil
         switch Int.random(in: 0..<4, using: &generator) {
-        case 0: return .unix(text("/ab.:% \n\u{301}é€🙂[]@=\"\\", 1...20))
+        case 0:
+            let path = text("/ab.:% \n\u{301}é€🙂[]@=\"\\", 1...20)
+            return .unix(path == "@" ? "./@" : path)  // An abstract name without a name is none.
         case 1: return .tcp(text("0123456789abcdef", 1...4) + "::" + text("0123456789abcdef", 0...4), port: port)
         case 2:
             let bytes = (0..<4).map { _ in "\(UInt8.random(in: 0...255, using: &generator))" }
@@ -122,6 +124,7 @@ import Testing
         ("user@host:80", #"the host "user@host" contains a character that no host has"#),
         ("host/path:80", #"the host "host/path" contains a character that no host has"#),
         ("unix:", "the path is empty"),
+        ("unix:@", "the abstract name is empty"),
         ("unix:/a\0b", "the path contains a NUL"),
     ])
     func refuses(text: String, reason: String) throws {

@@ -133,6 +133,23 @@ private func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 }
 
 @Suite struct UnixListenerTests {
+    #if os(Linux)
+        @Test func abstractName() throws {
+            let address = try Prefork.Address("unix:@prefork-test-\(getpid())")
+            let listener = try openListener(address)
+            #expect(listener.address == address)
+            #expect(try Prefork.Address(listener.address.description) == address)
+            #expect(access(try #require(address.path), F_OK) == -1, "it has no file")
+            let raw = try #require(listener.raw)
+            #expect(try Prefork.Address(of: raw, network: nil, name: nil) == address, "the kernel knows the same name")
+            let client = try PlatformListener.makeSocket(family: AF_UNIX)
+            try SocketAddress(of: raw).connect(client.raw)
+            #expect(openingFails(address)?.isAddressInUse == true)
+            listener.close()
+            #expect(openingFails(address) == nil)
+        }
+    #endif
+
     @Test func listens() throws {
         try withTemporaryDirectory { directory in
             let address = Prefork.Address.unix("\(directory)/a.sock")

@@ -1,7 +1,8 @@
 extension Prefork {
     /// Where a fleet listens: a TCP host and port, or the path of a Unix-domain socket.
     ///
-    /// As text: `127.0.0.1:8080`, `:8080` (all interfaces, IPv4), `[::1]:8080`, `localhost:8080`, `unix:/run/app.sock`.
+    /// As text: `127.0.0.1:8080`, `:8080` (all interfaces, IPv4), `[::1]:8080`, `localhost:8080`, `unix:/run/app.sock`,
+    /// `unix:@app` (Linux's abstract namespace).
     /// A prefix names the network if the host implies another one: `tcp://:8080`, `tcp6://localhost:8080`. ``init(_:)``
     /// reads the text of ``description`` back as an equal address, but without its ``name``.
     public struct Address: Sendable, Hashable, CustomStringConvertible {
@@ -46,7 +47,9 @@ extension Prefork {
 
         /// A Unix-domain stream socket (unix(7)).
         /// - Parameters:
-        ///   - path: The path of the socket's file, at most 107 bytes on Linux and 103 on Darwin.
+        ///   - path: The path of the socket's file, at most 107 bytes on Linux and 103 on Darwin. A path that begins
+        ///     with `@` is a name of Linux's abstract namespace (unix(7)). It has no file, and so no permissions: every
+        ///     process of the network namespace can connect. Begin the path of a file with `./@`.
         ///   - name: The listener's name for ``Child/takeListener(named:)``.
         public static func unix(_ path: String, name: String? = nil) -> Address {
             Address(endpoint: .unix(path: path), network: nil, name: name)
@@ -146,6 +149,9 @@ extension Prefork {
 
         var isUnix: Bool { path != nil }
 
+        /// A Unix-domain address without a file.
+        var isAbstract: Bool { path?.utf8.first == UInt8(ascii: "@") }
+
         var effectiveNetwork: Network { network ?? (host.map { hasColon($0) } == true ? .tcp6 : .tcp4) }
 
         /// Why no system can bind a socket to this address. `nil` if one may.
@@ -154,6 +160,12 @@ extension Prefork {
             switch endpoint {
             case .unix(let path):
                 if path.isEmpty { return "the path is empty" }
+                if isAbstract {
+                    if path.utf8.count == 1 { return "the abstract name is empty" }
+                    if !PlatformListener.hasAbstractNames {
+                        return "only Linux has abstract names; a file is written as ./\(path)"
+                    }
+                }
                 return path.utf8.contains(0) ? "the path contains a NUL" : nil
             case .tcp(let host, let port):
                 if !(0...65535).contains(port) { return "the port \(port) is not in 0...65535" }

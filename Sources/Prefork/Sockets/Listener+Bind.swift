@@ -162,21 +162,35 @@ extension Listener {
             let detail = "\(address) (\(path.utf8.count) bytes, at most \(PlatformListener.longestPath))"
             throw SystemError(call: "bind", code: ENAMETOOLONG, context: detail)
         }
-        return try DirectoryLock.withLock(ofFile: path) { () throws(SystemError) -> Listener in
-            try SocketFile.removeIfStale(path)
-            let (socket, file) = try bindUnix(address, path, backlog: options.backlog, lowest: options.lowest)
-            return Listener(
-                address: address,
-                mode: .shared,
-                sockets: [socket],
-                lowest: options.lowest,
-                backlog: options.backlog,
-                file: file,
-                admissionFault: options.closesAdmission
-                    ? "a Unix-domain socket cannot keep new connections out; those that no child accepts are reset"
-                    : nil
-            )
-        }
+        // The kernel removes an abstract name with its last socket, so none is ever stale.
+        let (socket, file) =
+            address.isAbstract
+            ? (try bindAbstract(address, path, options), nil)
+            : try DirectoryLock.withLock(ofFile: path) { () throws(SystemError) -> (OpenSocket, SocketFile?) in
+                try SocketFile.removeIfStale(path)
+                return try bindUnix(address, path, backlog: options.backlog, lowest: options.lowest)
+            }
+        return Listener(
+            address: address,
+            mode: .shared,
+            sockets: [socket],
+            lowest: options.lowest,
+            backlog: options.backlog,
+            file: file,
+            admissionFault: options.closesAdmission
+                ? "a Unix-domain socket cannot keep new connections out; those that no child accepts are reset"
+                : nil
+        )
+    }
+
+    private static func bindAbstract(
+        _ address: Prefork.Address, _ path: String, _ options: Options
+    ) throws(SystemError) -> OpenSocket {
+        let socket = try System.move(try PlatformListener.makeSocket(family: AF_UNIX), atLeast: options.lowest)
+        try SocketAddress(unixPath: "\0" + Substring(path.utf8.dropFirst())).bind(
+            socket.raw, context: address.description)
+        try System.listen(socket.raw, backlog: options.backlog, address.description)
+        return OpenSocket(socket)
     }
 
     /// Until listen(2) has returned, a connect to the new file is refused like one to a stale file. The lock on the

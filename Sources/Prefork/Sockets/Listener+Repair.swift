@@ -76,6 +76,11 @@ extension Listener {
 
     /// shutdown(2) of a Unix-domain socket is final. Another one takes its path.
     private func replaceUnixSocket() throws(SystemError) {
+        if address.isAbstract, adopted == nil {
+            throw SystemError(
+                call: "listen", code: EINVAL,
+                context: "\(address), whose abstract name stays taken until all children have closed it")
+        }
         guard let file, adopted == nil, let backlog else {
             throw SystemError(call: "listen", code: EINVAL, context: "\(address), which belongs to another owner")
         }

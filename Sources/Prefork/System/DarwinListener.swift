@@ -8,6 +8,9 @@ import PreforkLibc
         /// The longest path of a Unix-domain socket in bytes: sun_path without its NUL (unix(4)).
         static let longestPath = 103
 
+        /// Unix-domain sockets have files.
+        static let hasAbstractNames = false
+
         /// Two sockets may listen on one address, but one of them gets all connections.
         static let spreadsConnections = false
 

@@ -8,6 +8,9 @@ import PreforkLibc
         /// The longest path of a Unix-domain socket in bytes: sun_path without its NUL (unix(7)).
         static let longestPath = 107
 
+        /// A name that begins with a NUL has no file (unix(7)).
+        static let hasAbstractNames = true
+
         /// The kernel spreads connections over the sockets of a SO_REUSEPORT group (socket(7), Linux 3.9).
         static let spreadsConnections = true
 
