@@ -39,6 +39,23 @@
                 try subject.waitForReport("clean")
             }
 
+            @Test func aRemovedFileComesBack() throws {
+                let directory = try makeDirectory()
+                defer { removeTree(directory) }
+                let path = "\(directory)/socket"
+                let subject = try Subject.hello(["--children", "2"], address: "unix:\(path)")
+                let pids = try subject.waitForReady(2)
+                try #require(unlink(path) == 0)
+                kill(pids[0], SIGKILL)
+                try subject.eventually("a replacement") { subject.readyPIDs.count == 3 }
+                let text = "the file of unix:\(path) was removed; children that start from now on listen on another"
+                #expect(subject.logLines(text).count == 1, subject.log)
+                #expect(Connection.open(path: path)?.request("/") == .hello, subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+                #expect(access(path, F_OK) == -1, subject.log("the master removes the file that it made"))
+            }
+
             @Test func aUnixDomainSocketIsReplaced() throws {
                 let directory = try makeDirectory()
                 defer { removeTree(directory) }

@@ -46,6 +46,7 @@ private let events: [(Prefork.Event, code: String, details: Set<String>)] = [
         .listenerStopped(address, by: nil, .failed(systemError)), "listenerStopped",
         ["address", "reason", "systemError"]
     ),
+    (.socketFileRemoved(address, .replaced), "socketFileRemoved", ["address", "reason"]),
     (.stopping(.request, grace: .seconds(5)), "stopping", ["stopReason", "duration"]),
     (.alreadyStopping(.request, remaining: .seconds(5)), "alreadyStopping", ["stopReason", "duration"]),
     (.admissionStaysOpen(address, reason: "unix"), "admissionStaysOpen", ["address", "reason"]),

@@ -24,6 +24,7 @@ extension Prefork.Event {
         case .queueFilling(let address, let slot, let queue):
             "\(queue) connections wait on \(address)" + (slot.map { " for slot \($0)" } ?? "")
         case .listenerStopped(let address, let child, let repair): Self.stopped(address, child) + "; \(repair)"
+        case .socketFileRemoved(let address, let repair): "the file of \(address) was removed; \(repair)"
         case .spawned(let slot, let pid, let old):
             "child \(pid) (slot \(slot)) started" + (old.map { " in place of \($0)" } ?? "")
         case .spawnFailed(let exit, let consequence): "\(exit)\(consequence.suffix)"

@@ -63,7 +63,8 @@ extension Prefork.Event {
     public var address: Prefork.Address? {
         switch payload {
         case .bindRetry(let address, _, _, _, _), .steeringRefused(let address, _), .queueFilling(let address, _, _),
-            .listenerStopped(let address, _, _), .admissionStaysOpen(let address, _):
+            .listenerStopped(let address, _, _), .socketFileRemoved(let address, _),
+            .admissionStaysOpen(let address, _):
             address
         default: nil
         }
@@ -93,7 +94,8 @@ extension Prefork.Event {
     public var systemError: Prefork.SystemError? {
         switch payload {
         case .bindRetry(_, let error, _, _, _), .steeringRefused(_, let error),
-            .listenerStopped(_, _, .failed(let error)), .systemError(let error):
+            .listenerStopped(_, _, .failed(let error)), .socketFileRemoved(_, .failed(let error)),
+            .systemError(let error):
             error
         default: nil
         }
@@ -134,7 +136,7 @@ extension Prefork.Event {
     public var reason: String? {
         switch payload {
         case .sharing(let reason), .admissionStaysOpen(_, let reason), .channelFault(_, _, let reason): reason
-        case .listenerStopped(_, _, let repair): repair.description
+        case .listenerStopped(_, _, let repair), .socketFileRemoved(_, let repair): repair.description
         default: nil
         }
     }

@@ -38,6 +38,7 @@ extension Prefork {
             case steeringRefused(Address, SystemError)
             case queueFilling(Address, slot: Int?, Status.Queue)
             case listenerStopped(Address, by: StoppingChild?, ListenerRepair)
+            case socketFileRemoved(Address, ListenerRepair)
             case spawned(slot: Int, pid: Int32, replaces: Int32?)
             case spawnFailed(ChildExit, Consequence)
             case ready(slot: Int, pid: Int32, after: Duration)
@@ -92,6 +93,9 @@ extension Prefork.Event {
         _ address: Prefork.Address, by child: StoppingChild?, _ repair: ListenerRepair
     ) -> Self {
         Self(.listenerStopped(address, by: child, repair))
+    }
+    package static func socketFileRemoved(_ address: Prefork.Address, _ repair: ListenerRepair) -> Self {
+        Self(.socketFileRemoved(address, repair))
     }
     package static func spawned(slot: Int, pid: Int32, replaces old: Int32?) -> Self {
         Self(.spawned(slot: slot, pid: pid, replaces: old))

@@ -8,6 +8,8 @@ extension Listener {
         /// `nil` if all slots share it.
         let slot: Int?
         let outcome: Prefork.Event.ListenerRepair
+        /// It still listens, but no client can find it.
+        var hasLostFile = false
     }
 
     /// Makes sockets listen again that a child has stopped.
@@ -20,7 +22,8 @@ extension Listener {
         let candidates = slot.map { [index(of: $0)] } ?? Array(sockets.indices)
         let stopped = PlatformListener.stopped(candidates.map { sockets[$0].raw }).map { candidates[$0] }
         for index in candidates where !stopped.contains(index) { faults[index] = nil }
-        if stopped.isEmpty || address.isUnix && !isStarting { return [] }
+        if stopped.isEmpty { return isStarting ? restoreFile() : [] }
+        if address.isUnix && !isStarting { return [] }
         // Others may have been stopped, too: which of them were decides who has which number.
         if slot != nil, candidates.count < sockets.count { return repair(isStarting: isStarting) }
         order.remove(stopped)
@@ -30,6 +33,21 @@ extension Listener {
             if case .failed(let error) = outcome { faults[index] = error } else { faults[index] = nil }
             if wasReported, faults[index] != nil { return nil }
             return Stopped(slot: mode == .sharded ? index : nil, outcome: outcome)
+        }
+    }
+
+    /// Something may remove the file of a Unix-domain socket, such as a program that cleans /tmp. No client can reach
+    /// the socket then, and no path leads to it again. Another socket takes the path. If the file is another one by
+    /// now, a successor has made it.
+    private func restoreFile() -> [Stopped] {
+        guard let file, file.isMissing else { return [] }
+        do throws(SystemError) {
+            try replaceUnixSocket()
+            fileFault = nil
+            return [Stopped(slot: nil, outcome: .replaced, hasLostFile: true)]
+        } catch {
+            defer { fileFault = error }
+            return fileFault == nil ? [Stopped(slot: nil, outcome: .failed(error), hasLostFile: true)] : []
         }
     }
 

@@ -28,6 +28,8 @@ final class Listener {
     private var inodes: [Int: UInt64] = [:]
     /// The indices of the sockets that a child has stopped and that cannot listen again.
     var faults: [Int: SystemError] = [:]
+    /// Why the file of a Unix-domain socket that something has removed could not be made again.
+    var fileFault: SystemError?
     /// The socket that the last one of a Unix-domain address has replaced.
     private var replaced: OpenSocket?
     /// The lowest number of a descriptor.

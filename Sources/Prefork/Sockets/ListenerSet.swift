@@ -127,6 +127,7 @@ struct ListenerSet {
     ) -> [Prefork.Event] {
         open.flatMap { listener in
             listener.repair(slot: slot, isStarting: isStarting).map { stopped in
+                if stopped.hasLostFile { return .socketFileRemoved(listener.address, stopped.outcome) }
                 let child = stopped.slot.flatMap { slot in
                     owner(slot).map { Prefork.Event.StoppingChild(slot: slot, pid: $0, isCertain: true) }
                 }

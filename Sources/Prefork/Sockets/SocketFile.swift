@@ -17,6 +17,16 @@ struct SocketFile {
         if let found, found.isSocket, found.identity == identity { unlink(path) }
     }
 
+    /// Whether there is no file at the path.
+    var isMissing: Bool {
+        do throws(SystemError) {
+            _ = try System.identity(ofPath: path)
+            return false
+        } catch {
+            return error.code == ENOENT
+        }
+    }
+
     /// Removes the socket that a killed master has left behind.
     /// - Throws: EADDRINUSE if a process listens on the socket. EEXIST if the file is not a socket: it is never
     ///   removed, and waiting would not help.
