@@ -69,6 +69,7 @@ struct ChildLauncher {
                 arguments: arguments,
                 environment: environment(launch, listeners, identity),
                 descriptors: listeners.descriptors(of: launch.slot) + [childEnd.raw],
+                directory: ProcessStart.own.directoryToReturnTo,
                 ignoredSignals: ignoredSignals
             )
             let request = Prefork.SpawnRequest(plan: plan, closing: mechanisms.descriptorClosing, slot: launch.slot)

@@ -25,6 +25,8 @@ enum ChildSpawner {
         for (source, target) in zip(plan.descriptors, numbers) { try actions.inherit(source, as: target) }
         try actions.closeAll(from: numbers.upperBound, enumerating: enumerating)
 
+        if let directory = plan.directory { try actions.changeDirectory(directory) }
+
         var pid: pid_t = 0
         let code = withCStrings(plan.arguments) { arguments in
             withCStrings(plan.environment) { environment in

@@ -53,6 +53,16 @@ struct FileActions: ~Copyable {
             try System.check("posix_spawn_file_actions_adddup2", code, "\(source) \(target)")
         }
 
+        /// Does nothing where Apple's headers do not offer the function.
+        func changeDirectory(_ path: CString) throws(SystemError) {
+            #if os(macOS)
+                let code = withCStrings([path]) { texts in
+                    texts[0].map { posix_spawn_file_actions_addchdir_np(raw, $0) } ?? ENOENT
+                }
+                try System.check("posix_spawn_file_actions_addchdir_np", code, path.text)
+            #endif
+        }
+
         /// Does nothing: POSIX_SPAWN_CLOEXEC_DEFAULT closes every descriptor that no action names.
         func closeAll(from lowest: CInt, enumerating: Bool) throws(SystemError) {}
     #else
@@ -66,6 +76,11 @@ struct FileActions: ~Copyable {
                 posix_spawn_file_actions_adddup2(raw, source, target),
                 "\(source) \(target)"
             )
+        }
+
+        /// Does nothing without the C library's function.
+        func changeDirectory(_ path: CString) throws(SystemError) {
+            try HiddenSymbols.addChangeDirectory(&raw.pointee, path)
         }
 
         /// - Parameter enumerating: adds one action for each descriptor.

@@ -14,6 +14,8 @@ import PreforkLibc
         private typealias SystemCall = @convention(c) (Int, Int, Int, Int, Int) -> Int
         private typealias CloseFrom =
             @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, CInt) -> CInt
+        private typealias ChangeDirectory =
+            @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, UnsafePointer<CChar>) -> CInt
         private typealias WriteVector = @convention(c) (CInt, UnsafePointer<iovec>, CInt, Int, CInt) -> Int
         private typealias GetAffinity = @convention(c) (Int32, Int, UnsafeMutableRawPointer) -> CInt
         private typealias SetAffinity = @convention(c) (Int32, Int, UnsafeRawPointer) -> CInt
@@ -28,6 +30,8 @@ import PreforkLibc
 
         private static let systemCall = symbol("syscall", as: SystemCall.self)
         private static let closeFrom = symbol("posix_spawn_file_actions_addclosefrom_np", as: CloseFrom.self)
+        private static let changeDirectory = symbol(
+            "posix_spawn_file_actions_addchdir_np", as: ChangeDirectory.self)
         private static let writeVector = symbol("pwritev2", as: WriteVector.self)
         private static let withoutWaiting: CInt = 8  // RWF_NOWAIT
         private static let getAffinity = symbol("sched_getaffinity", as: GetAffinity.self)
@@ -59,6 +63,16 @@ import PreforkLibc
             _ lowest: CInt
         ) throws(SystemError) {
             try System.check("posix_spawn_file_actions_addclosefrom_np", closeFrom?(&actions, lowest) ?? ENOSYS)
+        }
+
+        /// posix_spawn_file_actions_addchdir_np(3). glibc 2.29. Does nothing with an older one.
+        static func addChangeDirectory(
+            _ actions: inout posix_spawn_file_actions_t,
+            _ path: CString
+        ) throws(SystemError) {
+            guard let changeDirectory else { return }
+            let code = withCStrings([path]) { $0[0].map { changeDirectory(&actions, $0) } ?? ENOENT }
+            try System.check("posix_spawn_file_actions_addchdir_np", code, path.text)
         }
 
         /// pwritev2(2) with RWF_NOWAIT, at the file's own position: EAGAIN instead of waiting. glibc 2.26.

@@ -1,4 +1,5 @@
 // What this process had when it started.
+import PreforkLibc
 
 /// What a process had at its start, before its program changed it. Children get the same.
 struct ProcessStart: Sendable {
@@ -8,8 +9,34 @@ struct ProcessStart: Sendable {
     /// The signals that were ignored. The program that started this one may have wanted that: nohup ignores HUP, and
     /// systemd ignores PIPE.
     let ignoredSignals: [Signal]
+    /// The directory in which the program finds its relative paths.
+    private let directory: (path: CString, identity: FileIdentity)?
 
     private init() {
         ignoredSignals = Signal.ignored()
+        directory = Self.currentDirectory()
+    }
+
+    /// The directory that a child must change to, so that it starts in the same one. `nil` if this process is still
+    /// there, which needs no path: the directory may have been renamed or removed. `nil` too if the path now leads
+    /// elsewhere.
+    var directoryToReturnTo: CString? {
+        guard let directory, Self.identity(of: CString(".")) != directory.identity,
+            Self.identity(of: directory.path) == directory.identity
+        else { return nil }
+        return directory.path
+    }
+
+    private static func currentDirectory() -> (path: CString, identity: FileIdentity)? {
+        guard let path = getcwd(nil, 0) else { return nil }
+        defer { free(path) }
+        return identity(of: CString(".")).map { (CString(copying: path), $0) }
+    }
+
+    /// Follows symbolic links.
+    private static func identity(of path: CString) -> FileIdentity? {
+        var status = stat()
+        let result = withCStrings([path]) { $0[0].map { stat($0, &status) } ?? -1 }
+        return result == 0 ? FileIdentity(status) : nil
     }
 }

@@ -8,6 +8,8 @@ struct SpawnPlan: Sendable {
     /// The child gets `descriptors[i]` as `numbers(count)[i]`. Each must be close-on-exec and above the last of these
     /// numbers.
     var descriptors: [CInt]
+    /// Where the child starts. `nil`: where this process is.
+    var directory: CString?
     /// Signals that stay ignored if this process ignores them. All others get their default dispositions.
     var ignoredSignals: [Signal]
 
