@@ -38,7 +38,8 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
         // The children may still poll it.
         #expect(fcntl(raw, F_GETFL) & O_NONBLOCK != 0)
         listener.close()
-        #expect(!System.isOpen(copy))
+        // Another test may get the number as soon as it is free.
+        #expect(System.identity(of: copy) != System.identity(of: raw))
         #expect(fcntl(raw, F_GETFL) == found && fcntl(raw, F_GETFD) == ownFlags)
         #expect(Listener.fault(of: raw) == nil)
         #if os(Linux)
