@@ -59,8 +59,9 @@
             @Test func exitStatusesPassThrough() throws {
                 let bad = try Subject.hello(address: "no:where:at:all", under: namespace)
                 try bad.expectExit(64)
-                let refused = try Subject.hello(["--children", "1"], address: "192.0.2.1:0", under: namespace)
-                try refused.expectExit(64)
+                let absent = try Subject.hello(
+                    ["--children", "1", "--grace", "0"], address: "192.0.2.1:0", under: namespace)
+                try absent.expectExit(75)
                 let crashing = try Subject.start(
                     FleetRole(children: 1, recoverInterval: .zero, serve: .exit(78)), under: namespace)
                 try crashing.expectExit(0)
