@@ -20,8 +20,8 @@ import threading
 import time
 
 from support import (
-    DEADLINE, HOST, Clients, Failure, Server, children_of, expect, free_port, needs, request, state_and_parent,
-    swift_product, until)
+    DEADLINE, HOST, Clients, Failure, Server, children_of, find_nginx, free_port, gunicorn_command, needs,
+    nginx_command, request, state_and_parent, swift_product, until)
 
 WORKERS = 4
 CLIENTS = 4
@@ -34,16 +34,6 @@ RECOVERED = 2  # Seconds after the last crash.
 BROKEN = 30  # Seconds before the rule for broken programs must hold, and after the program is mended.
 PROCESSOR = 0.1
 
-NGINX = """
-daemon off; pid {directory}/pid; worker_processes 4; error_log stderr notice;
-events {{ worker_connections 1024; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/a; proxy_temp_path {directory}/b; fastcgi_temp_path {directory}/c;
-    uwsgi_temp_path {directory}/d; scgi_temp_path {directory}/e;
-    server {{ listen {host}:{port}; location / {{ return 200 "Hello world!"; }} }}
-}}
-"""
 APPLICATION = """
 import os, signal
 
@@ -188,17 +178,11 @@ def servers(program):
                crash_by_request, lambda server: len(ready_children(server)) == WORKERS)
     if shutil.which("gunicorn"):
         def gunicorn(port, directory):
-            with open(os.path.join(directory, "application.py"), "w", encoding="ascii") as file:
-                file.write(APPLICATION)
-            return [shutil.which("gunicorn"), "-k", "gthread", "--threads", "4", "-w", str(WORKERS), "-b",
-                    f"{HOST}:{port}", "--chdir", directory, "application:app"]
+            return gunicorn_command(port, directory, WORKERS, APPLICATION, "-k", "gthread", "--threads", "4")
         yield "gunicorn", gunicorn, {}, crash_by_request, lambda server: len(server.children()) == WORKERS
-    if shutil.which("nginx"):
+    if find_nginx():
         def nginx(port, directory):
-            path = os.path.join(directory, "nginx.conf")
-            with open(path, "w", encoding="ascii") as file:
-                file.write(NGINX.format(directory=directory, host=HOST, port=port))
-            return [shutil.which("nginx"), "-c", path, "-p", directory]
+            return nginx_command(port, directory, WORKERS)
         yield "nginx", nginx, {}, crash_from_outside, lambda server: len(server.children()) == WORKERS
 
 
@@ -207,8 +191,6 @@ def main():
     words = sys.argv[2:]
     needs("swift=")
     program = swift_product("hello-prefork")
-    # Debian installs nginx there, where an ordinary user's PATH does not look.
-    os.environ["PATH"] += ":/usr/sbin"
     columns = ["poison", "answered", "cut", "refused", "ignored", "share", "p99", "slowest", "recovered"]
     print("| server | " + " | ".join(columns) + " |")
     print("|---" * (len(columns) + 1) + "|", flush=True)

@@ -8,7 +8,6 @@ Compares hello-prefork (sharded and shared, stopped by SIGTERM) with nginx (SIGQ
 installed. Each server has 4 workers.
 """
 import collections
-import os
 import shutil
 import signal
 import subprocess
@@ -16,21 +15,12 @@ import sys
 import tempfile
 import time
 
-from support import HOST, Load, free_port, needs, request, swift_product
+from support import (
+    HOST, Load, find_nginx, free_port, gunicorn_command, needs, nginx_command, request, swift_product)
 
 CLIENTS = 6
 DEADLINE = 90  # Seconds. gunicorn alone gives its workers 30.
 
-NGINX = """
-daemon off; pid {directory}/pid; worker_processes 4; error_log stderr crit;
-events {{ worker_connections 1024; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/a; proxy_temp_path {directory}/b; fastcgi_temp_path {directory}/c;
-    uwsgi_temp_path {directory}/d; scgi_temp_path {directory}/e;
-    server {{ listen {host}:{port}{option}; location / {{ return 200 "Hello world!"; }} }}
-}}
-"""
 APPLICATION = """
 def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "12")])
@@ -68,19 +58,11 @@ def prefork(listening, program):
 
 
 def nginx(option):
-    def command(port, directory):
-        path = os.path.join(directory, "nginx.conf")
-        with open(path, "w") as file:
-            file.write(NGINX.format(directory=directory, host=HOST, port=port, option=option))
-        return [shutil.which("nginx"), "-c", path, "-p", directory]
-
-    return command
+    return lambda port, directory: nginx_command(port, directory, 4, option)
 
 
 def gunicorn(port, directory):
-    with open(os.path.join(directory, "application.py"), "w") as file:
-        file.write(APPLICATION)
-    return [shutil.which("gunicorn"), "-w", "4", "-b", f"{HOST}:{port}", "--log-level", "critical", "application:app"]
+    return gunicorn_command(port, directory, 4, APPLICATION, "--log-level", "critical")
 
 
 def main():
@@ -88,9 +70,7 @@ def main():
     needs("swift=")
     program = swift_product("hello-prefork")
     servers = [(f"hello-prefork, {kind}", prefork(kind, program), signal.SIGTERM) for kind in ("sharded", "shared")]
-    # Debian installs nginx there, where an ordinary user's PATH does not look.
-    os.environ["PATH"] += ":/usr/sbin"
-    if shutil.which("nginx"):
+    if find_nginx():
         servers.append(("nginx, QUIT", nginx(""), signal.SIGQUIT))
         servers.append(("nginx, reuseport, QUIT", nginx(" reuseport"), signal.SIGQUIT))
     if shutil.which("gunicorn"):

@@ -7,6 +7,7 @@ import ctypes
 import os
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -202,6 +203,40 @@ def fleet(program, children, *arguments):
         server.__exit__(type(error), error, None)
         raise
     return server, port
+
+
+# ---- Servers of others, to compare with
+
+NGINX = """
+daemon off; pid {directory}/pid; worker_processes {workers}; error_log stderr crit;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/a; proxy_temp_path {directory}/b; fastcgi_temp_path {directory}/c;
+    uwsgi_temp_path {directory}/d; scgi_temp_path {directory}/e;
+    server {{ listen {host}:{port}{option}; location / {{ return 200 "Hello world!"; }} }}
+}}
+"""
+
+
+def find_nginx():
+    """Its path, or None. Debian installs it where an ordinary user's PATH does not look."""
+    return shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+
+
+def nginx_command(port, directory, workers, option=""):
+    path = os.path.join(directory, "nginx.conf")
+    with open(path, "w", encoding="ascii") as file:
+        file.write(NGINX.format(directory=directory, host=HOST, port=port, workers=workers, option=option))
+    return [find_nginx(), "-c", path, "-p", directory]
+
+
+def gunicorn_command(port, directory, workers, application, *options):
+    """`application` is the source of a module with the WSGI application `app`."""
+    with open(os.path.join(directory, "application.py"), "w", encoding="ascii") as file:
+        file.write(application)
+    return [shutil.which("gunicorn"), "-w", str(workers), "-b", f"{HOST}:{port}", "--chdir", directory, *options,
+            "application:app"]
 
 
 # ---- Clients
