@@ -7,13 +7,13 @@ long request is not answered, or if the successor serves later than after 0.7 s.
 
 The first deploy of each kind has a request of 20 s in flight.
 """
+import socket
 import sys
 import threading
 import time
 
 from support import (
-    HOST, Failure, Load, Server, become_subreaper, exchange, expect, free_port, needs, request, swift_product)
-import socket
+    HOST, Failure, Load, Server, become_subreaper, exchange, expect, free_port, needs, request, swift_product, until)
 
 CLIENTS = 6
 LATEST = 0.7  # Seconds. The successor tries again 0.5 s after its first attempt.
@@ -28,6 +28,13 @@ class LongRequest(threading.Thread):
         self.seconds, self.failure = seconds, "no answer"
         self.connection = socket.create_connection((HOST, port), 10)
         self.start()
+
+    def is_accepted(self):
+        """Whether a process has the server's end: the kernel lists its inode then (proc(5), /proc/net/tcp)."""
+        peer = f":{self.connection.getsockname()[1]:04X}"
+        with open("/proc/net/tcp", encoding="ascii") as file:
+            rows = [line.split() for line in file][1:]
+        return any(row[2].endswith(peer) and row[9] != "0" for row in rows)
 
     def run(self):
         with self.connection:
@@ -50,7 +57,7 @@ def children(server):
 def deploy(program, mode, port, old, seconds):
     """The successor, and how long it took until it served."""
     slow = LongRequest(port, seconds)
-    time.sleep(0.1)  # A child has it by then; the load has its own connections.
+    until(slow.is_accepted, "a child accepts the long request")
     begin = time.monotonic()
     old.process.terminate()
     new = start(program, mode, port)

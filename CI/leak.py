@@ -50,7 +50,7 @@ def kill_children(server, count):
         expect(server.process.poll() is None, f"the fleet has ended after {killed} recoveries")
         found = set(children(server.pid))
         for pid in found - last:
-            # Nobody else kills it, and a child that this process has not killed is not reaped.
+            # Safe: it is the master's child, and only this process kills such children.
             if state_and_parent(pid)[1] == server.pid:
                 os.kill(pid, signal.SIGKILL)
                 killed += 1

@@ -34,6 +34,7 @@ SLOWEST = 2  # Seconds.
 RECOVERED = 2  # Seconds after the last crash.
 BROKEN = 30  # Seconds before the rule for broken programs must hold, and after the program is mended.
 PROCESSOR = 0.1
+SETTLED = 1  # Seconds, the default of readiness.settleTime.
 AGE = 0.03  # Seconds, after which a child of a broken program dies. It is ready after a few milliseconds.
 
 APPLICATION = """
@@ -143,7 +144,7 @@ def break_children(server, over):
     while not over.wait(0.002):
         for pid in server.children():
             first = seen.setdefault(pid, time.monotonic())
-            # Nobody else kills it, and a child that this process has not killed is not reaped.
+            # Safe: it is the master's child, and only this process kills such children.
             if time.monotonic() - first > AGE and state_and_parent(pid) != ("Z", server.pid):
                 os.kill(pid, signal.SIGKILL)
                 seen[pid] = float("inf")
@@ -154,7 +155,7 @@ def broken_program(program, seconds):
     with Server(program, "--children", str(WORKERS), f"{HOST}:0") as server:
         server.wait_for("ready after", WORKERS)
         port = server.listening()
-        time.sleep(2)  # All of them have been up.
+        time.sleep(2 * SETTLED)  # From then on all of them have been up.
         over = threading.Event()
         breaking = threading.Thread(target=break_children, args=(server, over), daemon=True)
         breaking.start()

@@ -31,13 +31,18 @@
                 return events
             }
 
+            private func fleetThatNeverDrains(
+                _ count: Int, _ listening: FleetRole.Listening
+            ) throws -> (Subject, children: [pid_t], port: Int) {
+                let subject = try Subject.start(
+                    FleetRole(children: count, listening: listening, gracePeriod: .seconds(60), serve: .neverDrain))
+                return (subject, try subject.waitForReady(count), try subject.port())
+            }
+
             /// After a stop begins, no connection is accepted, and none is refused before the last child has exited.
             @Test(arguments: FleetRole.Listening.allCases)
             func newConnectionsAreHeldOff(listening: FleetRole.Listening) throws {
-                let subject = try Subject.start(
-                    FleetRole(children: 3, listening: listening, gracePeriod: .seconds(60), serve: .neverDrain))
-                let children = try subject.waitForReady(3)
-                let port = try subject.port()
+                let (subject, children, port) = try fleetThatNeverDrains(3, listening)
                 subject.signal(SIGTERM)
                 try subject.waitForLog("stopping: signal 15 (TERM)")
                 try subject.eventually("admission is closed") { try eventsOfAttempt(port) == 0 }
@@ -55,10 +60,7 @@
             /// What it takes is made at the start, because the stop may find no free descriptor.
             @Test(arguments: FleetRole.Listening.allCases)
             func aStopNeedsNoDescriptor(listening: FleetRole.Listening) throws {
-                let subject = try Subject.start(
-                    FleetRole(children: 2, listening: listening, gracePeriod: .seconds(60), serve: .neverDrain))
-                let children = try subject.waitForReady(2)
-                let port = try subject.port()
+                let (subject, children, port) = try fleetThatNeverDrains(2, listening)
                 // All numbers below it are taken, but poll(2) refuses more entries than this limit.
                 let none = ["/usr/bin/prlimit", "--pid", "\(subject.pid)", "--nofile=10:"]
                 try #require(Namespace.runs(none), "prlimit (util-linux)")

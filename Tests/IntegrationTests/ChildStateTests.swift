@@ -313,19 +313,6 @@
                 try subject.wait()
             }
 
-            @Test func childrenStartWhereTheMasterStarted() throws {
-                let directory = readLinkText("/proc/self/cwd")
-                try #require(directory != "/")
-                let subject = try Subject.start(WorkingDirectoryRole())
-                let pids = try subject.waitForReady(1)
-                #expect(subject.reports("directory") == [directory], subject.log)
-                kill(pids[0], SIGKILL)
-                try subject.eventually("a replacement") { subject.readyPIDs.count == 2 }
-                #expect(subject.reports("directory") == [directory, directory], subject.log)
-                subject.signal(SIGTERM)
-                try subject.expectExit(0)
-            }
-
             @Test func wrapperThatExecs() throws {
                 let subject = try Subject.start(FleetRole(spawn: .throughShell))
                 _ = try subject.waitForReady(2)

@@ -127,7 +127,7 @@
         }
 
         /// The copies are those of the children, which drain and close them in any order.
-        @Test("frees the address with its last copy, and lets nobody in before", arguments: [nil, 1, 2, 3, 6])
+        @Test("frees the address with its last copy, and accepts nothing before", arguments: [nil, 1, 2, 3, 6])
         func release(shards: Int?) throws {
             var generator = SplitMix64(seed: 3)
             for _ in 0..<12 {

@@ -314,7 +314,7 @@ extension Referee {
     /// What a timer makes of children that are late.
     mutating func expectJudgements(_ coverage: inout Coverage) {
         if isFilling { return }
-        // When the queues are no longer waited for, all are told to exit, and nobody is judged any more.
+        // When the wait for the queues ends, all children are told to exit. From then on none is judged.
         if let closing, closing <= batch.now { return }
         for index in slots.indices {
             guard let kid = slots[index].current else { continue }

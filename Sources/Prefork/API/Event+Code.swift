@@ -85,8 +85,8 @@ extension Prefork.Event {
         /// probably done it. Details: ``Event/address``, ``Event/reason``, ``Event/slot`` and ``Event/pid`` if a child
         /// can be named, ``Event/systemError`` if it cannot listen again.
         public static var listenerStopped: Code { Code("listenerStopped") }
-        /// The file of a Unix-domain socket was removed, which the master found before it started a child. Children
-        /// that are ready get no new connections until they are replaced, because no path leads to their socket.
+        /// The file of a Unix-domain socket was removed. The master noticed it before it started a child. Children that
+        /// are ready get no new connections until they are replaced, because no path leads to their socket.
         /// Details: ``Event/address``, ``Event/reason`` (what became of it), ``Event/systemError`` (why the file could
         /// not be made again).
         public static var socketFileRemoved: Code { Code("socketFileRemoved") }

@@ -52,7 +52,7 @@ extension SystemError {
     /// An address that this host does not have yet, or a resolver that cannot answer yet. Both are common while a host
     /// starts.
     var isAddressNotThereYet: Bool { ownMessage == nil ? code == EADDRNOTAVAIL : code == EAI_AGAIN }
-    /// The same call may succeed later although nobody changes the program, its configuration or its rights.
+    /// The same call may succeed later, even if the program, its configuration and its rights stay the same.
     var mayPass: Bool {
         isAddressNotThereYet || (ownMessage == nil ? isAddressInUse || isShortageForSpawn : code == EAI_MEMORY)
     }

@@ -46,8 +46,8 @@ final class Decoy {
         self.address = address
         self.lowest = lowest
         self.awaitsHandshakes = awaitsHandshakes
-        // Now, because at the stop this process may be out of descriptors or ports. If there are none now either, the
-        // stop tries again, and reports it.
+        // Made now, because this process may be out of descriptors or ports at the stop. If it is already, the stop
+        // tries again and reports the failure.
         clients = address.reachable.first.flatMap { try? makeClients(to: $0) }
     }
 

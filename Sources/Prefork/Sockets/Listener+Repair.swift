@@ -36,9 +36,9 @@ extension Listener {
         }
     }
 
-    /// Something may remove the file of a Unix-domain socket, such as a program that cleans /tmp. No client can reach
-    /// the socket then, and no path leads to it again. Another socket takes the path. If the file is another one by
-    /// now, a successor has made it.
+    /// Something may have removed the file of a Unix-domain socket, such as a program that cleans /tmp. Then no client
+    /// can reach the socket, and it cannot get its path back. Another socket takes the path. If the path has another
+    /// file by now, a successor has made it.
     private func restoreFile() -> [Stopped] {
         guard let file, file.isMissing else { return [] }
         do throws(SystemError) {

@@ -36,9 +36,7 @@ extension Listener {
         // Like Go's net.Listen: the first IPv4 address, or the first of all if there is none.
         return found.first { $0.family == AF_INET } ?? found[0]
     }
-}
 
-extension Listener {
     /// Whether this listener is a reason why the kernel takes the address to be in use.
     func excludes(_ target: Resolved) -> Bool {
         guard let wanted = target.socketAddress else { return address.path == target.address.path }

@@ -196,7 +196,7 @@ struct ListenerSet {
         if !rotation.isEmpty {
             for listener in open { listener.giveUpAdmission("its queue could not be filled in time", rotation) }
         }
-        // Before anything is closed: if our own sockets are not in the list, it is of no use.
+        // Before anything is closed, because the list is only trusted if our own sockets are in it.
         let listening = listeningSockets() ?? []
         for listener in open { listener.closeAfterExitRequests(listening) }
         releasing = listening.isEmpty ? nil : Releasing(next: now + Releasing.shortPause)

@@ -34,7 +34,7 @@ extension Supervisor {
         /// Answers to the last `.spawn`.
         case spawned(slot: Int, pid: Int32)
         case spawnFailed(slot: Int, SystemError)
-        /// The program's own way of starting children failed, which another try seldom mends.
+        /// The program's `spawn` closure failed. Another try seldom helps.
         case spawnRefused(slot: Int, PreforkError)
         /// The child serves. `startCost` is the processor time that its start took, if it says so.
         case ready(pid: Int32, startCost: Duration? = nil)

@@ -2,7 +2,7 @@
 import PreforkLibc
 
 enum ChildSpawner {
-    /// Starts a child. Its standard input is /dev/null, see `System.openNull`. Its output and error are those of this
+    /// Starts a child. Its standard input is what `System.openNull` opens. Its output and error are those of this
     /// process, or the same file if this process has closed them. Its other descriptors are the plan's. Its signal mask
     /// is empty and its dispositions are the default, except those that the plan names, whatever this thread's are.
     /// - Parameter enumerating: closes descriptors one by one, even if the system has a better way.
@@ -16,8 +16,7 @@ enum ChildSpawner {
         try attributes.setCleanSignals(except: plan.ignoredSignals)
         let numbers = SpawnPlan.numbers(plan.descriptors.count)
         // Opened here because posix_spawn(3) would not say which of its file actions failed.
-        let null = try System.move(
-            try System.openNull(), atLeast: numbers.upperBound)
+        let null = try System.move(try System.openNull(), atLeast: numbers.upperBound)
         try actions.inherit(null.raw, as: 0)
         // A closed one would let the start fail, or be the number of what the child opens first.
         for number in CInt(1)...2 { try actions.inherit(System.isOpen(number) ? number : null.raw, as: number) }

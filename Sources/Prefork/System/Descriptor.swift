@@ -78,7 +78,7 @@ extension System {
     /// number, and the next `print` would write to it.
     static func openStandardDescriptors() throws(SystemError) {
         for number in CInt(0)...2 where !isOpen(number) {
-            // Closed at the end, above the standard numbers: it must not be close-on-exec there.
+            // dup2(2) makes a copy that is not close-on-exec. The original is above the standard numbers and is closed.
             let null = try move(try openNull(), atLeast: 3)
             // Another thread may have taken the number. Then this replaces it.
             _ = try call("dup2") { dup2(null.raw, number) }

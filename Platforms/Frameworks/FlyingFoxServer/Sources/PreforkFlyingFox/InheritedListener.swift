@@ -71,12 +71,12 @@ public final class InheritedListener: AsyncSocketPool {
         try await run(server, settle: settle, grace: grace)
     }
 
-    /// Runs a server of your own, made with ``placeholder`` as its address and this as its pool, until the child is to
-    /// leave and its connections are done. Its answers do not tell at a stop that the connection ends.
+    /// Runs a server of your own until the child must exit and its connections are done. Make it with ``placeholder`` as
+    /// its address and this value as its pool. At a stop its answers do not say that the connection will be closed.
     /// - Parameters:
-    ///   - settle: how long connections that have been accepted before the stop may take to bring their request.
-    ///   - grace: how long requests may take then, before they are cancelled. If nil, until `shutdownGracePeriod` is
-    ///     nearly over, when the task of `serve` is cancelled.
+    ///   - settle: how long connections that were accepted before the stop may take to send their request.
+    ///   - grace: how long requests may take after that, before they are cancelled. `nil`: until
+    ///     `shutdown.gracePeriod` is nearly over, when the task of `serve` is cancelled.
     public func run(
         _ server: HTTPServer, settle: Duration = .milliseconds(100), grace: Duration? = nil
     ) async throws {
