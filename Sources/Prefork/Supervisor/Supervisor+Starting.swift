@@ -33,8 +33,8 @@ extension Supervisor {
         finishFilling(&actions)
     }
 
-    /// Ends a fleet that has never had a child up. Afterwards this is a failed start like any other, because the closure
-    /// may work again while the other children serve.
+    /// Ends a fleet that has never had a child up. Afterwards this is a failed start like any other, because the
+    /// closure may work again while the other children serve.
     mutating func spawnRefused(_ index: Int, _ error: PreforkError, _ now: Instant, _ actions: inout [Action]) {
         if hasBeenUp { return spawnFailed(index, SystemError(refusal: error), now, &actions) }
         slots[index].attempt = .none

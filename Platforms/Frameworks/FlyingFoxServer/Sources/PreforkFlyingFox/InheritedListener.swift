@@ -71,8 +71,8 @@ public final class InheritedListener: AsyncSocketPool {
         try await run(server, settle: settle, grace: grace)
     }
 
-    /// Runs a server of your own until the child must exit and its connections are done. Make it with ``placeholder`` as
-    /// its address and this value as its pool. At a stop its answers do not say that the connection will be closed.
+    /// Runs a server of your own until the child must exit and its connections are done. Make it with ``placeholder``
+    /// as its address and this value as its pool. At a stop its answers do not say that the connection will be closed.
     /// - Parameters:
     ///   - settle: how long connections that were accepted before the stop may take to send their request.
     ///   - grace: how long requests may take after that, before they are cancelled. `nil`: until
