@@ -239,7 +239,7 @@
                     #expect(subject.reports.contains(line), subject.log)
                 }
                 let name = executablePath().split(separator: "/").last ?? ""
-                #expect(subject.reports("comm") == [String(name.prefix(15))], subject.log)
+                #expect(subject.reports("comm") == ["\(name.prefix(13)):0"], subject.log)
                 subject.signal(SIGTERM)
                 try subject.expectExit(0)
             }

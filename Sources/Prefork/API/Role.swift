@@ -79,7 +79,8 @@ extension Prefork {
         } catch {
             return .invalid(.system(error))
         }
-        if let name = ProcessArguments.own.first { ProgramFile.restoreCommandName(name) }
+        // A child that was executed as /proc/self/exe is called "exe" until here.
+        if let name = ProcessArguments.own.first { ProgramFile.setCommandName(name, suffix: ":\(handshake.slot)") }
         return .handshake(handshake)
     }
 }

@@ -24,6 +24,8 @@ enum MasterStartup {
         let resolved = try early ?? fleet.addresses.map(ListenerSet.resolve)
         let statuses = ChildStatusKeeping()
         handle.begin(wake: signals.wakeDescriptor, token)
+        let commandName = ProgramFile.commandName()
+        if let commandName { ProgramFile.setCommandName(commandName, suffix: ":master") }
 
         let master = Master(
             configuration, launcher, mechanisms, handle,
@@ -47,6 +49,7 @@ enum MasterStartup {
         handle.end()
         signals.restore()
         statuses.restore()
+        if let commandName { ProgramFile.restoreCommandName(commandName) }
         if let missed = master.unansweredStop(rest: SignalHandling.takeRest()) { System.raise(missed) }
         try result.get()
     }

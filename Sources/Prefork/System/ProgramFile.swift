@@ -19,6 +19,8 @@ enum ProgramFile {
 
         static let startedPath = (try? path())?.text
 
+        static func setCommandName(_ name: CString, suffix: String) {}
+        static func commandName() -> CString? { nil }
         static func restoreCommandName(_ name: CString) {}
     #else
         private static let link = "/proc/self/exe"
@@ -123,16 +125,31 @@ enum ProgramFile {
             return String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
         }
 
-        /// Gives this process the command name that its arguments say (proc(5), /proc/PID/comm, 15 bytes). A child that
-        /// was executed as /proc/self/exe is called "exe" in ps and top. If /proc is missing or read-only the name
-        /// stays as it is.
-        static func restoreCommandName(_ name: CString) {
+        private static let commandNameFile = "/proc/self/comm"
+        /// TASK_COMM_LEN without the NUL at its end.
+        private static let longestCommandName = 15
+
+        /// Gives this process the command name that its arguments say, with `suffix` at its end, so that ps(1) and
+        /// top(1) tell the processes of a fleet apart. The kernel keeps 15 bytes (proc(5), /proc/PID/comm), so a long
+        /// name loses its end. If /proc is missing or read-only the name stays as it is.
+        static func setCommandName(_ name: CString, suffix: String) {
             let base = name.bytes.split(separator: UInt8(ascii: "/")).last ?? []
             guard !base.isEmpty else { return }
-            let descriptor = open("/proc/self/comm", O_WRONLY | O_CLOEXEC)
+            restoreCommandName(
+                CString(bytes: base.prefix(longestCommandName - suffix.utf8.count) + Array(suffix.utf8)))
+        }
+
+        /// The current command name. `nil` if it cannot be read.
+        static func commandName() -> CString? {
+            guard let text = System.text(commandNameFile) else { return nil }
+            return CString(bytes: Array(text.utf8.prefix { $0 != UInt8(ascii: "\n") }))
+        }
+
+        static func restoreCommandName(_ name: CString) {
+            let descriptor = open(commandNameFile, O_WRONLY | O_CLOEXEC)
             guard descriptor >= 0 else { return }
             let file = Descriptor(descriptor)
-            _ = base.withUnsafeBytes { write(file.raw, $0.baseAddress, $0.count) }
+            _ = name.bytes.withUnsafeBytes { write(file.raw, $0.baseAddress, $0.count) }
         }
     #endif
 }

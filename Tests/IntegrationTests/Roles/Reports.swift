@@ -28,6 +28,8 @@
         private var threads: Int
         private var handlers: [UInt]
         private var mask: String
+        /// As ps(1) shows it.
+        private var name: String?
 
         init() {
             // Without the descriptor of the listing itself, whose number depends on the others.
@@ -44,6 +46,7 @@
                 return unsafeBitCast(action.__sigaction_handler, to: UInt.self)
             }
             mask = statusField("SigBlk", of: "/proc/thread-self/status")
+            name = readText("/proc/self/comm")
         }
 
         private static let ofDispatch = ["anon_inode:[eventpoll]", "anon_inode:[eventfd]", "anon_inode:[timerfd]"]
@@ -51,12 +54,13 @@
         /// Threads of the pool may have ended meanwhile. An additional thread would be Prefork's.
         func isNoMore(than before: Leftovers) -> Bool {
             descriptors == before.descriptors && threads <= before.threads && handlers == before.handlers
-                && mask == before.mask
+                && mask == before.mask && name == before.name
         }
 
         var description: String {
             let list = descriptors.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
-            return "fds [\(list.joined(separator: ", "))] threads \(threads) handlers \(handlers) mask \(mask)"
+            return "fds [\(list.joined(separator: ", "))] threads \(threads) handlers \(handlers) mask \(mask) "
+                + "name \(name ?? "?")"
         }
     }
 
