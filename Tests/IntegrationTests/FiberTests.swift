@@ -50,7 +50,7 @@
                 _ = try subject.waitForReady(3)
                 let lines = subject.logLines("listening on")
                 try #require(lines.count == 1, subject.log)
-                #expect(lines[0].hasPrefix("prefork[\(subject.pid)]: "), subject.log("the master's"))
+                #expect(lines[0].contains(" prefork[\(subject.pid)]: "), subject.log("the master's"))
             }
 
             @Test func testHookOnForkAndPreforkLogger() throws {

@@ -62,8 +62,7 @@
                 try subject.eventually("a table") {
                     let table = subject.standardError.dropFirst(seen)
                     guard table.contains("  3     ") else { return false }
-                    row = table.split(separator: "\n").map { $0.split(separator: " ") }
-                        .first { $0.contains("\(victim)") && $0.count > 7 }
+                    row = table.split(separator: "\n").map(columns).first { $0.contains("\(victim)") && $0.count > 7 }
                     return true
                 }
                 return row.flatMap { Int($0[7]) }

@@ -139,7 +139,7 @@
 
             /// How many connections wait for all slots, by the table.
             private func queued(_ table: Substring, _ listening: FleetRole.Listening) -> Int {
-                let lines = table.split(separator: "\n").map { $0.split(separator: " ") }
+                let lines = table.split(separator: "\n").map(columns)
                 switch listening {
                 case .shared: return lines.first { $0.contains("shared") }.flatMap { Int($0[3]) } ?? -1
                 case .sharded:

@@ -49,9 +49,9 @@
                 subject.signal(SIGTERM)
                 try subject.waitForLog("stopping: signal")
                 subject.signal(SIGTERM)
-                try subject.waitForLog("already stopping (signal 15 (TERM)); children have up to ")
+                try subject.waitForLog("already stopping (signal 15 (TERM) from process ")
                 subject.signal(SIGINT)
-                try subject.waitForLog("already stopping (signal 2 (INT))")
+                try subject.waitForLog("already stopping (signal 2 (INT) from process ")
                 poll(nil, 0, 1050)  // An INT within a second is the same request, as of a held Ctrl-C.
                 subject.signal(SIGTERM)
                 subject.signal(SIGUSR1)

@@ -3,95 +3,15 @@ import Testing
 
 @testable import Prefork
 
-@Suite struct LineLimiterTests {
-    /// A minute of a crash loop with an event each millisecond.
-    @Test func boundsTheLinesOfACrashLoop() throws {
-        var limiter = LineLimiter()
-        var linesInMinute: [Int] = []
-        for minute in 0..<3 {
-            var count = 0
-            for millisecond in 0..<60_000 {
-                let now = Instant(nanoseconds: Int64(minute * 60_000 + millisecond) * 1_000_000)
-                count += limiter.admit("line", always: false, at: now).count
-            }
-            linesInMinute.append(count)
-        }
-        // The burst, then four a second, each with the line that tells how many were left out.
-        let steady = 60 * LineLimiter.perSecond * 2
-        #expect(linesInMinute[0] <= LineLimiter.burst + steady)
-        #expect(linesInMinute[0] > LineLimiter.burst + steady - 20)
-        #expect(linesInMinute[1] <= steady)
-        #expect(linesInMinute[2] <= steady)
-        #expect(linesInMinute[2] > steady - 20)
-    }
-
-    @Test func tellsHowManyWereLeftOut() throws {
-        var limiter = LineLimiter()
-        var generator = SplitMix64(seed: 1)
-        var now = Instant(nanoseconds: 5_000_000_000)
-        var told = 0
-        var shown = 0
-        let events = 20_000
-        for index in 0..<events {
-            now.nanoseconds += Int64.random(in: 0...50_000_000, using: &generator)
-            let lines = limiter.admit("line \(index)", always: index % 1000 == 999, at: now)
-            guard let last = lines.last else { continue }
-            #expect(last == "line \(index)")
-            shown += 1
-            if lines.count == 2 {
-                let words = lines[0].split(separator: " ", maxSplits: 1)
-                #expect(words.last == "lines left out")
-                told += try #require(Int(words[0]))
-            }
-            #expect(lines.count <= 2)
-            #expect(limiter.leftOut == 0)
-        }
-        #expect(told > 0)
-        #expect(told + shown + limiter.leftOut == events)
-    }
-
-    @Test func rareLinesAlwaysPass() {
-        var limiter = LineLimiter()
-        let now = Instant(nanoseconds: 0)
-        for _ in 0..<LineLimiter.burst {
-            #expect(limiter.admit("line", always: false, at: now) == ["line"])
-        }
-        #expect(limiter.admit("line", always: false, at: now) == [])
-        #expect(limiter.admit("line", always: false, at: now) == [])
-        #expect(limiter.admit("rare", always: true, at: now) == ["2 lines left out", "rare"])
-        for _ in 0..<1000 { #expect(limiter.admit("rare", always: true, at: now) == ["rare"]) }
-        #expect(limiter.admit("line", always: false, at: now) == [])
-    }
-
-    @Test func comesBackAfterAPause() {
-        var limiter = LineLimiter()
-        for _ in 0..<1000 { _ = limiter.admit("line", always: false, at: Instant(nanoseconds: 0)) }
-        #expect(limiter.admit("line", always: false, at: Instant(nanoseconds: 249_000_000)) == [])
-        let next = Instant(nanoseconds: 250_000_000)
-        #expect(limiter.admit("line", always: false, at: next) == ["901 lines left out", "line"])
-        #expect(limiter.admit("line", always: false, at: next) == [])
-        // Never more than the burst is saved up.
-        let muchLater = Instant(nanoseconds: 1_000_000_000_000_000)
-        let admitted = (0..<1000).filter { _ in !limiter.admit("line", always: false, at: muchLater).isEmpty }
-        #expect(admitted.count == LineLimiter.burst)
-    }
-
-    @Test func clockThatStandsOrGoesBackDoesNoHarm() {
-        var limiter = LineLimiter()
-        for second in (0..<Int64(1000)).reversed() {
-            _ = limiter.admit("line", always: false, at: Instant(nanoseconds: second * 1_000_000_000))
-        }
-        #expect(limiter.leftOut == 1000 - LineLimiter.burst)
-    }
-}
-
 private func exit(
     _ reason: Prefork.ChildExit.Reason,
     slot: Int = 1,
     pid: Int32 = 1240,
     after lifetime: Duration = .milliseconds(12_400),
     wasReady: Bool = true,
-    isOutOfMemory: Bool = false
+    isOutOfMemory: Bool = false,
+    readyTime: Duration? = nil,
+    drained origin: Prefork.DrainOrigin? = nil
 ) -> Prefork.ChildExit {
     Prefork.ChildExit(
         slot: slot,
@@ -99,7 +19,9 @@ private func exit(
         reason: reason,
         lifetime: lifetime,
         wasReady: wasReady,
-        isProbablyOutOfMemory: isOutOfMemory
+        isProbablyOutOfMemory: isOutOfMemory,
+        readyTime: readyTime,
+        drainOrigin: origin
     )
 }
 
@@ -243,34 +165,39 @@ private let noMemory = Prefork.SystemError(
             "child 1240 (slot 1) has not exited after 5 s; killing it"
         ),
         (
-            .killing(slot: 1, pid: 1240, .secondInterrupt, after: .milliseconds(1500)),
-            "child 1240 (slot 1) has drained for 1.5 s; a second SIGINT kills it"
+            .exited(exit(.status(1), after: .milliseconds(40), readyTime: .milliseconds(4)), .recovering(after: .zero)),
+            "child 1240 (slot 1) exited: status 1 after 0.040 s, ready for 0.004 s; recovering at once"
         ),
         (
-            .alreadyStopping(.signal(15), remaining: .seconds(3)),
-            "already stopping (signal 15 (TERM)); children have up to 3 s left"
+            .exited(exit(.status(1), readyTime: .seconds(1)), .recovering(after: .zero)),
+            "child 1240 (slot 1) exited: status 1 after 12.4 s; recovering at once"
         ),
         (
-            .draining(slot: 1, pid: 1240, .signal(sender: 4711, user: 0)),
-            "child 1240 (slot 1) drains unasked and gets no new connections: SIGTERM from process 4711 (user 0)"
+            .exited(
+                exit(.status(0), drained: .signal(sender: 4711, user: 1000)), .recovering(after: .zero)),
+            "child 1240 (slot 1) exited: status 0 after 12.4 s, drained after SIGTERM from process 4711 (user 1000); "
+                + "recovering at once"
         ),
         (
-            .draining(slot: 1, pid: 1240, .program),
-            "child 1240 (slot 1) drains unasked and gets no new connections: its program began to drain"
-        ),
-        (
-            .draining(slot: 1, pid: 1240, .closedChannel),
-            "child 1240 (slot 1) drains unasked and gets no new connections: it closed its channel to the master"
-        ),
-        (
-            .exited(exit(.status(0)), .replaced),
+            .exited(exit(.status(0), drained: .program), .replaced),
             "child 1240 (slot 1) exited: status 0 after 12.4 s; already replaced"
         ),
         (
-            .backtracesSuppressed,
-            "too many crashes: new children print no backtraces until a minute passes without one"
+            .exited(exit(.status(0), drained: .master), .expected),
+            "child 1240 (slot 1) exited: status 0 after 12.4 s, asked to exit"
         ),
-        (.backtracesResumed, "a minute without a crash: new children print backtraces again"),
+        (
+            .exited(exit(.signal(15, coreDumped: false), wasReady: false, drained: .master), .expected),
+            "child 1240 (slot 1) exited: signal 15 (TERM) after 12.4 s, asked to exit before it was ready"
+        ),
+        (
+            .stopping(.signal(15, from: SignalSender(pid: 4711, user: 0)), grace: .seconds(5)),
+            "stopping: signal 15 (TERM) from process 4711 (user 0); children have 5 s"
+        ),
+        (
+            .stopping(.signal(2, from: SignalSender(pid: 0, user: 1000)), grace: .seconds(5)),
+            "stopping: signal 2 (INT) from outside this pid namespace (user 1000); children have 5 s"
+        ),
         (.stopped, "stopped"),
         (.systemError(noMemory), "posix_spawn /bin/app: Cannot allocate memory (code 12)"),
     ])
@@ -279,6 +206,9 @@ private let noMemory = Prefork.SystemError(
     }
 
     @Test func statusIsATable() {
+        var counters = Prefork.Status.Counters()
+        counters.note(exit(.status(3)))
+        counters.note(exit(.notSpawned(noMemory), wasReady: false))
         let status = Prefork.Status(
             masterPID: 1200,
             addresses: [.tcp("127.0.0.1", port: 8080)],
@@ -312,7 +242,8 @@ private let noMemory = Prefork.SystemError(
                 .init(
                     address: .tcp("::1", port: 1), mode: .shared, ownership: .adopted,
                     queues: [.init(waiting: 2, limit: 128)]),
-            ]
+            ],
+            counters: counters
         )
         let expected = """
             status: master 1200 on 127.0.0.1:8080, stopping
@@ -325,6 +256,7 @@ private let noMemory = Prefork.SystemError(
             Cannot allocate memory (code 12) after 12.4 s
               shared unix:/a: queue unknown
               shared, adopted [::1]:1: 2 of 128 waiting
+              unexpected exits: 1 with status 3, 1 not started; 1 failed start
             """
         #expect(status.description == expected)
         #expect(Prefork.Event.status(status).description == expected)
@@ -342,62 +274,6 @@ private let noMemory = Prefork.SystemError(
     ])
     func signalNames(number: Int, text: String) {
         #expect(Signal(number: CInt(number)).description == text)
-    }
-}
-
-@Suite struct TimeTests {
-    @Test(arguments: [
-        (Duration.zero, "0 s"), (.milliseconds(12_400), "12.4 s"), (.milliseconds(100), "0.1 s"),
-        (.milliseconds(4), "0.004 s"), (.milliseconds(99), "0.099 s"), (.milliseconds(10), "0.010 s"),
-        (.microseconds(999), "0 s"), (.milliseconds(1000), "1 s"), (.milliseconds(1099), "1 s"),
-        (.milliseconds(1999), "1.9 s"), (.seconds(3600), "3600 s"), (.milliseconds(-4), "-0.004 s"),
-        (.milliseconds(-99), "-0.099 s"), (.milliseconds(-100), "-0.1 s"), (.milliseconds(-500), "-0.5 s"),
-        (.milliseconds(-999), "-0.9 s"), (.milliseconds(-1000), "-1 s"), (.milliseconds(-1500), "-1.5 s"),
-        (.seconds(Int64.max), "9223372036.8 s"), (.seconds(Int64.min), "-9223372036.8 s"),
-    ])
-    func inSeconds(duration: Duration, text: String) {
-        #expect(duration.inSeconds == text)
-    }
-
-    @Test func nanosecondsAreClamped() {
-        #expect(Duration.seconds(Int64.max).clampedNanoseconds == .max)
-        #expect(Duration.seconds(Int64.min).clampedNanoseconds == .min)
-        #expect(Duration.nanoseconds(Int64.max).clampedNanoseconds == .max)
-        #expect((Duration.nanoseconds(Int64.max) + .nanoseconds(1)).clampedNanoseconds == .max)
-        #expect((Duration.nanoseconds(Int64.min) - .nanoseconds(1)).clampedNanoseconds == .min)
-        #expect(Duration.milliseconds(-1500).clampedNanoseconds == -1_500_000_000)
-    }
-
-    @Test func instantsSaturate() {
-        let now = Instant(nanoseconds: 1_000)
-        let last = Instant(nanoseconds: .max)
-        #expect(now + .seconds(Int64.max) == last)
-        #expect(now - .seconds(Int64.max) < Instant(nanoseconds: -Int64.max + 2_000))
-        #expect(last + .nanoseconds(1) == last)
-        #expect(last - .nanoseconds(-1) == last)
-        #expect(Instant.distantPast - .nanoseconds(1) == .distantPast)
-        #expect(Instant.distantPast + .nanoseconds(-1) == .distantPast)
-        #expect(last - Instant.distantPast == .nanoseconds(Int64.max))
-        #expect(Instant.distantPast - last == .nanoseconds(Int64.min))
-    }
-
-    @Test func instantsAddUp() {
-        let now = Instant(nanoseconds: 5_000)
-        #expect(now + .microseconds(2) == Instant(nanoseconds: 7_000))
-        #expect(now - .microseconds(2) == Instant(nanoseconds: 3_000))
-        #expect((now + .seconds(3)) - now == .seconds(3))
-        #expect(now - (now + .seconds(3)) == .seconds(-3))
-        #expect(Instant.distantPast < now)
-        #expect(!(now < now))
-    }
-
-    @Test func clockDoesNotGoBack() {
-        var last = System.now()
-        for _ in 0..<1000 {
-            let now = System.now()
-            #expect(now >= last)
-            last = now
-        }
     }
 }
 

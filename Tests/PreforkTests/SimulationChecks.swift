@@ -247,6 +247,7 @@ extension Referee {
         if let delay = consequence.delay {
             try require(delay.clampedNanoseconds <= limits.maximum, "a delay of \(delay)")
         }
+        if consequence != .expected { unexpected += 1 }
         try require(consequence == batch.consequence, "\(exit) leads to \(consequence), not \(batch.consequence)")
         batch.reportedExit = true
     }

@@ -65,6 +65,8 @@ extension Referee {
             default: false
             }
         try require(isRight, "\(String(describing: supervisor.failure)), but it was \(failure)")
+        let counted = supervisor.counters.total
+        try require(counted == unexpected, "\(counted) exits are counted, but there were \(unexpected)")
         switch failure {
         case .gaveUp:
             coverage.note(.gaveUp)

@@ -107,9 +107,10 @@ extension Referee {
             slots[slot].current?.startCost = cost?.clampedNanoseconds
             batch.ready = slot
             if slots[slot].current?.isWithdrawn == true { withdraw(slot, &coverage) } else { confirm(slot, &coverage) }
-        case .draining(let pid, _):
+        case .draining(let pid, let origin):
             guard let slot = slotWithCurrent(pid), slots[slot].current?.isWithdrawn == false else { return }
             slots[slot].current?.isWithdrawn = true
+            slots[slot].current?.drainOrigin = origin
             batch.drained = slot
             coverage.note(.drains)
             withdraw(slot, &coverage)
@@ -130,7 +131,7 @@ extension Referee {
     private mutating func stopped(_ reason: Prefork.StopReason, _ arrival: Int64, _ coverage: inout Coverage) {
         let wasStopping = stop != nil
         if stop == nil { begin(.nothing) }
-        if case .signal(2) = reason.payload {
+        if case .signal(2, _) = reason.payload {
             if let firstInterrupt, arrival - firstInterrupt >= Self.second {
                 batch.killsAll = true
             } else {
@@ -187,7 +188,9 @@ extension Referee {
             pid: kid?.pid ?? 0,
             reason: reason,
             lifetime: .nanoseconds(kid.map { now - $0.spawnedAt } ?? 0),
-            wasReady: kid?.readyAt != nil
+            wasReady: kid?.readyAt != nil,
+            readyTime: kid?.readyAt.map { .nanoseconds(now - $0) },
+            drainOrigin: kid?.cause == .shutdown || kid?.cause == .notReady ? .master : kid?.drainOrigin
         )
         batch.exit = exit
         if stop != nil { return }
@@ -324,6 +327,7 @@ extension Referee {
             } else if kid.readyAt != nil, let due = kid.exitDue, due <= batch.now {
                 slots[index].current?.exitDue = nil
                 batch.replaced.append(kid.pid)
+                slots[index].current?.drainOrigin = .closedChannel
                 withdraw(index, &coverage)
             }
         }

@@ -16,6 +16,8 @@ struct Referee {
         var startCost: Int64?
         /// It drains, or its channel is closed.
         var isWithdrawn = false
+        /// Why, if it or its channel has said so.
+        var drainOrigin: Prefork.DrainOrigin?
         /// It is replaced beside its exit then.
         var exitDue: Int64?
 
@@ -119,6 +121,8 @@ struct Referee {
     var shortages = 0
     var firstStartFailure: Int64 = 0
     var exits: [Prefork.ChildExit] = []
+    /// Exits and failed starts that were not expected.
+    var unexpected = 0
     var strictTimes: [Int64] = []
     var spawnTimes: [Int64] = []
     var poison = Bucket(perMille: 1)
@@ -144,7 +148,7 @@ struct Referee {
             nil, false, false, 0, .nothing, nil
         )
         (rotation, closing) = (Array(slots.indices), nil)
-        (hasBeenUp, startFailures, shortages, isQuiet) = (false, 0, 0, false)
+        (hasBeenUp, startFailures, shortages, isQuiet, unexpected) = (false, 0, 0, false, 0)
         poison = Bucket(perMille: Int64(limits.processors) * 250)
         broken = Bucket(perMille: 80)
     }

@@ -81,7 +81,7 @@ extension SupervisorTests {
                 return exit
             }
             func exit(_ reason: Prefork.ChildExit.Reason) -> Prefork.ChildExit {
-                .init(slot: 0, pid: 100, reason: reason, lifetime: .seconds(3), wasReady: true)
+                .init(slot: 0, pid: 100, reason: reason, lifetime: .seconds(3), wasReady: true, readyTime: .seconds(3))
             }
             #expect(reason(.exited(3)) == exit(.status(3)))
             #expect(reason(.signaled(11, coreDumped: true)) == exit(.signal(11, coreDumped: true)))

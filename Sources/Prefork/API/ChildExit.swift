@@ -17,12 +17,30 @@ extension Prefork {
         /// control group grew during the child's life. The kernel counts victims without naming them, so the victim can
         /// also be a helper process. Linux only, with the memory controller of cgroups.
         public internal(set) var isProbablyOutOfMemory = false
+        /// The time from the child's readiness until the master learned of its exit. `nil` if it was never ready.
+        public internal(set) var readyTime: Duration?
+        /// Why the child drained before it exited. `nil` if it did not, as after a crash.
+        public internal(set) var drainOrigin: DrainOrigin?
 
         /// For example `child 1240 (slot 1) exited: signal 9 (KILL) after 12.4 s`.
         public var description: String {
             if case .notSpawned(let error) = reason.payload { return "slot \(slot) could not be started: \(error)" }
-            return "child \(pid) (slot \(slot)) exited: \(cause) after \(lifetime.inSeconds)"
-                + (wasReady ? "" : ", never ready")
+            return "child \(pid) (slot \(slot)) exited: \(cause) after \(lifetime.inSeconds)\(circumstances)"
+        }
+
+        /// How far the child had come, unless it was ready for so long that this explains nothing.
+        private var circumstances: String {
+            let stage =
+                switch readyTime {
+                case _ where !wasReady: ", never ready"
+                case let time? where time < .seconds(1): ", ready for \(time.inSeconds)"
+                default: ""
+                }
+            switch drainOrigin?.payload {
+            case nil, .program, .closedChannel: return stage
+            case .signal: return "\(stage), drained after \(drainOrigin?.description ?? "")"
+            case .master: return wasReady ? ", asked to exit" : ", asked to exit before it was ready"
+            }
         }
 
         var cause: String {

@@ -1,5 +1,5 @@
 extension Prefork {
-    /// Why a child began to drain although its master did not ask it to.
+    /// Why a child began to drain.
     ///
     /// Read ``code`` first, then the details that it names. ``Event`` says why a new code breaks no program.
     public struct DrainOrigin: Sendable, Hashable, CustomStringConvertible {
@@ -7,6 +7,7 @@ extension Prefork {
             case signal(sender: Int32, user: UInt32)
             case program
             case closedChannel
+            case master
         }
 
         package let payload: Payload
@@ -24,6 +25,8 @@ extension Prefork {
             public static var program: Code { Code("program") }
             /// The child's channel to the master is closed, but the child has not exited.
             public static var closedChannel: Code { Code("closedChannel") }
+            /// The master asked the child to exit.
+            public static var master: Code { Code("master") }
         }
 
         /// Why the child drains.
@@ -32,6 +35,7 @@ extension Prefork {
             case .signal: .signal
             case .program: .program
             case .closedChannel: .closedChannel
+            case .master: .master
             }
         }
 
@@ -48,9 +52,10 @@ extension Prefork {
         /// For example `SIGTERM from process 4711 (user 0)`.
         public var description: String {
             switch payload {
-            case .signal(let sender, let user): "SIGTERM from process \(sender) (user \(user))"
+            case .signal(let sender, let user): "SIGTERM" + SignalSender(pid: sender, user: user).origin
             case .program: "its program began to drain"
             case .closedChannel: "it closed its channel to the master"
+            case .master: "its master asked it to exit"
             }
         }
 
@@ -59,5 +64,6 @@ extension Prefork {
         }
         package static var program: DrainOrigin { DrainOrigin(payload: .program) }
         package static var closedChannel: DrainOrigin { DrainOrigin(payload: .closedChannel) }
+        package static var master: DrainOrigin { DrainOrigin(payload: .master) }
     }
 }

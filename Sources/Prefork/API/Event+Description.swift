@@ -37,7 +37,8 @@ extension Prefork.Event {
             "too many crashes: new children print no backtraces until a minute passes without one"
         case .backtracesResumed: "a minute without a crash: new children print backtraces again"
         // The likely reason is a `serve` that returns at once.
-        case .exited(let exit, let consequence) where exit.reason == .status(0) && consequence.isUnexpected:
+        case .exited(let exit, let consequence)
+        where exit.reason == .status(0) && exit.drainOrigin == nil && consequence.isUnexpected:
             "\(exit), as when serve returns\(consequence.suffix)"
         case .exited(let exit, let consequence): "\(exit)\(consequence.suffix)"
         case .suspended(let time): "the master did not run for \(time.inSeconds); restarting its timers"

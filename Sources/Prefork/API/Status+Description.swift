@@ -6,7 +6,8 @@ extension Prefork.Status {
         let listening = addresses.map(\.description).concatenated(separator: ", ")
         let head = "status: master \(masterPID) on \(listening)\(isStopping ? ", stopping" : "")"
         let table = ["  slot  state        pid       since     spawns  queue  last exit"] + slots.map(\.row)
-        return ([head] + table + listeners.compactMap(\.row)).joined(separator: "\n")
+        let exits = counters.total == 0 ? [] : ["  unexpected exits: \(counters)"]
+        return ([head] + table + listeners.compactMap(\.row) + exits).joined(separator: "\n")
     }
 }
 

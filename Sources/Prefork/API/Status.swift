@@ -1,9 +1,9 @@
 extension Prefork {
-    /// What a fleet looks like at one moment.
+    /// The state of a fleet at one moment.
     public struct Status: Sendable, Hashable, CustomStringConvertible {
         /// The master's process id.
         public let masterPID: Int32
-        /// Where the master listens, with resolved ports.
+        /// The addresses that the master listens on, with resolved ports.
         public let addresses: [Address]
         /// Whether a stop has begun.
         public let isStopping: Bool
@@ -11,12 +11,14 @@ extension Prefork {
         public let slots: [Slot]
         /// The listeners, in the order of ``addresses``. Empty before they are bound, and after a stop has closed them.
         public let listeners: [Listener]
+        /// Unexpected exits since the fleet started, by reason.
+        public internal(set) var counters = Counters()
 
         /// One slot.
         public struct Slot: Sendable, Hashable {
             /// The slot's number, 0..<children.
             public let slot: Int
-            /// What happens in the slot now.
+            /// The state of the slot.
             public let state: State
             /// How long the child has been starting, ready or stopping. Zero in other states.
             public let since: Duration
@@ -33,11 +35,11 @@ extension Prefork {
 
         /// The listener of one address.
         public struct Listener: Sendable, Hashable {
-            /// Where it listens, with its resolved port.
+            /// The address that it listens on, with its resolved port.
             public let address: Address
             /// How the children accept on it.
             public let mode: ListenerMode
-            /// Who owns it. An adopted listener is always shared.
+            /// The owner of its socket. An adopted listener is always shared.
             public let ownership: ListenerOwnership
             /// The queue of each slot if the listener is sharded, otherwise one. `nil` if the system does not tell,
             /// which is the case for Unix-domain sockets and on Darwin.
@@ -58,7 +60,7 @@ extension Prefork {
 }
 
 extension Prefork.Status {
-    /// What happens in a slot.
+    /// The state of a slot.
     ///
     /// Read ``code`` first, then the details that it names. ``Event`` says why a new code breaks no program.
     public struct State: Sendable, Hashable, CustomStringConvertible {
@@ -72,7 +74,7 @@ extension Prefork.Status {
 
         package let payload: Payload
 
-        /// What happens in a slot, without details.
+        /// The kind of state, without its details.
         public struct Code: Sendable, Hashable, CustomStringConvertible {
             /// The name of the code, for example `backingOff`.
             public let description: String
@@ -91,7 +93,7 @@ extension Prefork.Status {
             public static var backingOff: Code { Code("backingOff") }
         }
 
-        /// What happens in the slot.
+        /// The kind of state.
         public var code: Code {
             switch payload {
             case .empty: .empty

@@ -4,7 +4,7 @@ extension Prefork {
     /// Read ``code`` first, then the details that it names. ``Event`` says why a new code breaks no program.
     public struct StopReason: Sendable, Hashable, CustomStringConvertible {
         package enum Payload: Sendable, Hashable {
-            case signal(Int32)
+            case signal(Int32, SignalSender?)
             case request
             case failure(String)
         }
@@ -18,7 +18,8 @@ extension Prefork {
 
             private init(_ name: String) { description = name }
 
-            /// The master received SIGTERM or SIGINT. Detail: ``StopReason/signal``.
+            /// The master received SIGTERM or SIGINT. Details: ``StopReason/signal``, ``StopReason/sender``,
+            /// ``StopReason/user``.
             public static var signal: Code { Code("signal") }
             /// The program called ``Prefork/Prefork/stop()``, or cancelled the task that awaits `run`.
             public static var request: Code { Code("request") }
@@ -37,7 +38,18 @@ extension Prefork {
 
         /// The number of the signal.
         public var signal: Int32? {
-            if case .signal(let number) = payload { number } else { nil }
+            if case .signal(let number, _) = payload { number } else { nil }
+        }
+
+        /// The process that sent the signal (`si_pid` of sigaction(2)). `nil` if the kernel did, for example because a
+        /// person pressed Ctrl-C. 0 if the process is in another pid namespace, for example a container's runtime.
+        public var sender: Int32? {
+            if case .signal(_, let sender) = payload { sender?.pid } else { nil }
+        }
+
+        /// The user of that process (`si_uid` of sigaction(2)).
+        public var user: UInt32? {
+            if case .signal(_, let sender) = payload { sender?.user } else { nil }
         }
 
         /// The text of the error.
@@ -45,16 +57,18 @@ extension Prefork {
             if case .failure(let text) = payload { text } else { nil }
         }
 
-        /// For example `signal 15 (TERM)`.
+        /// For example `signal 15 (TERM) from process 4711 (user 0)`.
         public var description: String {
             switch payload {
-            case .signal(let number): "signal \(Signal(number: number))"
+            case .signal(let number, let sender): "signal \(Signal(number: number))" + (sender.map(\.origin) ?? "")
             case .request: "requested by the program"
             case .failure(let text): text
             }
         }
 
-        package static func signal(_ number: Int32) -> StopReason { StopReason(payload: .signal(number)) }
+        static func signal(_ number: Int32, from sender: SignalSender? = nil) -> StopReason {
+            StopReason(payload: .signal(number, sender))
+        }
         package static var request: StopReason { StopReason(payload: .request) }
         package static func failure(_ text: String) -> StopReason { StopReason(payload: .failure(text)) }
     }

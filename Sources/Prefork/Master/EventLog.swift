@@ -1,36 +1,66 @@
 extension Prefork {
-    /// The default observer: one line for each event on standard error, `prefork[PID]: …`. In a crash loop lines are
-    /// left out, and their number is told; nothing waits for a reader, so a pipe that nobody empties loses lines, not
-    /// the master. From any thread.
-    @Sendable public static func logToStandardError(_ event: Event) {
-        EventLog.shared.withLock { log in
-            if case .mechanisms = event.payload { log.limiter = LineLimiter() }  // A run begins.
-            if case .spawned(_, _, nil) = event.payload { log.limiter.expectChild() }
-            let lines = log.limiter.admit(event.description, always: !event.belongsToLoop, at: System.now())
-            for line in lines { EventLog.write(line) }
-        }
-    }
+    /// The default observer. Writes one line for each event to standard error, for example
+    /// `2026-11-27T14:22:30.123Z prefork[1200]: stopped`.
+    ///
+    /// The time is UTC, as RFC 3339 writes it. There is none if standard error is the journal of systemd
+    /// (`JOURNAL_STREAM` of systemd.exec(5)), whose entries have one.
+    ///
+    /// In a crash loop, the first exits of a slot get lines of their own. Then a slot gets one line every 10 s, with
+    /// counts. A bucket of tokens limits how many repeated lines are written, and a line says how many were left out.
+    /// Nothing waits for a reader: if the pipe is full, lines are lost and the master goes on. Call it from any thread.
+    @Sendable public static func logToStandardError(_ event: Event) { EventLog.log(event) }
 }
 
 /// The lines of the default log.
 enum EventLog {
-    struct State: Sendable { var limiter = LineLimiter() }
+    private struct State: Sendable {
+        var limiter = LineLimiter()
+        var loops = CrashLoopSummary()
+    }
 
-    static let shared = LockedValueBox(State())
+    private static let shared = LockedValueBox(State())
 
-    /// `text` may have several lines; each is written by itself, so that each stays whole in a shared pipe.
+    static func log(_ event: Prefork.Event) {
+        shared.withLock { state in
+            if case .mechanisms = event.payload { state = State() }  // A run begins.
+            if case .spawned(_, _, nil) = event.payload { state.limiter.expectChild() }
+            let now = System.now()
+            var isLast = false
+            if case .stopping = event.payload { isLast = true }
+            writeSummaries(&state, isLast: isLast, now)
+            guard state.loops.admit(event, at: now) else { return }
+            for line in state.limiter.admit(event.description, always: !event.belongsToLoop, at: now) { write(line) }
+        }
+    }
+
+    /// When `writeSummaries` has something to write. `nil` if no slot is in a crash loop.
+    static var next: Instant? { shared.withLock { $0.loops.next } }
+
+    /// The master calls this at that time, because no event may come that would.
+    static func writeSummaries(at now: Instant) {
+        shared.withLock { writeSummaries(&$0, isLast: false, now) }
+    }
+
+    private static func writeSummaries(_ state: inout State, isLast: Bool, _ now: Instant) {
+        for text in state.loops.take(at: now, isLast: isLast) {
+            for line in state.limiter.admit(text, always: false, at: now) { write(line) }
+        }
+    }
+
+    /// `text` may have several lines. Each is written by itself, so that each stays whole in a shared pipe.
     static func write(_ text: String) {
+        let time = Journal.receives(2) ? "" : WallClock.timestamp() + " "
         for line in text.utf8.split(separator: UInt8(ascii: "\n")) {
-            _ = LogWriter.write(Array("prefork[\(System.pid)]: \(Substring(line))\n".utf8), to: 2)
+            _ = LogWriter.write(Array("\(time)prefork[\(System.pid)]: \(Substring(line))\n".utf8), to: 2)
         }
     }
 }
 
-/// A token bucket: what a person can read.
+/// A token bucket that lets through as many lines as a person can read.
 struct LineLimiter: Sendable {
     static let burst = 100
     static let perSecond = 4
-    /// The lines of a child's orderly life: a large fleet may tell all of them at once.
+    /// The lines of a child's orderly life. A large fleet may write all of them at once.
     static let perChild = 4
 
     private var capacity = Double(burst)
@@ -44,8 +74,8 @@ struct LineLimiter: Sendable {
         tokens += Double(Self.perChild)
     }
 
-    /// - Parameter always: the line is told, whatever came before.
-    /// - Returns: the lines to write: none, the line, or before it how many were left out.
+    /// - Parameter always: whether the line passes in any case.
+    /// - Returns: the lines to write. If lines were left out before this one, the first says how many.
     mutating func admit(_ line: String, always: Bool, at now: Instant) -> [String] {
         if let last {
             let elapsed = Double(max(0, now.nanoseconds - last.nanoseconds)) / 1e9
@@ -63,8 +93,8 @@ struct LineLimiter: Sendable {
 }
 
 extension Prefork.Event {
-    /// What a crash loop, or overload, repeats; everything else comes once in a fleet's or a child's life, or was
-    /// asked for.
+    /// Whether a crash loop or an overload repeats the event. Any other comes once in the life of a fleet or a child,
+    /// or was asked for.
     fileprivate var belongsToLoop: Bool {
         switch payload {
         case .spawned(_, _, .some), .ready, .notReady, .systemError, .suspended, .queueFilling, .reapedOrphans,

@@ -18,6 +18,7 @@ final class FleetHandle: Sendable {
         var addresses: [Prefork.Address] = []
         var rotation: [Int] = []
         var listeners: [ListenerView] = []
+        var counters = Prefork.Status.Counters()
     }
 
     private let state = LockedValueBox(State())
@@ -95,6 +96,7 @@ final class FleetHandle: Sendable {
             state.isStopping = supervisor.isStopping
             state.rotation = supervisor.rotation
             state.addresses = addresses
+            state.counters = supervisor.counters
         }
     }
 
@@ -118,7 +120,8 @@ final class FleetHandle: Sendable {
                     waiting: Self.waiting(in: slot, listeners)
                 )
             },
-            listeners: listeners
+            listeners: listeners,
+            counters: state.counters
         )
     }
 

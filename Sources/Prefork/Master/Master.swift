@@ -90,6 +90,7 @@ final class Master {
             if let deadline = supervisor.nextDeadline, deadline <= now { feed(.timer) }
             for event in listeners.checkQueues(at: now) { observe(event) }
             reapOrphans(now)
+            EventLog.writeSummaries(at: now)
             publish()
         }
     }
@@ -131,7 +132,7 @@ final class Master {
     private func wait(_ watched: inout PollSet) -> Bool {
         var deadline = [
             supervisor.nextDeadline, listeners.nextClosingStep, listeners.nextQueueCheck, orphans?.next,
-            nextLookAtHeld,
+            nextLookAtHeld, EventLog.next,
         ].compactMap { $0 }.min()
         let unwatched = children.values.filter { $0.exitDescriptor == -1 }
         if !unwatched.isEmpty {
@@ -148,7 +149,7 @@ final class Master {
 
     /// - Returns: whether some child may have ended.
     private func handleSignals(_ signals: borrowing SignalHandling) -> Bool {
-        let (received, arrival, _) = signals.take()
+        let (received, arrival, sender) = signals.take()
         if received.contains(.user1) {
             publish()
             observe(.status(handle.status))
@@ -161,7 +162,7 @@ final class Master {
         if stop != nil || isRequested { for pid in Array(children.keys) { receiveMessages(from: pid) } }
         if let stop {
             note(stop)
-            feed(.stop(.signal(stop.number), at: arrival))
+            feed(.stop(.signal(stop.number, from: sender), at: arrival))
         }
         if isRequested { feed(.stop(.request, at: System.now())) }
         let childHasEnded = received.contains(.child)

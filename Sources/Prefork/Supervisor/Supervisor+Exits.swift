@@ -39,7 +39,9 @@ extension Supervisor {
             reason: Prefork.ChildExit.Reason(end.status),
             lifetime: now - child.spawnedAt,
             wasReady: child.readyAt != nil,
-            isProbablyOutOfMemory: end.isOutOfMemory
+            isProbablyOutOfMemory: end.isOutOfMemory,
+            readyTime: child.readyAt.map { now - $0 },
+            drainOrigin: cause?.isRequested == true ? .master : child.drainOrigin
         )
         slots[index].lastExit = exit
         if !isStopping, backtraces.noteCrash(end.status, at: now) { actions.append(.report(.backtracesSuppressed)) }
@@ -53,6 +55,7 @@ extension Supervisor {
             if let error = strictRefusal(index, exit, now) {
                 verdict = .giveUp(error)
             } else {
+                counters.note(exit)
                 actions.append(.report(.exited(exit, .replaced)))
                 return
             }
@@ -62,6 +65,7 @@ extension Supervisor {
                 ? .failedStart(isShortage: false) : .served(child, processorTime: end.processorTime)
             verdict = judge(index, exit, ending, now)
         }
+        counters.note(exit)
         actions.append(.report(.exited(exit, verdict.consequence)))
         carryOut(verdict, index, now, &actions)
     }
@@ -157,6 +161,7 @@ extension Supervisor {
     mutating func draining(_ pid: Int32, _ origin: Prefork.DrainOrigin, _ now: Instant, _ actions: inout [Action]) {
         guard let index = slotWithCurrent(pid), slots[index].current?.isDraining == false else { return }
         slots[index].current?.isDraining = true
+        slots[index].current?.drainOrigin = origin
         actions.append(.report(.draining(slot: index, pid: pid, origin)))
         withdraw(index, now, &actions)
     }
@@ -177,6 +182,7 @@ extension Supervisor {
             judgeReadiness(index, now, &actions)
             return
         }
+        slots[index].current?.drainOrigin = .closedChannel
         actions.append(.report(.draining(slot: index, pid: child.pid, .closedChannel)))
         withdraw(index, now, &actions)
     }

@@ -116,6 +116,6 @@ extension Supervisor {
 
 extension Prefork.StopReason {
     fileprivate var isInterrupt: Bool {
-        if case .signal(let number) = payload { number == Signal.interrupt.number } else { false }
+        if case .signal(let number, _) = payload { number == Signal.interrupt.number } else { false }
     }
 }

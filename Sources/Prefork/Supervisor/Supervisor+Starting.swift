@@ -28,6 +28,7 @@ extension Supervisor {
         let exit = Prefork.ChildExit(
             slot: index, pid: 0, reason: .notSpawned(error), lifetime: .zero, wasReady: false)
         let verdict = judge(index, exit, .failedStart(isShortage: error.isShortageForSpawn), now)
+        if !isStopping { counters.note(exit) }
         actions.append(.report(.spawnFailed(exit, verdict.consequence)))
         carryOut(verdict, index, now, &actions)
         finishFilling(&actions)

@@ -112,6 +112,8 @@ extension Supervisor {
         var startCost: Duration?
         /// It drains unasked, or its channel is closed: it accepts no more.
         var isDraining = false
+        /// Why it drains, if that is known.
+        var drainOrigin: Prefork.DrainOrigin?
         /// Its channel is closed. If its exit is not known by then, it is replaced beside it.
         var exitExpectedBy: Instant?
     }
@@ -126,6 +128,9 @@ extension Supervisor {
         case unrequested
         /// It began to drain by itself, and its exit decides whether it is replaced.
         case unreplaced
+
+        /// Whether the master asked the child to exit.
+        var isRequested: Bool { self == .shutdown || self == .notReady }
     }
 
     /// A child that is about to exit.

@@ -27,6 +27,8 @@ struct Supervisor {
     var poisonBudget: RestartBudget
     var brokenBudget = RestartBudget(perMille: Crashes.brokenShare)
     var backtraces = BacktracePolicy()
+    /// Exits that the master did not ask for, and failed starts.
+    var counters = Prefork.Status.Counters()
 
     /// When the first SIGINT of a stop arrived.
     var firstInterrupt: Instant?

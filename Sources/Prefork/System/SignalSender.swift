@@ -2,13 +2,18 @@
 import PreforkLibc
 
 /// Who sent a signal (sigaction(2), `si_pid` and `si_uid`).
-struct SignalSender: Equatable, Sendable {
+package struct SignalSender: Hashable, Sendable {
     let pid: Int32
     let user: UInt32
 
     init(pid: Int32, user: UInt32) {
         self.pid = pid
         self.user = user
+    }
+
+    /// For a line of the log. A sender without a number is in another pid namespace (pid_namespaces(7)).
+    var origin: String {
+        pid == 0 ? " from outside this pid namespace (user \(user))" : " from process \(pid) (user \(user))"
     }
 
     /// Decodes `siginfo_t.packedSender`. `nil` if the kernel sent the signal.

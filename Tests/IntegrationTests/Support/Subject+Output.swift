@@ -3,6 +3,9 @@
     import PreforkLibc
     import Testing
 
+    /// The words of a line of the log, without its time stamp.
+    func columns(_ line: Substring) -> [Substring] { Array(line.split(separator: " ").dropFirst()) }
+
     extension Subject {
         var standardError: String { readText("\(directory)/err") ?? "" }
 
