@@ -6,11 +6,11 @@
 /// Most programs call `Prefork.main`. Make a fleet to run code after it has stopped, to stop it from another thread, or
 /// to read its ``status``.
 public final class Prefork: Sendable {
-    /// Where the fleet listens.
+    /// The addresses that the fleet listens on.
     public let addresses: [Address]
-    /// The sockets that it adopts.
+    /// The source of sockets that the fleet adopts.
     public let adopting: SocketSource
-    /// How the fleet runs.
+    /// The settings of the fleet.
     public let configuration: Configuration
     let handle = FleetHandle()
 
@@ -83,6 +83,6 @@ public final class Prefork: Sendable {
     /// does nothing. Call it from any thread, also from a hook.
     public func stop() { handle.stop() }
 
-    /// What the fleet looks like now. It has no slots before `run` and afterwards. Read it from any thread.
+    /// The current state of the fleet. It has no slots before `run` and afterwards. Read it from any thread.
     public var status: Status { handle.status }
 }

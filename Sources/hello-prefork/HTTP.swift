@@ -21,7 +21,7 @@ enum Answer {
     case badRequest
 }
 
-/// What has arrived on a connection and is not answered yet.
+/// The bytes that have arrived on a connection and are not answered yet.
 struct RequestBuffer {
     private static let largestHead = 16_384
 

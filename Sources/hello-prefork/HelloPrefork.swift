@@ -3,7 +3,7 @@ import Prefork
 
 @main struct HelloPrefork {
     static func main() {
-        // Before anything of ours is opened: what the master has handed over.
+        // Before this process opens anything, its descriptors are those that the master has handed over.
         let descriptors = if case .child = Prefork.role { Posix.openDescriptors() } else { [CInt]() }
         let options = Options(parsing: Prefork.arguments.dropFirst())
         let adopting = options.isInheriting ? Prefork.SocketSource.systemd : .none

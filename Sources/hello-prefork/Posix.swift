@@ -95,7 +95,7 @@ enum Posix {
         }
     }
 
-    /// - Returns: false where the client is gone.
+    /// - Returns: false if the client is gone.
     static func sendAll(_ connection: CInt, _ bytes: [UInt8]) -> Bool {
         var sent = 0
         while sent < bytes.count {
@@ -109,7 +109,7 @@ enum Posix {
         return true
     }
 
-    /// Tells the client that no more comes, and reads what it still sends for at most `timeout` milliseconds.
+    /// Tells the client that no more comes, and reads what it still sends, for up to `timeout` milliseconds.
     static func finishSending(_ connection: CInt, timeout: Int) {
         shutdown(connection, CInt(SHUT_WR))
         var ignored: [UInt8] = []

@@ -1,8 +1,8 @@
-// Accepts in the calling thread, serves each connection in one of its own, drains when the child is told to leave.
+// Accepts in the calling thread, serves each connection in one of its own, drains when the child must exit.
 import Prefork
 
 final class Server: Sendable {
-    /// Idle connections are closed that long after the start of a drain: a request may be on its way on them.
+    /// Idle connections are closed this long after the start of a drain. A request may be on its way on them.
     private static let linger: Duration = .milliseconds(900)
 
     private let child: Prefork.Child
@@ -23,7 +23,7 @@ final class Server: Sendable {
             Posix.waitForInput(listeners + [child.stopDescriptor], timeout: nil)
             acceptAll(listeners)
         }
-        // What the kernel has taken in for us would be reset by closing the last copy of the listener.
+        // Closing the last copy of the listener would reset the connections that the kernel has completed.
         acceptAll(listeners)
         for listener in listeners { Posix.close(listener) }
         connections.waitUntilEmpty()
@@ -82,7 +82,7 @@ final class Server: Sendable {
     }
 }
 
-/// What each path answers.
+/// The answer for each path.
 struct Routes: Sendable {
     let slot: Int
     let descriptorsAtStart: [CInt]

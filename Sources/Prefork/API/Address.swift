@@ -1,5 +1,5 @@
 extension Prefork {
-    /// Where a fleet listens: a TCP host and port, or the path of a Unix-domain socket.
+    /// An address that a fleet listens on: a TCP host and port, or the path of a Unix-domain socket.
     ///
     /// As text: `127.0.0.1:8080`, `:8080` (all interfaces, IPv4), `[::1]:8080`, `localhost:8080`, `unix:/run/app.sock`,
     /// `unix:@app` (Linux's abstract namespace).

@@ -28,7 +28,7 @@ extension Prefork {
             return "child \(pid) (slot \(slot)) exited: \(cause) after \(lifetime.inSeconds)\(circumstances)"
         }
 
-        /// How far the child had come, unless it was ready for so long that this explains nothing.
+        /// The stage that the child had reached, and why it drained. Empty if it had been ready for a second or more.
         private var circumstances: String {
             let stage =
                 switch readyTime {

@@ -1,7 +1,7 @@
 extension Prefork.Configuration {
-    /// What a child does when its master dies.
+    /// The behavior of a child when its master dies.
     public struct MasterDeath: Sendable {
-        /// What a child does when its master dies.
+        /// An action that a child takes when its master dies.
         public enum Policy: Sendable {
             /// Closes the listeners that were not taken, drains as on SIGTERM, and exits within the grace period.
             case drain
@@ -13,7 +13,7 @@ extension Prefork.Configuration {
             case ignore
         }
 
-        /// What a child does when its master dies. Default: ``Policy/drain``.
+        /// The action that a child takes when its master dies. Default: ``Policy/drain``.
         public var policy: Policy
         /// The time between two checks of the parent process. Default: 500 ms.
         ///

@@ -1,5 +1,5 @@
 extension Prefork.Configuration {
-    /// What a child executes.
+    /// The program that a child executes, and its surroundings.
     public struct Program: Sendable {
         /// Which processors a child may use.
         public enum Affinity: Sendable, Hashable {

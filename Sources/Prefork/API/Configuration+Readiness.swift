@@ -1,7 +1,7 @@
 extension Prefork.Configuration {
     /// When a child counts as ready.
     public struct Readiness: Sendable {
-        /// What makes a child ready.
+        /// The events that can make a child ready.
         public enum Mode: Sendable, Hashable {
             /// The start of its `serve` closure.
             case implicit
@@ -9,7 +9,7 @@ extension Prefork.Configuration {
             case explicit
         }
 
-        /// What makes a child ready. Default: ``Mode/implicit``.
+        /// The event that makes a child ready. Default: ``Mode/implicit``.
         public var mode: Mode
         /// The time in which a child must be ready. Otherwise the master stops it, and that counts as an exit. Default:
         /// 60 s.

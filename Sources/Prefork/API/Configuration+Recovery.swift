@@ -10,7 +10,8 @@ extension Prefork.Configuration {
             /// It gives up after more than 5 failed starts for each child, but not before 15 seconds have passed. Once
             /// a child was up, the fleet keeps trying.
             case automatic
-            /// After more unexpected exits than this, whatever else serves (fasthttp's RecoverThreshold).
+            /// The fleet gives up after more unexpected exits than this, even if other children serve (fasthttp's
+            /// RecoverThreshold).
             case exits(Int)
             /// At the first unexpected exit, which `run` throws (Fiber's DisableChildRecovery).
             case never

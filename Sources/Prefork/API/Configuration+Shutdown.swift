@@ -4,7 +4,7 @@ extension Prefork.Configuration {
     /// First new connections are held off, and the children accept what is queued. Then they drain. A child that is
     /// still running after the grace period gets SIGKILL.
     public struct Shutdown: Sendable {
-        /// What a drain does to the task of an async `serve` closure.
+        /// The effect of a drain on the task of an async `serve` closure.
         public enum DrainPolicy: Sendable, Hashable {
             /// Cancels it shortly before the grace period ends.
             ///
@@ -22,7 +22,7 @@ extension Prefork.Configuration {
         /// unless the children are behind, and at most half a second for handshakes in progress. Zero skips it. The
         /// children drain at once, and connections that no child has accepted by then are reset.
         public var queueDrainPeriod: Duration
-        /// What a drain does to the task of an async `serve` closure. Default: ``DrainPolicy/waitForServe``.
+        /// The effect of a drain on the task of an async `serve` closure. Default: ``DrainPolicy/waitForServe``.
         public var drainPolicy: DrainPolicy
 
         /// A shutdown with defaults for everything that is not given.

@@ -1,12 +1,12 @@
 extension Prefork.Configuration {
-    /// Who handles signals.
+    /// The handling of signals.
     ///
     /// A child starts with an empty signal mask. It ignores the signals that its master ignored at its own start, for
     /// example HUP under nohup(1) or PIPE under systemd. All other signals have their default dispositions, also those
     /// that the master's program handles. Four signals are never ignored in a child: CHLD, TERM, and the INT and QUIT
     /// that a shell ignores for a background job.
     public struct Signals: Sendable {
-        /// Who handles the signals of a process.
+        /// Whether Prefork or the program handles the signals of a process.
         public enum Policy: Sendable, Hashable {
             /// Prefork: TERM, INT and USR1 in the master, TERM and INT in a child.
             ///
@@ -20,9 +20,9 @@ extension Prefork.Configuration {
             case unhandled
         }
 
-        /// Who handles the master's signals. Default: ``Policy/handled``.
+        /// The handling of the master's signals. Default: ``Policy/handled``.
         public var master: Policy
-        /// Who handles the children's signals. Default: ``Policy/handled``.
+        /// The handling of the children's signals. Default: ``Policy/handled``.
         public var children: Policy
 
         /// Signals with defaults for everything that is not given.

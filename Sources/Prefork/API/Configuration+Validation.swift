@@ -3,10 +3,10 @@ extension Prefork.Configuration {
     static let mostChildren = 4096
     static let concurrencyVariable = "WEB_CONCURRENCY"
 
-    /// The number of children, and what is allowed if an explicit number exceeds that.
+    /// The number of children. If an explicit number exceeds the allowed processors, their number comes with it.
     /// - Parameters:
     ///   - variable: the value of WEB_CONCURRENCY. It replaces the default only; an explicit number wins, as in Puma.
-    ///   - allowed: what affinity and quota allow.
+    ///   - allowed: the number of processors that affinity and quota allow.
     func resolvedChildren(variable: String?, allowed: Int) throws(PreforkError) -> (count: Int, exceeds: Int?) {
         if let children {
             try require("children", (1...Self.mostChildren).contains(children), "\(children) is not in 1...4096")

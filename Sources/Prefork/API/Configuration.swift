@@ -1,7 +1,7 @@
 extension Prefork {
     /// How a fleet runs.
     ///
-    /// Everything has a default, and the settings are grouped by what they are about:
+    /// Every setting has a default. The settings are grouped by subject:
     ///
     /// ```swift
     /// var configuration = Prefork.Configuration(children: 4)
@@ -25,7 +25,7 @@ extension Prefork {
         public var children: Int?
         /// How the master listens.
         public var sockets: Sockets
-        /// What a child executes.
+        /// The program that a child executes, and its surroundings.
         public var program: Program
         /// When a child counts as ready.
         public var readiness: Readiness
@@ -33,9 +33,9 @@ extension Prefork {
         public var recovery: Recovery
         /// How the fleet stops.
         public var shutdown: Shutdown
-        /// What a child does when its master dies.
+        /// The behavior of a child when its master dies.
         public var masterDeath: MasterDeath
-        /// Who handles signals.
+        /// The handling of signals.
         public var signals: Signals
         /// Closures of the program that the master calls.
         public var hooks: Hooks
@@ -53,7 +53,7 @@ extension Prefork {
         /// Default: `nil`, which is ``Prefork/Prefork/logToStandardError(_:)``.
         public var observe: (@Sendable (Event) -> Void)?
 
-        /// What only tests change.
+        /// Settings for tests.
         package var testing = Testing()
 
         /// A configuration with defaults for everything that is not given.

@@ -1,5 +1,5 @@
 extension Prefork.Event {
-    /// What happened, without details.
+    /// The kind of an event, without its details.
     ///
     /// A `switch` over a code needs a `default`, which also handles the codes of later versions.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
@@ -121,7 +121,7 @@ extension Prefork.Event {
         public static var systemError: Code { Code("systemError") }
     }
 
-    /// What happened.
+    /// The kind of the event.
     public var code: Code {
         switch payload {
         case .mechanisms: .mechanisms

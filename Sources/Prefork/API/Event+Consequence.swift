@@ -1,5 +1,5 @@
 extension Prefork.Event {
-    /// What the master does after a child exited, or could not be started.
+    /// The master's reaction to an exit or a failed start.
     ///
     /// Read ``code`` first, then the details that it names. ``Event`` says why a new code breaks no program.
     public struct Consequence: Sendable, Hashable, CustomStringConvertible {
@@ -12,7 +12,7 @@ extension Prefork.Event {
 
         package let payload: Payload
 
-        /// What the master does, without details.
+        /// The kind of a reaction, without its details.
         public struct Code: Sendable, Hashable, CustomStringConvertible {
             /// The name of the code, for example `recovering`.
             public let description: String
@@ -29,7 +29,7 @@ extension Prefork.Event {
             public static var givingUp: Code { Code("givingUp") }
         }
 
-        /// What the master does.
+        /// The kind of the reaction.
         public var code: Code {
             switch payload {
             case .recovering: .recovering

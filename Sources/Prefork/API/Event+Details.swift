@@ -39,7 +39,7 @@ extension Prefork.Event {
         }
     }
 
-    /// What the master does after the exit.
+    /// The master's reaction to the exit.
     public var consequence: Consequence? {
         switch payload {
         case .exited(_, let consequence), .spawnFailed(_, let consequence): consequence
@@ -70,7 +70,7 @@ extension Prefork.Event {
         }
     }
 
-    /// Where the master listens. Empty for codes other than ``Code/listening``.
+    /// The addresses that the master listens on. Empty for codes other than ``Code/listening``.
     public var addresses: [Prefork.Address] {
         if case .listening(let addresses) = payload { addresses } else { [] }
     }
@@ -123,7 +123,7 @@ extension Prefork.Event {
         }
     }
 
-    /// What ``count`` is compared with. The code says which.
+    /// The number that ``count`` is compared with. The code says which.
     public var limit: Int? {
         switch payload {
         case .moreChildrenThanProcessors(_, let allowed): allowed
@@ -156,7 +156,7 @@ extension Prefork.Event {
         if case .mechanisms(let mechanisms) = payload { mechanisms } else { nil }
     }
 
-    /// What the fleet looked like.
+    /// The status of the fleet at that moment.
     public var status: Prefork.Status? {
         if case .status(let status) = payload { status } else { nil }
     }

@@ -13,7 +13,7 @@ extension Prefork.Event {
         }
     }
 
-    /// What became of a listener that a child had stopped.
+    /// The outcome for a listener that a child had stopped.
     package enum ListenerRepair: Sendable, Hashable, CustomStringConvertible {
         case listens
         /// The numbers of the group's sockets are no longer known.

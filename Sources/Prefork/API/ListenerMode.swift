@@ -14,7 +14,7 @@ extension Prefork {
         public static var sharded: ListenerMode { ListenerMode("sharded") }
     }
 
-    /// Who owns a listener.
+    /// The owner of a listener.
     ///
     /// A structure with static members, so that a later version can add one. ``Event`` says why that breaks no program.
     public struct ListenerOwnership: Sendable, Hashable, CustomStringConvertible {

@@ -1,5 +1,5 @@
 extension PreforkError {
-    /// What is wrong, without details.
+    /// The kind of an error, without its details.
     ///
     /// A `switch` over a code needs a `default`, which also handles the codes of later versions.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
@@ -74,7 +74,7 @@ extension PreforkError {
         public static var system: Code { Code("system") }
     }
 
-    /// What is wrong.
+    /// The kind of the error.
     public var code: Code {
         switch payload {
         case .invalidAddress: .invalidAddress

@@ -16,12 +16,12 @@ extension PreforkError {
         }
     }
 
-    /// What the program's own closure threw.
+    /// The error that the program's own closure threw.
     public var underlyingError: (any Error)? {
         if case .spawnClosureFailed(_, let foreign) = payload { foreign.error } else { nil }
     }
 
-    /// What is wrong, as a text.
+    /// The fault, as a text.
     public var reason: String? {
         switch payload {
         case .invalidAddress(_, let reason), .invalidConfiguration(_, let reason), .invalidTLSIdentity(let reason),
@@ -31,7 +31,7 @@ extension PreforkError {
         }
     }
 
-    /// What the error is about, as a text. The code says what that is.
+    /// The subject of the error, as a text. The code says which subject.
     public var subject: String? {
         switch payload {
         case .invalidAddress(let text, _): text

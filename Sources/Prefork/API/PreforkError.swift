@@ -42,8 +42,9 @@ public struct PreforkError: Error, Sendable, Hashable, CustomStringConvertible {
 
     /// The status that `Prefork.main` exits with (sysexits.h).
     ///
-    /// 64 for a wrong use or address, 78 for a wrong configuration, 75 for what may pass by itself (an address in use,
-    /// an address that the host does not have yet, a shortage) and in a child whose master is gone, and 70 otherwise.
+    /// 64 for a wrong use or address, 78 for a wrong configuration, 75 for causes that may pass by themselves (an
+    /// address in use, an address that the host does not have yet, a shortage) and in a child whose master is gone, and
+    /// 70 otherwise.
     public var exitStatus: Int32 {
         switch payload {
         case .cannotListen(_, let error) where error.mayPass: 75
@@ -128,7 +129,7 @@ extension PreforkError {
     package static func system(_ error: Prefork.SystemError) -> Self { Self(.system(error)) }
 }
 
-/// Turns an error of a system call into one of ours.
+/// Turns an error of a system call into a ``PreforkError``.
 func wrappingSystemErrors<Value: ~Copyable>(_ body: () throws(SystemError) -> Value) throws(PreforkError) -> Value {
     do throws(SystemError) {
         return try body()

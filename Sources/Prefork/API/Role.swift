@@ -1,5 +1,5 @@
 extension Prefork {
-    /// What this process is.
+    /// The role of a process in a fleet.
     public enum Role: Sendable {
         /// The process that the user started.
         case master
@@ -9,12 +9,12 @@ extension Prefork {
         case invalid(PreforkError)
     }
 
-    /// What this process is, a master or a child.
+    /// The role of this process, master or child.
     ///
     /// Read it at the start of `main`, before the program builds anything expensive, starts a thread or ignores a
-    /// signal. What the master has at the first read, its children start with. The first read also removes the
-    /// handshake variables from the environment and sets close-on-exec on the inherited descriptors, so that no
-    /// process that this one starts takes itself for a child. Call it from any thread.
+    /// signal. Children start with the ignored signals and the working directory that the master has at the first read.
+    /// The first read also removes the handshake variables from the environment and sets close-on-exec on the inherited
+    /// descriptors, so that no process that this one starts takes itself for a child. Call it from any thread.
     public static var role: Role {
         switch inheritance {
         case .nothing: .master
@@ -29,8 +29,8 @@ extension Prefork {
     /// repaired.
     public static var arguments: [String] { ProcessArguments.own.map(\.text) }
 
-    /// What this process got from a master. Not a `Result`, for which the runtime searches all conformances of all
-    /// libraries for that of the error.
+    /// The inheritance of this process from a master. This is no `Result`, because the runtime would search all
+    /// libraries for the error's conformance.
     enum Inheritance {
         case nothing
         case handshake(Handshake)

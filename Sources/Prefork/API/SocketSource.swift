@@ -50,7 +50,8 @@ extension Prefork {
 
         /// Checks what can be known without evaluating anything.
         ///
-        /// Call it before anything is opened: a descriptor that LISTEN_FDS counts by mistake could be ours afterwards.
+        /// Call it before anything is opened. Afterwards, a descriptor that LISTEN_FDS counts by mistake could be
+        /// Prefork's own.
         func check() throws(PreforkError) {
             guard case .activation = source else { return }
             let descriptors = try Self.activated().descriptors

@@ -11,7 +11,7 @@ extension Prefork {
 
         package let payload: Payload
 
-        /// What stops the fleet, without details.
+        /// The kind of a reason, without its details.
         public struct Code: Sendable, Hashable, CustomStringConvertible {
             /// The name of the code, for example `signal`.
             public let description: String
@@ -27,7 +27,7 @@ extension Prefork {
             public static var failure: Code { Code("failure") }
         }
 
-        /// What stops the fleet.
+        /// The kind of the reason.
         public var code: Code {
             switch payload {
             case .signal: .signal

@@ -7,7 +7,7 @@ extension Prefork {
         public let call: String
         /// The value of `errno` (errno(3)).
         public let code: CInt
-        /// What the call was about, for example an address or a path. May be empty.
+        /// The subject of the call, for example an address or a path. May be empty.
         public let context: String
         /// The C library's text for ``code`` (strerror_r(3), gai_strerror(3)).
         public var message: String { ownMessage ?? System.message(for: code) }
@@ -46,7 +46,8 @@ typealias SystemError = Prefork.SystemError
 extension SystemError {
     /// No free descriptor or no memory: the same call may succeed later.
     var isShortage: Bool { [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(code) }
-    /// The same for what a start needs, including processes (posix_spawn(3) fails with EAGAIN at their limit).
+    /// Whether a start failed for lack of a resource, including processes (posix_spawn(3) fails with EAGAIN at their
+    /// limit).
     var isShortageForSpawn: Bool { isShortage || code == EAGAIN }
     var isAddressInUse: Bool { code == EADDRINUSE }
     /// An address that this host does not have yet, or a resolver that cannot answer yet. Both are common while a host

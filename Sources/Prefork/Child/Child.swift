@@ -1,8 +1,8 @@
 extension Prefork {
-    /// What `serve` sees in a child. All members may be used from any thread until `serve` has returned.
+    /// A child, as its `serve` closure sees it. Use all members from any thread until `serve` has returned.
     public final class Child: Sendable {
         private struct State: ~Copyable {
-            /// nil where somebody has taken it.
+            /// A listener that the program has taken is `nil`.
             var listeners: [CInt?]
             var channel: Descriptor?
             var isStopping = false
@@ -26,17 +26,18 @@ extension Prefork {
             }
         }
 
-        /// The stable place of this child in the fleet, 0..<children; a replacement has its predecessor's.
+        /// The stable place of this child in the fleet, 0..<children. A replacement takes its predecessor's slot.
         public let slot: Int
-        /// How many children this slot had before.
+        /// The number of children that this slot had before.
         public let launch: Int
-        /// Which build of the program this child belongs to: 1 until the first restart, one more after each.
+        /// The build of the program that this child belongs to. It is 1 until the first restart, and each restart adds
+        /// 1.
         public let generation: Int
         /// The master's process id.
         public let masterPID: Int32
-        /// Where the listeners listen, in their order, with the names that they were given; ports are resolved.
+        /// The addresses of the listeners, in their order, with their names. Ports are resolved.
         public let addresses: [Address]
-        /// What ``Configuration/tlsIdentity`` says.
+        /// The value of ``Configuration/tlsIdentity``.
         public let tlsIdentity: TLSIdentity?
 
         private let state: LockedValueBox<State>
@@ -58,12 +59,12 @@ extension Prefork {
 
         // MARK: ChildRun
 
-        /// The only listener, or the first: a bound, listening, non-blocking descriptor, close-on-exec; the caller
-        /// owns it and closes it. Never call shutdown(2) on it: that would stop the other children and the master,
-        /// too.
-        /// - Parameter index: of the address in the list given to `Prefork`; adopted listeners follow.
+        /// Takes a listener: a bound, listening, non-blocking, close-on-exec descriptor. The caller owns it and closes
+        /// it. Never call shutdown(2) on it. That would stop the listener of the master and of other children, too.
+        /// - Parameter index: the position of the address in the list given to `Prefork`. Adopted listeners follow.
+        ///   Default: 0.
         /// - Throws: ``PreforkError/Code/listenerTaken`` the second time, ``PreforkError/Code/noSuchListener``,
-        ///   ``PreforkError/Code/masterIsGone`` where the drain after the master's death has closed it.
+        ///   ``PreforkError/Code/masterIsGone`` if the drain after the master's death has closed it.
         public func takeListener(at index: Int = 0) throws(PreforkError) -> Int32 {
             try state.withLock { state throws(PreforkError) in
                 guard state.listeners.indices.contains(index) else {
@@ -77,9 +78,9 @@ extension Prefork {
             }
         }
 
-        /// The same by the name of an ``Address`` or of an ``SocketSource``: the first of that name that nobody has
-        /// taken.
-        /// - Throws: also ``PreforkError/Code/noListenerNamed``.
+        /// Takes a listener by the name of its ``Address`` or ``SocketSource``. If several listeners have the name, it
+        /// takes the first one that is left.
+        /// - Throws: ``PreforkError/Code/noListenerNamed``, and the errors of ``takeListener(at:)``.
         public func takeListener(named name: String) throws(PreforkError) -> Int32 {
             let indices = addresses.indices.filter { addresses[$0].name == name }
             guard let first = indices.first else { throw .noListenerNamed(name) }
@@ -94,14 +95,13 @@ extension Prefork {
             throw failure
         }
 
-        /// Tells the master that this child serves; with ``Configuration/Readiness/Mode/explicit`` it must come within
-        /// ``Configuration/Readiness/timeout``. More than once is harmless. Never waits.
+        /// Tells the master that this child serves. With ``Configuration/Readiness/Mode/explicit``, call it within
+        /// ``Configuration/Readiness/timeout``. Further calls are harmless. It never waits.
         public func ready() { send(.ready(startCost: System.processorTime())) }
 
-        /// Begins the drain, as SIGTERM does, and tells the master why: this child gets no new connections, and a
-        /// replacement is started beside it. For programs that handle SIGTERM themselves, see
-        /// ``Configuration/Signals/children``. Calling it more than once is harmless. From any thread. It returns at
-        /// once.
+        /// Begins the drain, as SIGTERM does, and tells the master. This child then gets no new connections, and the
+        /// master starts a replacement beside it. It is meant for programs that handle SIGTERM themselves, see
+        /// ``Configuration/Signals/children``. Further calls are harmless. It returns at once.
         public func drain() {
             // Under the lock: the monitor takes its closure away under it, before it closes what the closure writes to.
             state.withLock { $0.requestDrain?() }
@@ -109,11 +109,12 @@ extension Prefork {
 
         // MARK: Draining
 
-        /// Whether the drain has begun: finish what was accepted, accept no more, return from `serve`.
+        /// Whether the drain has begun. From then on, finish what was accepted, accept no more, and return from
+        /// `serve`.
         public var isStopping: Bool { state.withLock { $0.isStopping } }
 
-        /// Readable (POLLIN) from the start of the drain on: for accept loops that poll it beside the listener. Never
-        /// read from it. Valid until `serve` has returned.
+        /// A descriptor that becomes readable (POLLIN) when the drain begins. An accept loop polls it beside the
+        /// listener. Never read from it. It is valid until `serve` has returned.
         public var stopDescriptor: Int32 { stopReader.raw }
 
         /// Returns when the drain begins, when the calling task is cancelled, or when `serve` has returned.
@@ -137,9 +138,9 @@ extension Prefork {
             }
         }
 
-        /// Calls `body` once when the drain begins, in a thread of Prefork's, after those that were given before; at
-        /// once, in the calling thread, where it has begun already. The process does not leave before it has
-        /// returned, within the grace period.
+        /// Calls `body` once when the drain begins, in a thread of Prefork's, after earlier callbacks. If the drain has
+        /// begun already, it calls `body` at once in the calling thread. Within the grace period, the process does not
+        /// exit before `body` has returned.
         public func onStop(_ body: @escaping @Sendable () -> Void) {
             let isOver = state.withLock { state in
                 if !state.isStopping { state.callbacks.append(body) }
@@ -150,7 +151,7 @@ extension Prefork {
 
         // MARK: For the monitor
 
-        /// Says to the master that the drain begins, before anything stops accepting.
+        /// Tells the master that the drain begins, before anything stops accepting.
         func announceDrain(_ origin: DrainOrigin) { send(.draining(origin)) }
 
         func send(_ message: ChildMessage) {
@@ -165,7 +166,7 @@ extension Prefork {
         func setDrainRequest(_ request: (@Sendable () -> Void)?) { state.withLock { $0.requestDrain = request } }
 
         /// Begins the drain. The second time does nothing.
-        /// - Returns: what `onStop` was given.
+        /// - Returns: the callbacks given to `onStop`.
         func beginDrain() -> [@Sendable () -> Void] {
             let (callbacks, waiters) = state.withLock { state in
                 defer {
@@ -202,7 +203,8 @@ extension Prefork {
             if isNow { body() }
         }
 
-        /// The listeners that nobody has taken: an orphan must not keep a new master from the address.
+        /// Closes the listeners that the program has not taken. A child whose master is dead must not keep a new master
+        /// from the address.
         func closeUntakenListeners() {
             state.withLock { state in
                 state.masterIsGone = true
@@ -211,7 +213,8 @@ extension Prefork {
             }
         }
 
-        /// How to cancel the task of `serve`; called at once where that has been asked for.
+        /// Sets the closure that cancels the task of `serve`. If the cancellation was requested before, it is called at
+        /// once.
         func setCancel(_ cancel: @escaping @Sendable () -> Void) {
             let isCancelled = state.withLock { state in
                 state.cancelServe = cancel
@@ -221,8 +224,8 @@ extension Prefork {
         }
 
         /// Marks `serve` as cancelled.
-        /// - Returns: what cancels it. It calls every cancellation handler of the program, so it needs a thread of
-        ///   its own.
+        /// - Returns: the closure that cancels it. It calls every cancellation handler of the program, so it needs a
+        ///   thread of its own.
         func prepareCancellation() -> (@Sendable () -> Void)? {
             state.withLock { state in
                 state.isCancelled = true
@@ -233,7 +236,7 @@ extension Prefork {
         /// Whether the drain has cancelled `serve`.
         var isCancelled: Bool { state.withLock { $0.isCancelled } }
 
-        /// Nothing of ours stays open. The master sees the hang-up and waits for the exit.
+        /// Closes everything of Prefork's. The master sees the hang-up and waits for the exit.
         func end() {
             let waiters = state.withLock { state in
                 defer {
@@ -246,7 +249,7 @@ extension Prefork {
                 }
                 return Array(state.waiters.values)
             }
-            // They belong to tasks that outlive `serve`; nobody else would wake them.
+            // They belong to tasks that outlive `serve`. Nothing else would wake them.
             for waiter in waiters { waiter.resume() }
         }
 

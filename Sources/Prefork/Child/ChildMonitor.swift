@@ -7,7 +7,7 @@ final class ChildMonitor: Sendable {
     /// The task of `serve` is cancelled this long before the grace period ends, or a tenth of the period before if
     /// that is less.
     private static let cancelMargin: Duration = .milliseconds(500)
-    /// A child that somebody other than its master asked to exit ends itself this long after the grace period.
+    /// A child that begins to drain unasked exits by force this long after the grace period.
     private static let selfMargin: Duration = .seconds(1)
     /// How often starting a thread is tried again.
     private static let retryInterval: Duration = .milliseconds(50)
@@ -56,7 +56,7 @@ final class ChildMonitor: Sendable {
         return Running(watch: watch, thread: thread)
     }
 
-    /// The running thread. Whoever began it ends it.
+    /// The running thread. Its owner must end it.
     struct Running: ~Copyable {
         fileprivate let watch: ChildMonitor
         fileprivate let thread: Thread
@@ -65,7 +65,7 @@ final class ChildMonitor: Sendable {
         consuming func end() {
             watch.child.setDrainRequest(nil)
             // The flag first, then the byte: the thread looks at the flag after each wake-up. The descriptor is the
-            // monitor's, which lives until after the join, so nobody can have closed it.
+            // monitor's, which lives until after the join, so it cannot be closed yet.
             watch.isOver.store(true, ordering: .sequentiallyConsistent)
             Channel.send(0, to: watch.signals.wakeDescriptor)
             thread.join()
@@ -74,7 +74,7 @@ final class ChildMonitor: Sendable {
 
     // MARK: The thread
 
-    /// What the thread waits for.
+    /// The deadlines and conditions that the thread waits for.
     private struct Plan {
         var masterLives = true
         var drainBegan: Instant?
@@ -128,7 +128,7 @@ final class ChildMonitor: Sendable {
         return watched
     }
 
-    /// Begins the drain, once.
+    /// Begins the drain. Further calls do nothing.
     private func beginDrain(_ origin: Prefork.DrainOrigin, _ now: Instant, _ plan: inout Plan) {
         guard plan.drainBegan == nil else { return }
         plan.drainBegan = now

@@ -8,9 +8,9 @@ struct ChildRun: ~Copyable {
         self.watch = watch
     }
 
-    /// Watches, and says that the child is ready where that is implied.
+    /// Starts the monitor, and reports readiness if that is implied.
     /// - Parameter isLast: the call does not return in a master (`main`), so no run is behind it.
-    /// - Returns: nil where this run is one that the master has behind it, and that has returned there.
+    /// - Returns: `nil` if this run has already returned in the master.
     static func begin(
         _ handshake: Handshake, _ configuration: Prefork.Configuration, isLast: Bool
     ) throws(PreforkError) -> ChildRun? {
@@ -31,8 +31,8 @@ struct ChildRun: ~Copyable {
         }
     }
 
-    /// Waits until what `onStop` was given has returned. The watch goes on: it ends the process where that takes too
-    /// long.
+    /// Waits until all callbacks of `onStop` have returned. The monitor keeps running, and ends the process if that
+    /// takes too long.
     func waitForCallbacks() {
         // Without two free descriptors there is no way to wait, and no reason to stay.
         guard let ends = try? Channel.makePair().split() else { return }

@@ -12,7 +12,7 @@ final class ChildHandle {
     var isKilled = false
 
     private var reader = ChildMessageReader()
-    /// The child does not keep to the protocol: what it says is no longer read.
+    /// The child broke the protocol, so its messages are no longer read.
     private var isIgnored = false
 
     init(
@@ -30,7 +30,7 @@ final class ChildHandle {
     }
 
     var exitDescriptor: CInt { Descriptor.number(of: exit) }
-    /// What to poll, or -1 if there is nothing to hear any more.
+    /// The descriptor to poll, or -1 if no more messages can come.
     var channelDescriptor: CInt { isIgnored ? -1 : Descriptor.number(of: channel) }
     var hasHungUp: Bool { Descriptor.number(of: channel) == -1 }
 
@@ -38,8 +38,8 @@ final class ChildHandle {
         case messages([ChildMessage])
         /// The child has closed its end, or has ended.
         case hungUp
-        /// The child broke the protocol. Its channel is not read any more, but stays open: closed, it would tell the
-        /// child that its master is dead.
+        /// The child broke the protocol. Its channel is no longer read, but stays open. Closing it would tell the child
+        /// that its master is dead.
         case fault(ChildMessageReader.Fault)
     }
 

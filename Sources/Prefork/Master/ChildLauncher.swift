@@ -13,7 +13,7 @@ struct ChildLauncher {
     init(_ configuration: Prefork.Configuration, _ mechanisms: Prefork.Mechanisms) throws(SystemError) {
         self.configuration = configuration
         self.mechanisms = mechanisms
-        _ = ProgramFile.startedPath  // Now, while the file is where it was.
+        _ = ProgramFile.startedPath  // Now, before the file can be moved.
         let own = ProcessArguments.own
         if let path = configuration.program.executable {
             executable = CString(path)
@@ -38,7 +38,7 @@ struct ChildLauncher {
         }
     }
 
-    /// What one start needs to know.
+    /// The parameters of one start.
     struct Launch {
         let slot: Int
         let launch: Int

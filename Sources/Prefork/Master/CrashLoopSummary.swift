@@ -13,7 +13,7 @@ struct CrashLoopSummary: Sendable {
         var interval: Interval?
     }
 
-    /// What was not logged since `begin`.
+    /// The events since `begin` that got no line of their own.
     private struct Interval: Sendable {
         let begin: Instant
         var causes: [String: Int] = [:]

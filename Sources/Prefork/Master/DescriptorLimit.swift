@@ -3,7 +3,7 @@ enum DescriptorLimit {
     /// For a spawn, a request to the kernel and an observer's file at the same time.
     private static let reserve = 16
 
-    /// What keeps a fleet from having a socket for each slot and address. `nil` if nothing does.
+    /// The reason why a fleet cannot have a socket for each slot and address. `nil` if it can.
     static func fault(addresses: Int, children: Int) -> String? {
         guard let limit = OpenDescriptors.limit else { return nil }
         // Counting takes long without /proc. First assume more descriptors than any process has.

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// What other threads may do to a master: stop it and look at it. One for each `Prefork`.
+/// The part of a master that other threads may use. They can stop it and read its status. Each `Prefork` has one.
 final class FleetHandle: Sendable {
     private enum Phase {
         case fresh
@@ -11,7 +11,7 @@ final class FleetHandle: Sendable {
     private struct State {
         var phase = Phase.fresh
         var stopRequested = false
-        /// Whose run it is.
+        /// The call of `run` that this state belongs to.
         var token: RunToken?
         var slots: [Supervisor.Slot] = []
         var isStopping = false
@@ -25,8 +25,8 @@ final class FleetHandle: Sendable {
     /// One running master in a process: signal handlers belong to the process, and so does the answer to "who am I".
     private static let claimed = Atomic<Bool>(false)
 
-    /// Takes the process for one run of this value, master or child. From here on a stop holds, however long the run
-    /// takes to begin.
+    /// Claims the process for one run of this value, as master or child. From here on a stop is remembered, however
+    /// long the run takes to begin.
     /// - Throws: ``PreforkError/Code/alreadyRunning``.
     func claim() throws(PreforkError) {
         let (isFree, _) = Self.claimed.compareExchange(
@@ -52,7 +52,7 @@ final class FleetHandle: Sendable {
         }
     }
 
-    /// Once more is harmless.
+    /// Further calls are harmless.
     func end() {
         state.withLock { state in
             state = State()
@@ -61,7 +61,7 @@ final class FleetHandle: Sendable {
     }
 
     /// The lock is held while the byte is sent, and `end` takes it before the descriptor is closed: the byte cannot go
-    /// into a number that is somebody else's by then.
+    /// to another file that has the number by then.
     private func request(_ state: inout State) {
         switch state.phase {
         case .fresh: state.stopRequested = true
@@ -100,7 +100,8 @@ final class FleetHandle: Sendable {
         }
     }
 
-    /// To be called with none before they are closed: from then on nobody looks at the numbers, which may be another's.
+    /// Call it with an empty list before the listeners are closed. From then on the numbers are not used, because they
+    /// may belong to other files.
     func publish(listeners: [ListenerView]) {
         state.withLock { $0.listeners = listeners }
     }
@@ -133,7 +134,7 @@ final class FleetHandle: Sendable {
     }
 }
 
-/// One call of `run`: the task that has made it may be cancelled before the run begins.
+/// One call of `run`. Its task may be cancelled before the run begins.
 final class RunToken: Sendable {
     let isCancelled = Atomic<Bool>(false)
 }

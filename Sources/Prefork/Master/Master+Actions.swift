@@ -1,4 +1,4 @@
-// What the `Supervisor` asks for. All of it runs in the master's thread.
+// Carries out the actions of the `Supervisor`, all in the master's thread.
 
 extension Master {
     /// Handles an input and everything that follows from it. An input that comes from an action waits for its turn.
@@ -56,7 +56,7 @@ extension Master {
     /// A hook that throws stops the fleet, and no further hook is called.
     private func callHook(_ hook: () throws -> Void) {
         guard !supervisor.isStopping, hookError == nil else { return }
-        publish()  // What a hook sees of the fleet is what it was called for.
+        publish()  // The status that a hook reads includes the change that it was called for.
         do {
             try hook()
         } catch {

@@ -14,7 +14,7 @@ final class Master {
     var children = [Int32: ChildHandle]()
     /// Only if orphans come to this process.
     private var orphans: OrphanWatch?
-    /// What a hook threw first. `run` throws it as it is.
+    /// The first error that a hook threw. `run` throws it as it is.
     var hookError: (any Error)?
     /// Whether a signal began the stop.
     private var isStoppedBySignal = false
@@ -71,7 +71,7 @@ final class Master {
 
     // MARK: The loop
 
-    /// One turn: wait; signals and requests; what children say; their exits; time.
+    /// Each turn waits, then handles signals and requests, messages of children, exits, and timers, in this order.
     private func superviseUntilEmpty(_ signals: borrowing SignalHandling) {
         while supervisor.phase != .finished {
             var watched = PollSet(wake: signals.descriptor.raw)
@@ -154,8 +154,8 @@ final class Master {
             publish()
             observe(.status(handle.status))
         }
-        // Signals that came together are one request, as of the moment when they came: what took time since then (a
-        // hook, an observer) must not make two of one.
+        // Signals that arrived together are one request, made when they arrived. A hook or an observer that took time
+        // since then must not turn it into two.
         let stop = received.first { $0 == .terminate || $0 == .interrupt }
         let isRequested = handle.takeStopRequest()
         // A child that has said before the stop that it is ready accepts connections.

@@ -1,4 +1,4 @@
-/// From the call of `run` to the first child: what is checked, probed, bound and put back.
+/// Everything between the call of `run` and the first child: checks, probes, binding, and the clean-up at the end.
 enum MasterStartup {
     /// Runs a fleet in this thread until it has stopped.
     /// - Parameter beforeReturn: called when all children are reaped and signals are still handled. It may not return.
@@ -67,12 +67,12 @@ enum MasterStartup {
         _ configuration: Prefork.Configuration, _ mechanisms: Prefork.Mechanisms
     ) -> [Signal] {
         let offered: [Signal] = configuration.signals.master == .handled ? [.terminate, .interrupt, .user1] : []
-        // By convention, a signal that was ignored stays ignored. A master that cannot be stopped helps nobody, though.
+        // By convention, a signal that was ignored stays ignored. But a master must always be stoppable.
         return offered.filter { $0 != .user1 || !ProcessStart.own.ignoredSignals.contains($0) }
             + (mechanisms.exitNotice == .signalAndPolling || OrphanWatch.isNeeded(configuration) ? [.child] : [])
     }
 
-    /// What is known at the start.
+    /// Reports the facts that are known at the start.
     private static func report(
         _ master: Master, _ launcher: ChildLauncher, _ mechanisms: Prefork.Mechanisms,
         _ count: (count: Int, exceeds: Int?),

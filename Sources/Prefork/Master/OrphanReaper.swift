@@ -1,51 +1,54 @@
-/// Which processes that process 1 has not started itself it reaps, and when it looks for them. A value: what is there
-/// comes in, what to reap comes out.
+/// Decides which orphans process 1 reaps, and when it looks for them. It is a pure value that takes lists of zombies
+/// and returns the pids to reap.
 ///
 /// The kernel gives orphans to the first thread of process 1 and does not tell them from what that thread has started
-/// itself, or one that has ended. So nothing is taken that somebody may be about to wait for: only what has been a
-/// zombie for a while.
+/// itself, or one that has ended. Other code in this process may be about to wait for a zombie, so only processes that
+/// have been zombies for a while are reaped.
 struct OrphanReaper {
     typealias Zombie = Orphans.Zombie
 
-    /// A SIGCHLD tells that some child has ended, not which; under a stream of them that is how often one looks.
+    /// SIGCHLD says that a child has ended, but not which one. This is the shortest time between two looks in a stream
+    /// of them.
     static let lookInterval: Duration = .milliseconds(250)
     /// A list of children that changes while it is read may leave one out (proc_tid_children(5)), and another library
-    /// may have put its handler of SIGCHLD over ours: then the next look finds what this one has not.
+    /// may have put its handler of SIGCHLD over ours: then the next look finds it.
     static let secondLook: Duration = .milliseconds(500)
     static let sweepInterval: Duration = .seconds(30)
 
     private let delay: Duration
     private var seen: [Zombie: Instant] = [:]
     private var lastLook: Instant = .distantPast
-    /// SIGCHLD has come since.
+    /// Whether SIGCHLD has arrived since the last look.
     private var hasNews = false
-    /// When to look next. At first at once: orphans may have come before anybody handled their signal.
+    /// The time of the next look. The first look is due at once, because orphans may have come before SIGCHLD was
+    /// handled.
     private(set) var next: Instant = .distantPast
 
     init(delay: Duration) { self.delay = delay }
 
-    /// SIGCHLD has come.
+    /// Notes that SIGCHLD has arrived.
     mutating func childHasEnded(at now: Instant) {
         next = min(next, max(now, lastLook + Self.lookInterval))
         hasNews = true
     }
 
-    /// Those that have been seen, to be looked at also where a list leaves them out: their time would begin anew.
+    /// The zombies seen so far. They are checked even if a list leaves them out, because otherwise their time would
+    /// start over.
     var pids: [Int32] { seen.keys.map(\.pid) }
 
-    /// It could not be looked at, for want of descriptors or memory.
+    /// The look failed for lack of descriptors or memory.
     mutating func couldNotLook(at now: Instant) {
         lastLook = now
         next = now + Self.secondLook
     }
 
-    /// Looks at what is there.
-    /// - Parameter zombies: all that there are but those of the fleet.
-    /// - Returns: whom to reap now.
+    /// Takes the result of a look.
+    /// - Parameter zombies: all zombies except those of the fleet.
+    /// - Returns: the pids to reap now.
     mutating func look(_ zombies: Set<Zombie>, at now: Instant) -> [Zombie] {
-        // This process stood still, and whoever wants to wait did, too: he has his whole time again.
+        // This process was suspended, and so was any code that wants to wait. It gets its whole time again.
         if next != .distantPast, now - next > Supervisor.suspension { seen = seen.mapValues { _ in now } }
-        // What is not there any more was waited for.
+        // Other code has waited for zombies that are gone.
         seen = seen.filter { zombies.contains($0.key) }
         for zombie in zombies where seen[zombie] == nil { seen[zombie] = now }
         let due = seen.filter { $0.value + delay <= now }.keys

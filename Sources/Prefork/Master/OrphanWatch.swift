@@ -1,6 +1,7 @@
-/// Carries out what the `OrphanReaper` decides. Used by the master's thread only, where the master is process 1.
+/// Carries out the decisions of the `OrphanReaper`. Only the master's thread uses it, and only if the master is process
+/// 1.
 struct OrphanWatch {
-    /// nil once nobody can be told apart.
+    /// `nil` once orphans can no longer be told from other processes.
     private var reaper: OrphanReaper?
 
     /// The kernel gives orphans to process 1 of their namespace (pid_namespaces(7)).
@@ -8,31 +9,30 @@ struct OrphanWatch {
         System.pid == 1 && configuration.orphanReapDelay != nil
     }
 
-    /// nil where it is not needed.
+    /// Returns `nil` if it is not needed.
     init?(_ configuration: Prefork.Configuration) {
         guard Self.isNeeded(configuration), let delay = configuration.orphanReapDelay else { return nil }
         reaper = OrphanReaper(delay: delay)
     }
 
-    /// When to look next; nil: never.
+    /// The time of the next look. `nil` means never.
     var next: Instant? { reaper?.next }
 
-    /// SIGCHLD has come.
+    /// Notes that SIGCHLD has arrived.
     mutating func childHasEnded(at now: Instant) { reaper?.childHasEnded(at: now) }
 
-    /// Looks, where it is time to.
+    /// Looks for orphans if it is time, and reaps them.
     ///
-    /// Between the look and the wait nobody else can have become the zombie of that number, unless another thread of
-    /// this process waits for it and starts and loses as many processes as there are numbers, in microseconds.
-    /// - Parameter own: the fleet's children. Whoever is started is among them before the thread that starts him
-    ///   comes here.
-    /// - Returns: what is to be reported.
+    /// Between the look and the wait, the number cannot become another process's. For that, another thread would have
+    /// to wait for the zombie, and then start and lose as many processes as there are numbers, within microseconds.
+    /// - Parameter own: the fleet's children. A child is added before the thread that started it calls this.
+    /// - Returns: the event to report, if any.
     mutating func reap(except own: Set<Int32>, at now: Instant) -> Prefork.Event? {
         guard let next, next <= now else { return nil }
         do throws(SystemError) {
             let zombies = try Orphans.zombies(except: own, seen: reaper?.pids ?? [])
             let due = reaper?.look(zombies, at: now) ?? []
-            // Somebody else may have been quicker.
+            // Another thread may have waited for it first.
             let reaped = due.map(\.pid).filter { pid in
                 switch ExitWatch.reap(pid)?.status {
                 case .exited, .signaled: true
@@ -45,7 +45,7 @@ struct OrphanWatch {
                 reaper?.couldNotLook(at: now)
                 return nil
             }
-            // Without /proc nobody can be told apart from what other libraries wait for.
+            // Without /proc, orphans cannot be told from processes that other libraries wait for.
             reaper = nil
             return .systemError(
                 SystemError(call: error.call, code: error.code, context: "\(error.context): orphans are not reaped"))

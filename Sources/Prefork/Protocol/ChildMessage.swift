@@ -1,8 +1,8 @@
-/// What a child says to its master over its channel.
+/// A message from a child to its master over their channel.
 ///
 /// A message is a frame: its type (1 byte), the length of its payload (2 bytes, the lower one first), the payload. A
-/// reader skips types that it does not know, and what a payload has beyond what it expects, so that an old master
-/// understands the children of a newer build.
+/// reader skips unknown types and extra bytes at the end of a payload, so that an old master understands the children
+/// of a newer build.
 enum ChildMessage: Equatable, Sendable {
     /// The child serves. `startCost` is the processor time that it has used so far.
     case ready(startCost: Duration)
@@ -59,7 +59,7 @@ struct ChildMessageReader: Sendable {
     /// A child that sends more than this within a second floods its channel. A message has some ten bytes.
     static let mostBytesPerSecond = 16_384
 
-    /// What is wrong with what a child sends.
+    /// A violation of the protocol by a child.
     enum Fault: Error, Equatable, CustomStringConvertible {
         case flood
         case tooLong(Int)

@@ -1,16 +1,15 @@
-/// A program may run one fleet after another. A child executes the same program from its beginning, so it meets the
-/// runs that its master has behind it once more: they return or throw there as they did in the master, and it serves
-/// in its own. The list grows by a character a run; a fleet that is to be started anew for ever belongs under a
-/// supervisor of services.
+/// Remembers how earlier runs ended. A program may run one fleet after another, and a child executes the same program
+/// from the start. There, earlier runs return or throw as they did in the master, and the child serves in its own run.
+/// The list grows by one character for each run, so a fleet that is restarted for ever belongs under a service manager.
 enum EarlierRuns {
     private static let returned: Character = "r"
     private static let threw: Character = "t"
     private static let ended = LockedValueBox("")
     private static let met = LockedValueBox(0)
 
-    /// What a run is in a child.
+    /// The part that a run plays in a child.
     enum Turn {
-        /// It belongs to the master's past, where it threw or returned.
+        /// It has already returned or thrown in the master.
         case over(PreforkError?)
         case serve
     }

@@ -1,18 +1,19 @@
-/// What a master tells a child: the environment variables and descriptor numbers between them, both directions.
+/// The data that a master passes to a child when it starts it: environment variables and descriptor numbers. It is
+/// written and read here.
 struct Handshake: Equatable, Sendable {
     /// The version of this protocol that the master speaks. A child understands newer ones, which only add to it.
     var version = Self.currentVersion
     let slot: Int
-    /// How many children the slot had before.
+    /// The number of children that the slot had before.
     let launch: Int
-    /// Which build of the program the child belongs to: 1, and one more after each restart.
+    /// The build of the program that the child belongs to. It starts at 1, and each restart adds 1.
     var generation = 1
     /// How the runs before this one ended in the master, see `EarlierRuns`.
     var earlierRuns = ""
     let masterPID: Int32
     /// Of the listeners, in the order of their descriptors from 3 on.
     let addresses: [Prefork.Address]
-    /// The channel descriptor's file: a number alone would be believed of whatever is open there.
+    /// The file behind the channel's descriptor. The number alone would accept any file that is open there.
     let channel: FileIdentity
 
     /// The numbers of a child's descriptors: the listeners from 3 on, then the channel.
@@ -34,12 +35,12 @@ struct Handshake: Equatable, Sendable {
     private static let namesName = "PREFORK_NAMES"
     private static let channelName = "PREFORK_CHANNEL"
 
-    /// Ours. Other names with the same beginning are the user's.
+    /// The variables of this protocol. Other names with the same prefix belong to the user.
     static let names = [
         versionName, slotName, launchName, generationName, runsName, masterName, listenersName, addressesName,
         namesName, channelName,
     ]
-    /// What systemd means for the master alone (sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3)).
+    /// Variables that systemd means for the master alone (sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3)).
     private static let foreignNames = [
         "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID", "NOTIFY_SOCKET", "WATCHDOG_PID",
         "WATCHDOG_USEC",
@@ -86,19 +87,19 @@ struct Handshake: Equatable, Sendable {
         return kept + added + variables.map { CString("\($0.name)=\($0.value)") }
     }
 
-    /// Before each name, so that an empty one is a word, too: no address has an empty name.
+    /// Precedes each name, so that an empty name is a word, too. No address has an empty name.
     private static let nameMark = "="
 
     // MARK: Child from master
 
     enum Decoded: Equatable {
-        /// None of our variables is there.
+        /// No variable of the handshake is set.
         case absent
         case complete(Handshake)
         case broken(String)
     }
 
-    /// - Parameter value: the value of a variable; nil where it is not set.
+    /// - Parameter value: returns the value of a variable, or `nil` if it is not set.
     static func decode(_ value: (String) -> String?) -> Decoded {
         if names.allSatisfy({ value($0) == nil }) { return .absent }
         if let missing = names.first(where: { value($0) == nil }) {
@@ -184,7 +185,7 @@ struct Handshake: Equatable, Sendable {
                 return nil
             }
         }
-        // What is no UTF-8 would be repaired. `String(validating:as:)` is generic at run time, which costs more.
+        // Invalid UTF-8 would be repaired. `String(validating:as:)` is generic at run time, which costs more.
         let text = String(decoding: bytes, as: UTF8.self)
         return text.utf8.elementsEqual(bytes) ? text : nil
     }

@@ -7,7 +7,7 @@ struct ActivatedSockets: Equatable {
     private static let first: CInt = 3
 
     /// - Parameter value: the value of a variable. `nil` if it is not set.
-    /// - Returns: the sockets, or `nil` and what is wrong.
+    /// - Returns: the sockets, or `nil` and the fault.
     static func decode(pid: Int32, _ value: (String) -> String?) -> (sockets: ActivatedSockets?, fault: String) {
         guard let process = value("LISTEN_PID"), let count = value("LISTEN_FDS") else {
             return (nil, "LISTEN_PID and LISTEN_FDS are not set: no sockets were passed to this process")

@@ -40,7 +40,7 @@ final class Decoy {
     /// - Parameters:
     ///   - sockets: bound with SO_REUSEPORT, not listening.
     ///   - address: the address that they are bound to.
-    ///   - lowest: the lowest number for descriptors of ours.
+    ///   - lowest: the lowest number for new descriptors.
     init(_ sockets: [OpenSocket], address: SocketAddress, lowest: CInt, awaitsHandshakes: Bool = true) {
         self.sockets = sockets
         self.address = address
@@ -129,7 +129,7 @@ final class Decoy {
         isActive = true
     }
 
-    /// Where a client that came before the decoy may not have finished its handshake.
+    /// The sockets on which a client that came before the decoy may not have finished its handshake.
     var handshakeAddress: SocketAddress? { awaitsHandshakes ? address : nil }
 
     /// Steers connections as before. The end of this value removes the decoys from the group.

@@ -66,7 +66,7 @@ extension Listener {
     ///
     /// It binds and listens without SO_REUSEPORT. Two masters that start at the same moment may both bind, because of
     /// SO_REUSEADDR, but only one of them can listen then: the other gets EADDRINUSE from one of the two calls. The
-    /// flag is set once the address is ours. It lets the other sockets of the group join.
+    /// flag is set once this process has the address. It lets the other sockets of the group join.
     /// - Returns: why the socket cannot have a group.
     static func claim(
         _ socket: CInt, _ backlog: CInt, _ context: String, isGroup: Bool, bind: () throws(SystemError) -> Void

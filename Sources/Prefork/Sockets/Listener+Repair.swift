@@ -16,7 +16,7 @@ extension Listener {
     /// - Parameters:
     ///   - slot: looks at this slot's socket only. `nil`: at all sockets.
     ///   - isStarting: a child is about to start. Only then is a Unix-domain socket replaced.
-    /// - Returns: what is to be reported. A socket that still cannot listen again is reported once.
+    /// - Returns: the events to report. A socket that still cannot listen again is reported once.
     func repair(slot: Int? = nil, isStarting: Bool) -> [Stopped] {
         guard !sockets.isEmpty else { return [] }
         let candidates = slot.map { [index(of: $0)] } ?? Array(sockets.indices)
@@ -24,7 +24,7 @@ extension Listener {
         for index in candidates where !stopped.contains(index) { faults[index] = nil }
         if stopped.isEmpty { return isStarting ? restoreFile() : [] }
         if address.isUnix && !isStarting { return [] }
-        // Others may have been stopped, too: which of them were decides who has which number.
+        // Others may have been stopped, too. The numbers of the members depend on which ones were.
         if slot != nil, candidates.count < sockets.count { return repair(isStarting: isStarting) }
         order.remove(stopped)
         return stopped.compactMap { index in

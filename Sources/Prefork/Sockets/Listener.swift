@@ -244,13 +244,13 @@ final class Listener {
             closeSockets()
             decoy = nil
         } else if order.members.first.map({ $0 >= size }) == true {
-            closeSockets()  // Number 0 stays the decoy's, in whatever order the others leave.
+            closeSockets()  // Number 0 stays the decoy's, in any order in which the others leave.
         }
         return !inodes.isEmpty
     }
 
-    /// Closes our copies, and removes the socket's file if it is still ours. Never shutdown(2), which would also end
-    /// other processes' copies. Further calls do nothing.
+    /// Closes this process's copies, and removes the socket's file if it is still the fleet's. Never shutdown(2), which
+    /// would also end other processes' copies. Further calls do nothing.
     func close() {
         // No child is left: a socket of which we close the last copy leaves the group at once.
         if decoy?.isActive == true, let first = closeFirst() { leave([first]) }

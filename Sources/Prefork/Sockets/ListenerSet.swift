@@ -16,7 +16,7 @@ struct ListenerSet {
 
     // MARK: Binding
 
-    /// What to open.
+    /// The sockets to open.
     struct Plan {
         var bound: [Listener.Resolved]
         var adopted: [Prefork.SocketSource.Socket]
@@ -38,7 +38,7 @@ struct ListenerSet {
         var options = Listener.Options(configuration)
         options.lowest = Handshake.descriptors(listenerCount: plan.bound.count + plan.adopted.count).upperBound
         options.shards = plan.isSharded ? plan.slots : nil
-        // First, while nothing of ours is open: an adopted socket may be unusable.
+        // First, before anything is opened, because an adopted socket may be unusable.
         for socket in plan.adopted { try adopt(socket, options.lowest) }
         let adopted = open
         open = []
@@ -121,7 +121,7 @@ struct ListenerSet {
     ///   - isStarting: a child is about to start.
     ///   - suspect: the child that has probably stopped a listener that all share.
     ///   - owner: the current or last child of a slot.
-    /// - Returns: what is to be reported. If there is anything, connections must be steered anew.
+    /// - Returns: the events to report. If there are any, connections must be steered again.
     func repair(
         slot: Int? = nil, isStarting: Bool, suspect: Prefork.Event.StoppingChild?, owner: (Int) -> Int32?
     ) -> [Prefork.Event] {

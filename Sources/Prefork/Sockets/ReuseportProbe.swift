@@ -8,7 +8,7 @@ struct ReuseportProbe: Sendable {
         case notShardable(reason: String)
     }
 
-    /// What the probe has seen. `outcome` draws the conclusion.
+    /// The observations of the probe. `outcome` draws the conclusion.
     enum Observation: Equatable, Sendable {
         /// The system refused something on the way to two listening sockets.
         case refused(SystemError)
@@ -18,7 +18,8 @@ struct ReuseportProbe: Sendable {
         case unreachable(SystemError)
     }
 
-    /// - Parameter spreads: what this system's kernel is known to do. Decides if the probe could not see it.
+    /// - Parameter spreads: whether this system's kernel is known to spread connections. It decides if the probe could
+    ///   not see it.
     static func outcome(_ observation: Observation, spreads: Bool) -> Outcome {
         switch observation {
         case .refused(let error): .notShardable(reason: "two sockets cannot listen on one address: \(error)")

@@ -1,4 +1,4 @@
-// The file of a Unix-domain socket: whether another process listens on it, and who may remove it.
+// The file of a Unix-domain socket, whether another process listens on it, and whether this process may remove it.
 import PreforkLibc
 
 struct SocketFile {

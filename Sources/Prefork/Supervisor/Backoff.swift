@@ -59,8 +59,8 @@ struct StrictExits: Equatable {
     }
 }
 
-/// The last children of a slot that had served only for a moment: what they have in common tells a client that
-/// crashes them from a program that is broken.
+/// The last children of a slot that served only for a moment. Their pattern tells a client that crashes them from a
+/// program that is broken.
 struct Crashes: Equatable {
     enum Suspicion: Equatable {
         case unknown
@@ -108,9 +108,9 @@ struct Crashes: Equatable {
     }
 }
 
-/// A token bucket of processor time: what restarts may cost on average.
+/// A token bucket of processor time. It limits the average cost of restarts.
 struct RestartBudget: Equatable {
-    /// What was not spent is kept for this long.
+    /// Unspent time is kept for this long.
     static let burst: Duration = .seconds(10)
 
     /// Thousandths of one processor.
@@ -130,7 +130,7 @@ struct RestartBudget: Equatable {
     mutating func charge(_ cost: Duration, at now: Instant) -> Duration {
         if let updated {
             let elapsed = max(0, (now - updated).clampedNanoseconds)
-            // Whatever is longer fills the bucket from its largest debt, and would overflow the product.
+            // A longer time fills the bucket even from its largest debt. Its product would overflow.
             level =
                 elapsed > Self.burst.clampedNanoseconds * 4
                 ? capacity : min(capacity, level + elapsed / 1000 * perMille)
@@ -165,7 +165,7 @@ struct BacktracePolicy: Equatable {
         return true
     }
 
-    /// - Returns: whether backtraces are printed again from now on: the storm is over.
+    /// - Returns: whether the storm is over, so that backtraces are printed again from now on.
     mutating func resume(at now: Instant) -> Bool {
         guard areSuppressed, let last = crashes.last, now - last >= Self.period else { return false }
         areSuppressed = false

@@ -1,4 +1,4 @@
-/// What an exit leads to.
+/// The rules for exits.
 extension Supervisor {
     /// A closed channel announces an exit that is known some microseconds later. If it is not known after this time,
     /// something holds the dead child (a debugger), or it lives on without serving: it is replaced without waiting
@@ -8,7 +8,7 @@ extension Supervisor {
     /// after this much more.
     static let unrequestedMargin: Duration = .seconds(2)
 
-    /// What the end of a child, or its withdrawal, leads to.
+    /// The decision after the end of a child, or after its withdrawal.
     enum Verdict {
         /// The fleet stops anyway.
         case expected
@@ -24,7 +24,7 @@ extension Supervisor {
         }
     }
 
-    /// What kind of end it was.
+    /// The kind of an end.
     enum Ending {
         case failedStart(isShortage: Bool)
         /// The child was ready.

@@ -87,7 +87,7 @@ extension Supervisor {
         }
         if isProvenNow {
             slots[index].crashes.forget()
-            // What kept the whole fleet down is over: the others need not wait for it any more.
+            // The cause that kept the whole fleet down is over. The other slots need not wait any longer.
             if !wasAnyProven { retryAll(now) }
         }
     }

@@ -1,4 +1,4 @@
-// What the Supervisor is told, what it answers, and what it remembers.
+// The inputs, actions and state of the Supervisor.
 
 extension Supervisor {
     /// The numbers of the rules, from a validated `Configuration`.
@@ -48,7 +48,8 @@ extension Supervisor {
         case stop(Prefork.StopReason, at: Instant)
         /// A hook threw.
         case fail(description: String)
-        /// What `.closeAdmission` asked for is done or impossible: nothing is queued that a ready child could accept.
+        /// The answer to `.closeAdmission`. Nothing is queued that a ready child could accept, or that cannot be found
+        /// out.
         case admissionClosed
         /// `nextDeadline` has come.
         case timer
@@ -56,7 +57,7 @@ extension Supervisor {
         static func exited(pid: Int32, _ status: WaitStatus) -> Input { .exited(pid: pid, End(status: status)) }
     }
 
-    /// What is known of a child's end.
+    /// The known facts of a child's end.
     struct End {
         var status: WaitStatus
         /// The processor time of its whole life, including its own reaped children.
@@ -81,7 +82,7 @@ extension Supervisor {
         /// Close the master's copies of the listeners: all children have been asked to exit.
         case closeListeners
         case report(Prefork.Event)
-        /// No child is left. `failure` is what `run` throws, unless a hook threw.
+        /// No child is left. `run` throws `failure`, unless a hook threw.
         case finish
     }
 
@@ -141,7 +142,7 @@ extension Supervisor {
         var escalation: Escalation
     }
 
-    /// What happens to a child that must exit: signals, each at its time, the last of them KILL.
+    /// The signals for a child that must exit, each at its time. The last of them is KILL.
     struct Escalation: Equatable {
         struct Step: Equatable {
             let signal: Signal
@@ -175,7 +176,7 @@ extension Supervisor {
         mutating func end() { steps = [] }
     }
 
-    /// What a slot does to get its next child.
+    /// The way in which a slot gets its next child.
     enum Attempt: Equatable {
         case none
         /// Between `.spawn` and its answer.
@@ -210,7 +211,7 @@ extension Supervisor.Child {
         if case .ready(_, nil, _) = stage { true } else { false }
     }
 
-    /// It has served for so long that its end says nothing about its start.
+    /// Whether it has served long enough that its end says nothing about its start.
     var isProven: Bool {
         if case .ready(_, _, nil) = stage { true } else { false }
     }
@@ -231,7 +232,7 @@ extension Supervisor.Child {
             stage = .starting(readyBy: now + rules.readinessTimeout)
             return true
         case .ready(let since, let upAt, let provenAt):
-            // Whether it lived that long is not known for the time of the suspension.
+            // Nothing is known about the time of the suspension, so it does not count.
             stage = .ready(
                 since: since,
                 upAt: upAt.map { _ in now + rules.settleTime },

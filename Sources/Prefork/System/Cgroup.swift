@@ -1,4 +1,4 @@
-/// Where this process's control groups of version 1 or 2 are mounted, according to /proc (cgroups(7)).
+/// The directories of this process's control groups of version 1 or 2, according to /proc (cgroups(7)).
 struct Cgroup {
     /// Version 2.
     let isUnified: Bool

@@ -1,7 +1,7 @@
 // Pairs of connected sockets: the child channel between master and child, and the wake-up of a poll loop.
 import PreforkLibc
 
-/// What reading a channel gives.
+/// The result of reading a channel.
 enum ChannelInput: Equatable {
     case bytes([UInt8])
     case nothing

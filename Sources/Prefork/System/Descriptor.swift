@@ -1,4 +1,4 @@
-// Open descriptors: who closes them, and what they are set to.
+// Open descriptors, their owners and their flags.
 import PreforkLibc
 
 /// An open descriptor with one owner. It is closed when its owner ends.
@@ -11,7 +11,7 @@ struct Descriptor: ~Copyable {
     // (close(2)).
     deinit { closeDescriptor(raw) }
 
-    /// Hands the number to a new owner, who closes it.
+    /// Hands the number to a new owner, which must close it.
     consuming func release() -> CInt {
         let raw = raw
         discard self
@@ -65,7 +65,8 @@ extension System {
     }
 
     /// Owns a descriptor that this process has just opened. Its number is not that of a standard descriptor, even if
-    /// other code has closed one of those: what is printed would go into this file, and every child would inherit it.
+    /// other code has closed one of those. Otherwise printed text would go into this file, and every child would
+    /// inherit it.
     static func own(_ raw: CInt) throws(SystemError) -> Descriptor { try move(Descriptor(raw), atLeast: 3) }
 
     /// The same descriptor, or a copy that replaces it if its number is below `minimum`.

@@ -9,7 +9,7 @@ import PreforkLibc
     typealias ActionsPointer = UnsafePointer<posix_spawn_file_actions_t>
 #endif
 
-/// posix_spawn_file_actions_t(3): what happens to a child's descriptors before it executes its program.
+/// posix_spawn_file_actions_t(3): the changes to a child's descriptors before it executes its program.
 struct FileActions: ~Copyable {
     /// How a child's descriptors are closed.
     enum Closing {

@@ -95,7 +95,7 @@ import PreforkLibc
             return mask
         }
 
-        /// sched_setaffinity(2) of this thread. What it starts afterwards inherits the mask.
+        /// sched_setaffinity(2) of this thread. Threads and processes that it starts afterwards inherit the mask.
         static func setAffinity(_ mask: ProcessorSet) throws(SystemError) {
             guard let setAffinity else { throw SystemError(call: "sched_setaffinity", code: ENOSYS) }
             _ = try System.call("sched_setaffinity") {
@@ -105,8 +105,8 @@ import PreforkLibc
             }
         }
 
-        /// Where the program's headers are in memory (getauxval(3), AT_PHDR). A dynamic linker that was started as a
-        /// program of its own sets it to those of the program that it runs.
+        /// The address of the program's headers in memory (getauxval(3), AT_PHDR). A dynamic linker that was started as
+        /// a program of its own sets it to those of the program that it runs.
         static func programHeaders() -> UInt? {
             guard let address = getAuxiliaryValue?(programHeadersKey), address != 0 else { return nil }
             return address

@@ -7,7 +7,8 @@ import PreforkLibc
 /// threads as a race, in our users' programs, too.
 ///
 /// `@unchecked`, because the compiler cannot see the proof. `value` is private and is touched only in `withLock`, by
-/// the thread that holds the mutex. What enters and leaves `body` is `sending`, so no reference to it stays elsewhere.
+/// the thread that holds the mutex. Values that enter and leave `body` are `sending`, so no reference to them stays
+/// elsewhere.
 final class LockedValueBox<Value: ~Copyable>: @unchecked Sendable {
     private var value: Value
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>

@@ -3,8 +3,8 @@ import PreforkLibc
 
 enum LogWriter {
     /// Writes all of `bytes`, or as much as there is room for. A reader that has stopped reading does not block the
-    /// master. What cannot be written is lost, and no signal of it ends or stops the master: the reader is gone, the
-    /// disk is full, the file is at its limit, the terminal stops processes in the background.
+    /// master. The rest is lost. No signal of a failed write ends or stops the master, for example if the reader is
+    /// gone, the file is at its limit, or the terminal stops processes in the background.
     /// - Returns: whether all bytes were written.
     static func write(_ bytes: [UInt8], to descriptor: CInt) -> Bool {
         var rest = bytes[...]
@@ -43,9 +43,9 @@ enum LogWriter {
         }
     }
 
-    /// What a write can cause in the thread that writes. Each would end or stop the whole process: SIGPIPE without a
-    /// reader (pipe(7)), SIGXFSZ at the limit of a file's size (setrlimit(2)), SIGTTOU in the background of a terminal
-    /// with TOSTOP (termios(3)).
+    /// The signals that a write can cause in its thread: SIGPIPE without a reader (pipe(7)), SIGXFSZ at the limit of a
+    /// file's size (setrlimit(2)), SIGTTOU in the background of a terminal with TOSTOP (termios(3)). Each would end or
+    /// stop the whole process.
     private static let causedSignals = [SIGPIPE, SIGXFSZ, SIGTTOU]
 
     /// Runs `body` with these signals blocked in this thread, then discards those that `body` caused. Only one that was

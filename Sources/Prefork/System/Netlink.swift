@@ -1,4 +1,4 @@
-// What the kernel knows about sockets beside their options: sock_diag(7), by netlink(7). It needs no privilege.
+// Queries about sockets that no socket option answers (sock_diag(7) over netlink(7)). They need no privilege.
 import PreforkLibc
 
 #if os(Linux) || os(Android)
@@ -14,9 +14,9 @@ import PreforkLibc
 
         /// Asks for sockets and passes the body of each answer to `body`, until that returns `true`.
         /// - Parameters:
-        ///   - payload: what follows struct nlmsghdr.
+        ///   - payload: the bytes after struct nlmsghdr.
         ///   - all: asks for all sockets that match the payload. Otherwise for the one that it names.
-        /// - Throws: the kernel's error: it may have no such table, and there may be no such socket.
+        /// - Throws: the kernel's error, for example if it has no such table or no such socket.
         static func query(
             _ payload: [UInt8], all: Bool, _ body: (ArraySlice<UInt8>) -> Bool
         ) throws(SystemError) {

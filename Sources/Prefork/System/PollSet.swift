@@ -4,7 +4,7 @@ import PreforkLibc
 /// Descriptors to wait for, each with a token that says what it reports. Only open descriptors belong here: poll(2)
 /// counts every entry against RLIMIT_NOFILE.
 struct PollSet {
-    /// What a descriptor reports when it becomes readable or hangs up.
+    /// The source of an event: the owner of a descriptor that becomes readable or hangs up.
     enum Token: Hashable {
         /// A signal, or a request of another thread.
         case wake

@@ -1,7 +1,7 @@
-// What this process had when it started.
+// The surroundings of this process when it started.
 import PreforkLibc
 
-/// What a process had at its start, before its program changed it. Children get the same.
+/// The surroundings of a process at its start, before its program changed them. Children get the same.
 struct ProcessStart: Sendable {
     /// Of this process, as it is at the first use. ``Prefork/role`` uses it, and so does `run`.
     static let own = ProcessStart()

@@ -21,7 +21,7 @@ struct ProcessorSet: Equatable, Sendable {
         /// The processors that this thread may use.
         static func current() throws(SystemError) -> ProcessorSet { try HiddenSymbols.affinity() }
 
-        /// Restricts this thread, and what it starts afterwards, to these processors.
+        /// Restricts this thread to these processors. Threads and processes that it starts afterwards inherit that.
         func apply() throws(SystemError) { try HiddenSymbols.setAffinity(self) }
     #else
         static func current() throws(SystemError) -> ProcessorSet {

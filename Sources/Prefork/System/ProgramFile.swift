@@ -29,9 +29,10 @@ enum ProgramFile {
         /// quotas are not visible.
         static var isProcMissing: Bool { access(link, X_OK) != 0 }
 
-        /// /proc/self/exe: the file that this process runs, even if its path leads to another file by now. Without
-        /// /proc: the path that it was started by, or the path where a shell would find it. If a dynamic linker was
-        /// started to run the program (ld.so(8)), /proc/self/exe is that linker, and this is the program's path.
+        /// /proc/self/exe, the file that this process runs, even if its path leads to another file by now. Without
+        /// /proc, it is the path that the process was started by, or the path at which a shell would find it. If a
+        /// dynamic linker was started to run the program (ld.so(8)), /proc/self/exe is that linker, and this is the
+        /// program's path.
         static func path() throws(SystemError) -> CString {
             if !isProcMissing {
                 guard let mapped = pathBehindLinker else { return CString(link) }
@@ -87,9 +88,9 @@ enum ProgramFile {
             return nil
         }
 
-        /// Where the program may be, the likeliest path first.
+        /// Paths at which the program may be, the likeliest first.
         /// - Parameters:
-        ///   - executed: what the kernel was given, AT_EXECFN.
+        ///   - executed: the path that the kernel was given, AT_EXECFN.
         ///   - name: the first argument.
         static func candidates(executed: CString?, name: CString?, searchPath: String?) -> [CString] {
             var candidates = executed.map { [$0] } ?? []

@@ -72,7 +72,7 @@ struct SignalHandling: ~Copyable {
     }
 
     /// Takes the signals since the last call, each once, in the order of their numbers.
-    /// - Returns: the signals, when the last TERM or INT came, and who sent it. The caller may have been busy since
+    /// - Returns: the signals, and the time and the sender of the last TERM or INT. The caller may have been busy since
     ///   then.
     func take() -> (signals: [Signal], arrival: Instant, sender: SignalSender?) {
         Channel.empty(descriptor.raw)
@@ -120,7 +120,8 @@ struct SignalHandling: ~Copyable {
     }
 }
 
-/// What the handlers touch. Allocated once and never freed: a handler may still run when `restore` returns.
+/// The memory that the handlers touch. It is allocated once and never freed, because a handler may still run when
+/// `restore` returns.
 private struct SignalState: ~Copyable {
     let pending = Atomic<UInt64>(0)
     let wake = Atomic<CInt>(-1)
@@ -130,7 +131,7 @@ private struct SignalState: ~Copyable {
     let foreign = Atomic<UInt>(0)
     /// When the last TERM or INT came, on the monotonic clock in nanoseconds.
     let arrival = Atomic<Int64>(0)
-    /// Who sent it: the process in the upper half, the user in the lower one. 0 if the kernel did.
+    /// Its sender: the process in the upper half, the user in the lower one. 0 if the kernel sent it.
     let sender = Atomic<UInt64>(0)
 
     static func shared() -> UnsafeMutablePointer<SignalState> {

@@ -1,7 +1,7 @@
 // Which process sent a signal.
 import PreforkLibc
 
-/// Who sent a signal (sigaction(2), `si_pid` and `si_uid`).
+/// The sender of a signal (sigaction(2), `si_pid` and `si_uid`).
 package struct SignalSender: Hashable, Sendable {
     let pid: Int32
     let user: UInt32
@@ -35,8 +35,8 @@ extension siginfo_t {
         private var sender: (pid: pid_t, user: uid_t) { (_sifields._kill.si_pid, _sifields._kill.si_uid) }
     #endif
 
-    /// The process in the upper half, the user in the lower one. 0 if the kernel sent the signal, which is what a code
-    /// above 0 means. A handler calls this, so it touches nothing but this value.
+    /// The process in the upper half, the user in the lower one. 0 if the kernel sent the signal, that is, if its code
+    /// is above 0. A handler calls this, so it touches nothing but this value.
     var packedSender: UInt64 {
         if si_code > 0 { return 0 }
         let (pid, user) = sender

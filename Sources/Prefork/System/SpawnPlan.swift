@@ -1,4 +1,4 @@
-/// What a child process is made of.
+/// The ingredients of a child process.
 struct SpawnPlan: Sendable {
     /// A path. PATH is not searched.
     var executable: CString
@@ -8,7 +8,7 @@ struct SpawnPlan: Sendable {
     /// The child gets `descriptors[i]` as `numbers(count)[i]`. Each must be close-on-exec and above the last of these
     /// numbers.
     var descriptors: [CInt]
-    /// Where the child starts. `nil`: where this process is.
+    /// The directory that the child starts in. `nil` means that of this process.
     var directory: CString?
     /// Signals that stay ignored if this process ignores them. All others get their default dispositions.
     var ignoredSignals: [Signal]

@@ -17,7 +17,7 @@ extension System {
         kill(getpid(), signal.number)
     }
 
-    /// The same, but if this thread does not block the signal, what the signal does is done when this returns.
+    /// The same, but if this thread does not block the signal, the signal has had its effect when this returns.
     static func raise(_ signal: Signal) {
         var mask = sigset_t()
         pthread_sigmask(SIG_BLOCK, nil, &mask)

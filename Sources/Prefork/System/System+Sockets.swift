@@ -2,8 +2,8 @@
 import PreforkLibc
 
 extension System {
-    /// listen(2). On a socket that listens already it changes the backlog, and who its clients take for their peer
-    /// (SO_PEERCRED, unix(7)).
+    /// listen(2). On a socket that listens already, it changes the backlog and the process that clients see as their
+    /// peer (SO_PEERCRED, unix(7)).
     static func listen(
         _ descriptor: CInt, backlog: CInt, _ context: @autoclosure () -> String = ""
     ) throws(SystemError) {

@@ -11,7 +11,7 @@ func isAllDigits(_ bytes: some Sequence<UInt8>) -> Bool {
 }
 
 extension [String] {
-    /// Like `joined(separator:)`, for what every master does. The standard library's makes the runtime search the
+    /// Like `joined(separator:)`, for code that every master runs. The standard library's makes the runtime search the
     /// conformances of all libraries, and their pages stay resident.
     func concatenated(separator: String) -> String {
         var text = first ?? ""
