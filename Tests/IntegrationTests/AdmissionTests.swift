@@ -57,7 +57,7 @@
                 #expect(events(after.raw) & Int16(POLLERR | POLLHUP) != 0, subject.log("refused"))
             }
 
-            /// What it takes is made at the start, because the stop may find no free descriptor.
+            /// Everything that a stop needs is opened at the start, because the stop may find no free descriptor.
             @Test(arguments: FleetRole.Listening.allCases)
             func aStopNeedsNoDescriptor(listening: FleetRole.Listening) throws {
                 let (subject, children, port) = try fleetThatNeverDrains(2, listening)

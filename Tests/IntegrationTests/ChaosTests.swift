@@ -12,7 +12,7 @@
         @Suite struct Chaos {
             private static let slots = 4
 
-            /// What has happened to the children.
+            /// The fates of the children.
             private struct Log {
                 var killed: Set<pid_t> = []
                 var recoveries: [Duration] = []

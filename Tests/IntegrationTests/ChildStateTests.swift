@@ -1,9 +1,9 @@
-// What a child starts with: descriptors, processors, signals, environment, identity.
+// The state that a child starts with: descriptors, processors, signals, environment, identity.
 #if os(Linux)
     import PreforkLibc
     import Testing
 
-    /// What a master inherits, and what its child then ignores.
+    /// The signals that a master inherits as ignored, and those that its child then ignores.
     private struct SignalCase: CustomTestStringConvertible {
         let testDescription: String
         let wrapper: [String]
@@ -120,7 +120,7 @@
                 try subject.expectExit(0)
             }
 
-            /// What the master opens later does not get the numbers, and children have /dev/null there.
+            /// Files that the master opens later do not get the numbers, and children have /dev/null there.
             @Test(arguments: [[1], [0, 2], [0, 1, 2]])
             func standardDescriptorsClosedDuringTheRun(numbers: [CInt]) throws {
                 let directory = try makeDirectory()
@@ -158,8 +158,8 @@
                 try subject.expectExit(0)
             }
 
-            /// Whatever a master inherits, a child's mask is empty. It ignores what its program would ignore if it had
-            /// been started alone, but not CHLD, nor what a shell ignores for a background job.
+            /// A child's mask is empty, independent of the master's. It ignores the signals that its program would
+            /// ignore if it had been started alone, except CHLD and those that a shell ignores for a background job.
             @Test(arguments: [
                 SignalCase("plain"),
                 SignalCase("under nohup", under: ["/usr/bin/nohup"], stayIgnored: [SIGHUP]),
@@ -244,8 +244,8 @@
                 try subject.expectExit(0)
             }
 
-            /// An incomplete, forged or stale handshake makes neither a master nor a listener of whatever is open
-            /// there.
+            /// An incomplete, forged or stale handshake makes neither a master of the process nor a listener of an open
+            /// descriptor.
             @Test func forgedHandshakes() throws {
                 let complete = [
                     "PREFORK_VERSION": "1", "PREFORK_SLOT": "0", "PREFORK_LAUNCH": "0", "PREFORK_GENERATION": "1",

@@ -1,11 +1,11 @@
-// The async form, and what a child sees of a drain.
+// The async form, and a drain as a child sees it.
 #if os(Linux)
     import PreforkLibc
     import Testing
 
     extension Integration {
         @Suite struct Drain {
-            /// `main` does not return, so no run precedes it in a child, whatever the master has run before.
+            /// `main` does not return, so no run precedes it in a child, even if the master has run others before.
             @Test func mainAfterARunOfTheMaster() throws {
                 let subject = try Subject.start(MainAfterRunRole())
                 try subject.eventually("two children serve") { subject.reports("serving").count == 2 }

@@ -62,7 +62,7 @@
                 try other.wait()
             }
 
-            /// What Prefork opens while standard descriptors are closed must not take their numbers.
+            /// Files that Prefork opens while standard descriptors are closed must not take their numbers.
             @Test func noStandardDescriptorIsTaken() throws {
                 let subject = try Subject.start(
                     FleetRole(addresses: [], adoptsListener: true, closesStandardDescriptors: true))

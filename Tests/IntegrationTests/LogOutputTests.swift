@@ -1,4 +1,4 @@
-// What a person reads on standard error and in ps(1).
+// The texts on standard error and in ps(1).
 #if os(Linux)
     import PreforkLibc
     @testable import Prefork

@@ -13,7 +13,7 @@
                 try subject.waitUntilAlone()
             }
 
-            /// At random moments from its first microsecond on. No child is left, whatever it was doing.
+            /// At random moments from its first microsecond on. No child is left.
             @Test func killedAtRandomMoments() throws {
                 for round in 0..<repetitions(200) {
                     let subject = try Subject.hello(["--children", "4"])

@@ -4,7 +4,7 @@
     @testable import Prefork
     import Testing
 
-    /// What a shell does to its standard error before it starts a server.
+    /// A change that a shell makes to its standard error before it starts a server.
     private struct BrokenStandardError: CustomTestStringConvertible {
         let testDescription: String
         let script: String

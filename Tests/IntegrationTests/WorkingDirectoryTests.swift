@@ -1,4 +1,4 @@
-// Where children start, if the program has left the directory in which it was started.
+// The directory of children whose program has left the one in which it was started.
 #if os(Linux)
     import PreforkLibc
     import Testing

@@ -136,7 +136,7 @@ import Testing
         #expect(given == text)
         #expect(why == reason)
         #expect(error.description == "invalid address \(text.debugDescription): \(reason)")
-        #expect(!error.description.contains { $0.isNewline }, "the error is to be one line")
+        #expect(!error.description.contains { $0.isNewline }, "the error must be one line")
         #expect(error.exitStatus == 64)
     }
 

@@ -3,7 +3,7 @@ import Testing
 @testable import Prefork
 
 @Suite("Affinity") struct AffinityTests {
-    @Test("gives each slot a processor, and begins anew where there are no more")
+    @Test("gives each slot a processor, and starts over if there are no more")
     func turns() {
         var whole = ProcessorSet()
         for number in [1, 63, 64, 200] { whole.words[number / 64] |= 1 << UInt64(number % 64) }

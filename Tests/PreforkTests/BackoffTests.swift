@@ -145,7 +145,7 @@ struct BackoffTests {
             #expect(Self.suspicion(start: 100, services: random + Array(repeating: 60, count: 8)) == .brokenProgram)
         }
 
-        @Test("What is forgotten is not suspected")
+        @Test("Forgotten crashes arouse no suspicion")
         func forget() {
             var crashes = Crashes()
             for _ in 0..<8 { crashes.note(start: .seconds(1), service: .zero) }

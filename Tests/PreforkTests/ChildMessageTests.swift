@@ -132,7 +132,7 @@ struct ChildMessageTests {
         for length in 0..<8 { #expect(Self.fault(frame(2, [1] + Array(repeating: 0, count: length))) != nil) }
     }
 
-    @Test("More than 16384 bytes within a second are a flood, whatever they are")
+    @Test("More than 16384 bytes within a second are a flood, even if all of them are valid")
     func flood() throws {
         let most = ChildMessageReader.mostBytesPerSecond
         let message = ChildMessage.draining(.program)
@@ -161,7 +161,7 @@ struct ChildMessageTests {
         }
     }
 
-    @Test("Whatever the bytes are, they are messages, nothing, or a fault", arguments: 0..<50)
+    @Test("Any bytes are messages, nothing, or a fault", arguments: 0..<50)
     func noise(seed: Int) {
         var random = SplitMix64(seed: UInt64(seed))
         var reader = ChildMessageReader()

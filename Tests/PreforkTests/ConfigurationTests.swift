@@ -2,7 +2,7 @@ import Testing
 
 @testable import Prefork
 
-/// One bad value and what is said of it.
+/// One bad value and its error.
 private struct BadValue: Sendable, CustomTestStringConvertible {
     let name: String
     let reason: String

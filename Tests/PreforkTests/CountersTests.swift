@@ -44,7 +44,7 @@ extension SupervisorTests {
             return nil
         }
 
-        @Test("An exit says how long the child was ready, and what made it drain")
+        @Test("An exit says how long the child was ready, and why it drained")
         func causes() throws {
             var bench = Bench.ready(children: 3)
             bench.wait(.seconds(3))

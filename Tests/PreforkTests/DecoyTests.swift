@@ -15,7 +15,7 @@
     }
 
     @Suite("A stop without a reset") struct DecoyTests {
-        @Test("lets nobody in, and keeps who is in", arguments: tcpAddresses, [nil, 1, 2, 5])
+        @Test("refuses new connections, and keeps accepted ones", arguments: tcpAddresses, [nil, 1, 2, 5])
         func lifecycle(address: Prefork.Address, shards: Int?) throws {
             let listener = try openForStop(address, shards: shards)
             let sockets = listener.sockets.map(\.raw)
@@ -24,7 +24,7 @@
             try closeAdmission(of: listener, Array(sockets.indices))
 
             let late = try (0..<40).map { _ in try Client(to: sockets[0]) }
-            // The loopback interface has no delay: who is not let in now has been dropped.
+            // The loopback interface has no delay, so a connection that is not accepted now has been dropped.
             #expect(late.allSatisfy { !$0.isEstablished })
             #expect(sockets.map { acceptAll($0) }.reduce(0, +) == early.count)
             #expect(System.isAnyReadable(sockets) == false)
@@ -65,7 +65,7 @@
         }
 
         /// A stranger's socket has the number that the decoy would have had.
-        @Test("is given up soon where it cannot be filled", arguments: [nil, 2])
+        @Test("is given up soon if it cannot be filled", arguments: [nil, 2])
         func unfillable(shards: Int?) throws {
             let listener = try openForStop(.tcp("127.0.0.1", port: 0), shards: shards)
             let rotation = Array(listener.sockets.indices)
@@ -115,7 +115,7 @@
             #expect(listener.sockets.isEmpty)
         }
 
-        @Test("is not had where it was not asked for, or of a Unix-domain socket") func without() throws {
+        @Test("does not exist unless it was requested, nor for a Unix-domain socket") func without() throws {
             #expect(try openListeners(shards: 2).decoy == nil)
             try withTemporaryDirectory { directory in
                 let listener = try openForStop(.unix("\(directory)/a"), shards: 2)
@@ -177,7 +177,7 @@
 
         /// When a socket leaves the group the last takes its number. If connections were steered to that one, the
         /// kernel would spread them over what is left, and reset those that it lets in when that is closed.
-        @Test("closes the slots' sockets one by one, and lets nobody in meanwhile", arguments: [1, 2, 40])
+        @Test("closes the slots' sockets one by one, and refuses new connections meanwhile", arguments: [1, 2, 40])
         func closing(shards: Int) throws {
             for _ in 0..<20 {
                 let listener = try openForStop(.tcp("127.0.0.1", port: 0), shards: shards)
@@ -197,7 +197,7 @@
         }
     }
 
-    /// Connects again and again, and counts who is let in.
+    /// Connects again and again, and counts accepted connections.
     private final class Storm: Sendable {
         private let state = LockedValueBox((attempts: 0, letIn: 0, refused: 0, isOver: false))
         private let name: SocketAddress

@@ -19,7 +19,7 @@ import Testing
         #expect(order.count == 0 && order.isKnown && order.numbers(of: [0]) == [])
     }
 
-    /// What the kernel does, one socket after another.
+    /// The kernel's procedure, one socket after another.
     private func kernel(_ members: [Int], _ gone: [Int]) -> [Int] {
         var members = members
         for member in gone {

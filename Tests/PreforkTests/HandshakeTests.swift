@@ -203,7 +203,7 @@ private func decoded(_ values: [String: String]) -> Handshake.Decoded { Handshak
 
     private let own = sample.variables.map { "\($0.name)=\($0.value)" }
 
-    @Test("fasthttp TestChildEnv: exactly one mark, our own, whatever was there before")
+    @Test("fasthttp TestChildEnv: exactly one mark of this fleet, even if there was another")
     func testChildEnv() {
         let result = environment(["PATH=/bin", "PREFORK_SLOT=0", "PREFORK_SLOT=9", "HOME=/", "PREFORK_SLOT=2"])
         #expect(result == ["PATH=/bin", "HOME=/"] + own)

@@ -46,7 +46,7 @@ import Testing
         return try #require(listener.address.port)
     }
 
-    /// What is wrong with these addresses of one fleet, which must be known without another try.
+    /// The fault of these addresses of one fleet, which must be known without another try.
     private func bindingFails(_ addresses: [Prefork.Address]) throws -> PreforkError? {
         var listeners = ListenerSet()
         defer { listeners.close() }

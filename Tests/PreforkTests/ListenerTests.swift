@@ -230,7 +230,7 @@ private func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
         }
     }
 
-    /// Its queue of one is full: connect(2) says EAGAIN, and somebody is there nevertheless.
+    /// Its queue of one is full. connect(2) fails with EAGAIN although a process listens.
     @Test func busySocketIsRefused() throws {
         try withTemporaryDirectory { directory in
             let path = "\(directory)/a.sock"
@@ -279,7 +279,7 @@ private func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
         }
     }
 
-    /// A link is no socket, whatever it leads to.
+    /// A link is no socket, even if it leads to one.
     @Test func linkIsRefusedAndStays() throws {
         try withTemporaryDirectory { directory in
             let path = "\(directory)/a.sock"

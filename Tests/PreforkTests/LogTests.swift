@@ -340,7 +340,7 @@ private struct HookFailure: Error, CustomStringConvertible {
                 .cannotAdopt(7, reason: "descriptor 7 is not a socket"), 64,
                 "cannot adopt a listener: descriptor 7 is not a socket"
             ),
-            (.noActivatedSockets(reason: "nobody"), 64, "no activated sockets: nobody"),
+            (.noActivatedSockets(reason: "none"), 64, "no activated sockets: none"),
             (.system(noMemory), 70, "posix_spawn /bin/app: Cannot allocate memory (code 12)"),
         ] as [(PreforkError, Int32, String)]
     )

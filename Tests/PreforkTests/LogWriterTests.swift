@@ -59,7 +59,7 @@ import Testing
         readEnd.close()
     }
 
-    /// Whether `body`, in a thread of its own, ends before somebody reads from the pipe. It does end in any case.
+    /// Whether `body`, in a thread of its own, ends before the pipe is read. It does end in any case.
     private func endsWithoutAReader(
         _ pipe: (readEnd: CInt, writeEnd: CInt),
         _ body: @escaping @Sendable () -> Void

@@ -16,7 +16,7 @@ import Testing
         var reaper = OrphanReaper(delay: .seconds(2))
         #expect(reaper.look([], at: Self.at(0)).isEmpty)
         reaper.childHasEnded(at: Self.at(1000))
-        #expect(reaper.next == Self.at(1000), "at once, if nobody has looked for a while")
+        #expect(reaper.next == Self.at(1000), "at once, if the last look was long ago")
         #expect(reaper.look([Self.zombie(5)], at: Self.at(1000)).isEmpty)
         #expect(reaper.look([Self.zombie(5)], at: Self.at(1500)).isEmpty)
         #expect(reaper.pids == [5])
@@ -25,7 +25,7 @@ import Testing
         #expect(reaper.look([Self.zombie(5)], at: Self.at(3000)) == [Self.zombie(5)])
     }
 
-    /// Somebody has waited for it, and its number was given anew.
+    /// Other code has waited for it, and its number was used again.
     @Test func aNumberGivenAnewStartsAnew() {
         var reaper = OrphanReaper(delay: .seconds(2))
         #expect(reaper.look([Self.zombie(5, started: 1)], at: Self.at(0)).isEmpty)
@@ -33,7 +33,7 @@ import Testing
         #expect(reaper.look([Self.zombie(5, started: 2)], at: Self.at(4500)) == [Self.zombie(5, started: 2)])
     }
 
-    /// Gone and there again: whoever waits for it is not robbed because of an earlier one.
+    /// Gone and there again. A waiter is not robbed because of an earlier process of that number.
     @Test func whatIsGoneIsForgotten() {
         var reaper = OrphanReaper(delay: .seconds(2))
         #expect(reaper.look([Self.zombie(5)], at: Self.at(0)).isEmpty)
@@ -41,7 +41,7 @@ import Testing
         #expect(reaper.look([Self.zombie(5)], at: Self.at(2500)).isEmpty)
     }
 
-    /// A paused container: whoever would have waited in time was paused, too.
+    /// A paused container. Code that would have waited in time was paused, too.
     @Test func aPauseCountsForNobody() {
         var reaper = OrphanReaper(delay: .seconds(2))
         reaper.childHasEnded(at: Self.at(0))
@@ -86,8 +86,8 @@ import Testing
         #expect(reaper.next == Self.at(5500) + OrphanReaper.sweepInterval)
     }
 
-    /// Random ends and waits, lists that leave some out, and a clock: whoever waits in time is never robbed, and no
-    /// zombie is older than the delay and a second.
+    /// Random ends and waits, lists that leave some out, and a clock: a waiter in time is never robbed, and no zombie
+    /// is older than the delay and a second.
     @Test(arguments: 0..<200)
     func randomSchedules(seed: Int) {
         var random = SplitMix64(seed: UInt64(seed))
@@ -122,7 +122,7 @@ import Testing
                     let state = dead.removeValue(forKey: zombie)
                     #expect(state != nil, "one that is there")
                     if let state { #expect(now - state.end >= delay, "not too soon") }
-                    #expect(state?.waitedFor == nil, "nobody is robbed")
+                    #expect(state?.waitedFor == nil, "no waiter is robbed")
                 }
             }
             for (zombie, state) in dead where state.waitedFor == nil {
@@ -155,7 +155,7 @@ import Testing
         #expect(Orphans.Zombie(stat, childOf: 1) == Orphans.Zombie(pid: 17, started: 4711))
     }
 
-    /// By a number that was given anew, or from a list of all processes.
+    /// By a number that was used again, or from a list of all processes.
     @Test func aZombieOfAnothers() throws {
         #expect(Orphans.Zombie(try stat("Z", parent: 2, threads: 1), childOf: 1) == nil)
         #expect(Orphans.Zombie(try stat("Z", parent: 1, threads: 1), childOf: 2) == nil)
@@ -186,8 +186,8 @@ import Testing
     import PreforkLibc
 
     @Suite struct OrphansTests {
-        /// What this thread has started is in no list that is read; what was seen once is looked at whether a list
-        /// has it or not.
+        /// Processes that this thread has started are in no list. A process that was seen once is checked even if a
+        /// list leaves it out.
         @Test func whoWasSeenIsLookedAtAgain() throws {
             let ownStat = try System.readFile("/proc/thread-self/stat")
             let isFirst = ProcessStat(ownStat)?.pid == getpid()

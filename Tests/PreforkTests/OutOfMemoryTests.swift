@@ -70,7 +70,7 @@ private let legacy = """
         #expect(OutOfMemoryCount { files[$0] }?.path == "/sys/fs/cgroup/memory/memory.oom_control")
     }
 
-    /// What is mounted there is another group: its strikes are not ours.
+    /// Another group is mounted there. Its strikes do not count.
     @Test(arguments: ["0::/..\n", "0::/../other\n"])
     func groupOutsideOfTheNamespace(membership: String) {
         let files = [

@@ -37,7 +37,7 @@ import Testing
         Channel.send(1, to: wake.second.raw)
         watched.wait(until: nil)
         #expect(watched.ready == [.wake, .channel(pid: 7), .exit(pid: 7)])
-        // What was read is no longer ready in the next turn.
+        // A descriptor that was read is no longer ready in the next turn.
         _ = Channel.receive(from: exit.first.raw)
         watched.wait(until: nil)
         #expect(watched.ready == [.wake, .channel(pid: 7)])

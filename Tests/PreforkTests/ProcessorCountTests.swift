@@ -162,7 +162,7 @@ private let versionOne = """
             "/sys/fs/cgroup/cpu,cpuacct/app/cpu.cfs_quota_us": "350000\n",
             "/sys/fs/cgroup/cpu,cpuacct/app/cpu.cfs_period_us": "100000\n",
             "/sys/fs/cgroup/unified/app/cgroup.controllers": "\n",
-            // No such files are there; the mount of another controller is not to be looked at.
+            // There are no such files. The mount of another controller must not be read.
             "/sys/fs/cgroup/cpuset/app/cpu.cfs_quota_us": "10000\n",
             "/sys/fs/cgroup/cpuset/app/cpu.cfs_period_us": "100000\n",
         ]
@@ -179,7 +179,7 @@ private let versionOne = """
         #expect(quota(files) == nil)
     }
 
-    // MARK: What is not there, and what makes no sense
+    // MARK: Missing and senseless files
 
     @Test func withoutProc() {
         #expect(quota([:]) == nil)

@@ -14,19 +14,19 @@
             #expect(texts(found) == ["/opt/app", "./app"])
         }
 
-        @Test("is looked for in PATH where the first argument has no slash")
+        @Test("is looked for in PATH if the first argument has no slash")
         func searchPath() {
             let found = ProgramFile.candidates(executed: nil, name: CString("app"), searchPath: "/bin::/usr/bin")
             #expect(texts(found) == ["/bin/app", "./app", "/usr/bin/app"])
         }
 
-        @Test("has no candidate where nothing is known, and none of a nameless program")
+        @Test("has no candidate if nothing is known, and none of a nameless program")
         func nothing() {
             #expect(ProgramFile.candidates(executed: nil, name: nil, searchPath: "/bin").isEmpty)
             #expect(ProgramFile.candidates(executed: nil, name: CString(""), searchPath: "/bin").isEmpty)
         }
 
-        @Test("is a program at an absolute path, whatever way led to it")
+        @Test("is a program at an absolute path, also if a relative path led to it")
         func absolute() throws {
             try withTemporaryDirectory { directory in
                 let (program, text) = ("\(directory)/program", "\(directory)/text")
@@ -44,7 +44,7 @@
             }
         }
 
-        @Test("is where it was before it was replaced") func replaced() throws {
+        @Test("has the path that it had before it was replaced") func replaced() throws {
             #expect(ProgramFile.withoutMark("/nowhere/app (deleted)") == "/nowhere/app")
             #expect(ProgramFile.withoutMark("/nowhere/app") == "/nowhere/app")
             try withTemporaryDirectory { directory in
@@ -54,7 +54,7 @@
             }
         }
 
-        @Test("is the one that is mapped where its headers are") func mapped() {
+        @Test("is the file that is mapped at its headers") func mapped() {
             let maps = """
                 55c0-55d0 r--p 00000000 fe:00 42                         /opt/my app
                 7f00-7f10 rw-p 00000000 00:00 0

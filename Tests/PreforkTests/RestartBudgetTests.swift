@@ -9,7 +9,7 @@ struct RestartBudgetTests {
     /// A quarter of a processor: 2.5 s are saved up at most.
     private static let quarter = RestartBudget(perMille: 250)
 
-    @Test("What was saved up for ten seconds is spent without waiting, and no more")
+    @Test("Savings of ten seconds are spent without waiting, and no more")
     func burst() {
         var budget = Self.quarter
         for _ in 0..<25 { #expect(budget.charge(.milliseconds(100), at: begin) == .zero) }
@@ -27,7 +27,7 @@ struct RestartBudgetTests {
         #expect(budget.charge(.zero, at: begin + .seconds(4)) == .zero)
     }
 
-    @Test("What is not spent for longer than ten seconds is lost", arguments: [10, 11, 30, 31, 1_000_000_000])
+    @Test("Time that is not spent within ten seconds is lost", arguments: [10, 11, 30, 31, 1_000_000_000])
     func capacity(seconds: Int) {
         var budget = Self.quarter
         #expect(budget.charge(.milliseconds(2500), at: begin) == .zero)
@@ -48,7 +48,7 @@ struct RestartBudgetTests {
     func oldDebt(seconds: Int) {
         var budget = Self.quarter
         for _ in 0..<4 { _ = budget.charge(.milliseconds(2500), at: begin) }
-        // 30 s pay the debt, and what comes after them is there to be spent.
+        // 30 s pay the debt, and later time can be spent.
         let saved = Duration.milliseconds(250 * (seconds - 30))
         #expect(budget.charge(saved + .milliseconds(250), at: begin + .seconds(seconds)) == .seconds(1))
     }
@@ -83,7 +83,7 @@ struct RestartBudgetTests {
             due[slot] = due[slot] + wait + .nanoseconds(life)
         }
         spent.sort { $0.time < $1.time }
-        // Over any window: its share, what was saved up, and one start of each slot.
+        // Over any window: its share, the savings, and one start of each slot.
         var sums: [Double] = [0]
         for restart in spent { sums.append(sums[sums.count - 1] + Double(restart.cost)) }
         let allowance = Double(most) * Double(1 + slots)

@@ -36,7 +36,7 @@
             }
         }
 
-        @Test("are one for all where they are shared") func shared() throws {
+        @Test("are one for all children if they are shared") func shared() throws {
             let listener = try openListeners(shards: nil)
             #expect(listener.mode == .shared)
             #expect(listener.socket(of: 0) == listener.raw && listener.socket(of: 7) == listener.raw)
@@ -45,7 +45,7 @@
         }
 
         @Test(
-            "do not come beside somebody else's, whatever flag that has",
+            "do not join another process's, whichever flag that has",
             arguments: [true, false], [nil, 3])
         func taken(hasFlag: Bool, shards: Int?) throws {
             let other = try PlatformListener.makeSocket(family: AF_INET)
@@ -100,8 +100,8 @@
             try openListeners(address, shards: shards).close()
         }
 
-        /// socket(7): whoever has the same user may bind beside us with the option.
-        @Test("give nothing to who comes beside them", arguments: [nil, 1, 3])
+        /// socket(7): any process of the same user may bind beside this one with the option.
+        @Test("give no connection to a socket that joins them", arguments: [nil, 1, 3])
         func stranger(shards: Int?) throws {
             let listener = try openListeners(shards: shards) { $0.closesAdmission = true }
             let stranger = try PlatformListener.makeSocket(family: AF_INET)
@@ -115,7 +115,7 @@
             #expect(listener.sockets.map { acceptAll($0.raw) }.reduce(0, +) == 200)
         }
 
-        @Test("have SO_REUSEPORT only where it is needed", arguments: [(nil, false), (nil, true), (2, false)])
+        @Test("have SO_REUSEPORT only if it is needed", arguments: [(nil, false), (nil, true), (2, false)])
         func flag(shards: Int?, closesAdmission: Bool) throws {
             let listener = try openListeners(shards: shards) { $0.closesAdmission = closesAdmission }
             let isNeeded = shards != nil || closesAdmission
@@ -138,7 +138,7 @@
             #expect(ListenerView(listener).status.queues.map { $0?.waiting } == [0, 0])
         }
 
-        @Test("keep what is queued while somebody else closes his copy")
+        @Test("keep their queue while another process closes its copy")
         func copies() throws {
             let listener = try openListeners(shards: 2)
             let raw = listener.sockets[0].raw
@@ -151,7 +151,7 @@
             #expect(acceptAll(raw) == 50)
         }
 
-        @Test("get connections only while they are in rotation; what is queued stays")
+        @Test("get connections only while they are in rotation, and keep their queue")
         func steering() throws {
             let listener = try openListeners(shards: 4)
             let sockets = listener.sockets.map(\.raw)
@@ -174,7 +174,7 @@
                 address: .tcp("127.0.0.1", port: 1), mode: .sharded, sockets: sockets, lowest: 3, backlog: 1)
             #expect(listener.steer(to: [0])?.context == "SO_ATTACH_REUSEPORT_CBPF")
             #expect(listener.steer(to: [1]) == nil)
-            // Who has the option is taken for the beginning of a group.
+            // A socket with the option counts as the beginning of a group.
             try PlatformListener.setReuseport(sockets[0].raw)
             #expect(listener.steer(to: [0]) == nil)
         }

@@ -24,7 +24,7 @@ private func isPending(_ signal: CInt) -> Bool {
     return sigismember(&set, signal) == 1
 }
 
-/// Runs `body` with the signal blocked or unblocked in this thread; what is pending at the end is taken away.
+/// Runs `body` with the signal blocked or unblocked in this thread; signals that are pending at the end are discarded.
 private func withMask(_ how: CInt, _ signal: CInt, _ body: () throws -> Void) rethrows {
     var set = signalSet(signal)
     var previous = sigset_t()
@@ -56,7 +56,7 @@ private struct Calls {
 
 private typealias SimpleHandler = @convention(c) (CInt) -> Void
 
-/// signal(3): puts that handler in the place of the one that it returns; nil is SIG_DFL.
+/// signal(3). Installs a handler and returns the earlier one. `nil` is SIG_DFL.
 private func install(_ handler: SimpleHandler?, for number: CInt) -> SimpleHandler? { signal(number, handler) }
 
 /// Runs `body` with that handler and the signal unblocked, as it is not in libdispatch's threads; then puts back what

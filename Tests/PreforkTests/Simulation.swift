@@ -1,6 +1,6 @@
 @testable import Prefork
 
-/// What an invariant was broken by.
+/// The breach of an invariant.
 struct Violation: Error {
     let text: String
 }
@@ -93,7 +93,7 @@ final class Simulation {
         referee = Referee(schedule.limits, now: 0)
     }
 
-    /// - Throws: what was broken first.
+    /// - Throws: the first breach.
     func play(seed: UInt64, traces: Bool = false) throws(Violation) {
         random = SplitMix64(seed: seed)
         lastArrival = .min
@@ -159,7 +159,7 @@ final class Simulation {
             for child in children { wake = min(wake, child.nextSign) }
         }
         if wake == .max {
-            // Everybody serves, or all that are left ignore TERM and have for ever to do so.
+            // All children serve, or those that are left ignore TERM without an end.
             stalls += 1
             try require(!supervisor.isStopping || schedule.limits.grace == .max, "a stop waits for nothing")
             try require(stalls < 4, "nothing happens any more")
@@ -189,7 +189,7 @@ final class Simulation {
     }
 
     private func hear(_ pid: Int32) throws(Violation) {
-        // What follows from a word takes time, in which more is said; the master reads that in its next turn.
+        // The reaction to a message takes time, in which more messages come. The master reads those in its next turn.
         let until = now
         while let index = children.firstIndex(where: { $0.pid == pid }),
             let word = children[index].nextWord(by: until)
@@ -205,7 +205,7 @@ final class Simulation {
         try feed(.exited(pid: pid, child.end))
     }
 
-    /// Late and foreign words, and timers that nobody set: nothing may come of them.
+    /// Late and foreign messages, and timers that were not set. They must have no effect.
     private func stray() throws(Violation) {
         let pid = freePID()
         coverage.note(.strays)
@@ -214,7 +214,7 @@ final class Simulation {
         case 1: try feed(.exited(pid: pid, .exited(0)))
         case 2: try feed(.draining(pid: pid, .program))
         case 3: try feed(.hungUp(pid: pid))
-        // Once more, in whatever state it is.
+        // Once more, in any state.
         case 4: if let child = children.first, referee.hasBeenReady(child.pid) { try feed(.ready(pid: child.pid)) }
         case 5:
             if let child = children.last, referee.hasWithdrawn(child.pid) {
@@ -306,7 +306,7 @@ final class Simulation {
 
     // MARK: The operator
 
-    /// The stop that every schedule has, and what impatient people send after it.
+    /// The stop that every schedule has, and the signals that impatient people send after it.
     private func planStop() {
         guard !hasPlannedStop else { return }
         stopTurn = .max

@@ -1,6 +1,6 @@
 @testable import Prefork
 
-/// What a supervisor's actions must be like.
+/// Checks a supervisor's actions.
 extension Referee {
     mutating func check(
         _ action: Supervisor.Action,

@@ -1,6 +1,6 @@
 @testable import Prefork
 
-/// What must not be missing, and what must be true after every step.
+/// Checks that no action is missing, and the invariants after every step.
 extension Referee {
     func checkCompleteness(_ expected: Batch) throws(Violation) {
         try require((batch.suspended != nil) == batch.reportedSuspension, "a suspension is not reported")
@@ -21,10 +21,10 @@ extension Referee {
         for pid in expected.judged {
             try require(kid(pid)?.isTold == true, "\(pid) is not ready in time and may stay")
         }
-        // While the slots are filled nobody is judged.
+        // While the slots are filled no child is judged.
         guard batch.isTimer, !isFilling else { return }
         for slot in slots {
-            // With no grace at all the next timer, which is due at once, kills who is told now.
+            // Without a grace period, the next timer is due at once and kills the children that are asked now.
             for kid in slot.outgoing where !kid.isKilled && kid.toldIn != batches {
                 try require(kid.killDue > batch.now, "\(kid.pid) is not killed in time")
             }
@@ -46,7 +46,7 @@ extension Referee {
         }
     }
 
-    /// Who is ready. All if nobody is, for then connections wait.
+    /// The slots with a ready child. All slots if there is none, for then connections wait.
     var wantedRotation: [Int] {
         let accepting = acceptingSlots
         return accepting.isEmpty ? Array(slots.indices) : accepting
@@ -100,8 +100,8 @@ extension Referee {
                 "slot \(index) accepts, or does not")
         }
         try require(supervisor.rotation == rotation, "\(supervisor.rotation) are in rotation, not \(rotation)")
-        try require(supervisor.isStopping == (stop != nil), "a stop that nobody asked for, or none")
-        try require((supervisor.phase == .finished) == hasFinished, "an end that nobody was told of")
+        try require(supervisor.isStopping == (stop != nil), "a stop without a request, or none")
+        try require((supervisor.phase == .finished) == hasFinished, "an end without an action")
         try require(supervisor.hasBeenUp == hasBeenUp, "a child was up, or none")
         let deadline = supervisor.nextDeadline?.nanoseconds
         try require(

@@ -1,8 +1,8 @@
 @testable import Prefork
 
-/// What an input must lead to.
+/// Derives the expected effects of an input.
 extension Referee {
-    /// A master that comes more than a second too late begins to wait anew.
+    /// A master that comes more than a second too late starts its timers again.
     mutating func noticeSuspension() {
         let now = batch.now
         guard let expectedBy, now - expectedBy > Self.second else { return }
@@ -37,7 +37,7 @@ extension Referee {
         if stop != nil, batch.suspended != nil { extensions += 1 }
     }
 
-    /// Who has been ready for long enough by now.
+    /// Notes the children that have been ready for long enough.
     mutating func confirm(_ coverage: inout Coverage) {
         for index in slots.indices { confirm(index, &coverage) }
     }
@@ -57,7 +57,7 @@ extension Referee {
             slots[index].lives = []
             coverage.note(.proven)
             slots[index].current = kid
-            // The whole fleet was down, and what kept it down is over.
+            // The whole fleet was down, and the cause is over.
             if !isAnyProven {
                 for other in slots.indices {
                     let soon = sum(batch.now, limits.next)
@@ -176,7 +176,7 @@ extension Referee {
         }
     }
 
-    // MARK: What an end leads to
+    // MARK: Ends
 
     private mutating func ended(
         _ slot: Int, _ kid: Kid?, _ reason: Prefork.ChildExit.Reason, processorTime: Duration?, isShortage: Bool,
@@ -314,7 +314,7 @@ extension Referee {
         slots[slot].nextTry = sum(batch.now, delay)
     }
 
-    /// What a timer makes of children that are late.
+    /// The judgement of a timer on children that are late.
     mutating func expectJudgements(_ coverage: inout Coverage) {
         if isFilling { return }
         // When the wait for the queues ends, all children are told to exit. From then on none is judged.
@@ -335,8 +335,8 @@ extension Referee {
 
     // MARK: The stop
 
-    /// Those who are ready are told to exit when nothing is queued any more, when that takes too long, when no child
-    /// is left that could accept, or when an operator has lost patience.
+    /// Ready children are asked to exit when nothing is queued any more, when that takes too long, when no child is
+    /// left that could accept, or when an operator has lost patience.
     mutating func expectTelling(_ coverage: inout Coverage) {
         if batch.stops { closing = sum(batch.now, limits.queueDrain) }
         guard let until = closing else { return }

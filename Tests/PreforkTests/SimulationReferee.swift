@@ -1,8 +1,8 @@
 @testable import Prefork
 
-/// Knows the rules of the fleet a second time, from their description and in plain numbers, and holds everything that
-/// a `Supervisor` does against them. It looks at inputs and actions. Of the supervisor's own state it reads only what
-/// others read there: who is in which slot, who accepts, and the next deadline.
+/// Knows the rules of the fleet a second time, from their description and in plain numbers, and holds everything that a
+/// `Supervisor` does against them. It looks at inputs and actions. Of the supervisor's own state it reads only the
+/// public parts: the children in the slots, whether they accept, and the next deadline.
 struct Referee {
     /// A child that was started and not reaped.
     struct Kid {
@@ -48,7 +48,7 @@ struct Referee {
         var kids: [Kid] { (current.map { [$0] } ?? []) + outgoing }
     }
 
-    /// What the input at hand must lead to, and what it has led to.
+    /// The expected and the seen effects of the current input.
     struct Batch {
         var now: Int64 = 0
         var isTimer = false
@@ -89,7 +89,7 @@ struct Referee {
 
     static let second: Int64 = 1_000_000_000
     static let exitNotice: Int64 = 100_000_000
-    /// For what happens between a child's death and the end, other than the death and the master's absences.
+    /// The time between a child's death and the end, without the death and the master's absences.
     static let slack: Int64 = 1_000_000
 
     var limits: Limits
@@ -102,9 +102,10 @@ struct Referee {
     var hasAnnouncedMaster = false
     var stop: (since: Int64, away: Int64)?
     var hasClosed = false
-    /// Who gets new connections.
+    /// The slots that get new connections.
     var rotation: [Int] = []
-    /// Until when, in a stop, those who are ready go on accepting. `nil`: they have been told, or there is no stop.
+    /// The time until which, in a stop, ready children go on accepting. `nil` if they were asked to exit, or there is
+    /// no stop.
     var closing: Int64?
     var hasFinished = false
     /// How often a suspension gave the stopped children their time again.
@@ -153,7 +154,7 @@ struct Referee {
         broken = Bucket(perMille: 80)
     }
 
-    /// One input and what the supervisor made of it, before anything of that is carried out.
+    /// Judges one input and the supervisor's actions, before any action is carried out.
     mutating func judge(
         _ input: Supervisor.Input,
         _ actions: [Supervisor.Action],
@@ -203,7 +204,8 @@ struct Referee {
 
     var acceptingSlots: [Int] { slots.indices.filter { slots[$0].current?.accepts == true } }
 
-    /// When something is due. An earlier deadline keeps the master busy, a later one lets somebody wait.
+    /// The times at which something is due. An earlier deadline keeps the master busy, and a later one lets a child
+    /// wait.
     var dueTimes: Int64? {
         if isFilling { return .min }
         var due = closing ?? .max

@@ -117,7 +117,7 @@ private final class Campaign: Sendable {
     /// So many are taken at once.
     private let block = 50
 
-    /// `fewest` schedules, and where there is a deadline as many more as fit before it.
+    /// `fewest` schedules, and if there is a deadline, as many more as fit before it.
     init(from: UInt64, fewest: Int, until deadline: Instant?) {
         self.from = from
         self.fewest = fewest
@@ -176,8 +176,8 @@ private final class Campaign: Sendable {
         }
     }
 
-    /// nil once there is nothing more to do. What lies below a failure was taken before it and is played to its end,
-    /// so that the lowest seed is found, in whatever order the threads come.
+    /// `nil` once there is nothing more to do. Seeds below a failure were taken before it and are played to their end,
+    /// so that the lowest seed is found in any order of the threads.
     private func take() -> Range<Int>? {
         state.withLock { state in
             guard state.result.failure == nil else { return nil }

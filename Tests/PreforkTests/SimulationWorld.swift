@@ -41,7 +41,7 @@ struct Limits {
     }
 }
 
-/// What a seed decides at once: the rules, and what the world is like.
+/// The choices of a seed at the start: the rules, and the mood of the world.
 struct Schedule: CustomStringConvertible {
     /// Chances of a thousand.
     struct Mood {
@@ -53,7 +53,7 @@ struct Schedule: CustomStringConvertible {
         var brokenAge: Int64
         var hangs: Int
         var deaf: Int
-        /// Drains that nobody asked for, and channels that close without an exit.
+        /// Unasked drains, and channels that close without an exit.
         var withdrawals: Int
         var failedStarts: Int
         var shortages: Int
@@ -128,7 +128,7 @@ struct Schedule: CustomStringConvertible {
 
     var description: String { "\(limits) \(mood)" }
 
-    /// By how much the master comes too late: not at all, by what a busy machine takes, or because it was suspended.
+    /// The master's delay: none, that of a busy machine, or that of a suspension.
     func lateness(_ random: inout SplitMix64) -> Int64 {
         if random.chance(of: mood.suspensions) {
             return random.pick([
@@ -149,7 +149,7 @@ struct Schedule: CustomStringConvertible {
             : random.chance(of: 500) ? 0 : random.time(upTo: Self.millisecond)
     }
 
-    /// How long it takes until nobody comes in any more and the queues are empty; nil: for ever.
+    /// The time until no connection arrives any more and the queues are empty. `nil` means never.
     func admission(_ random: inout SplitMix64) -> Int64? {
         // Without an end of its own a stop waits for the queues, and does not end if they are never empty.
         let isEndless = limits.queueDrain == .max
@@ -191,7 +191,7 @@ struct SimulatedChild {
     ]
 
     let pid: Int32
-    /// What the child says, and when, in order.
+    /// The messages of the child and their times, in order.
     private(set) var words: [(at: Int64, input: Supervisor.Input)] = []
     /// When its channel closes.
     private(set) var endAt = Int64.max
@@ -275,7 +275,7 @@ struct SimulatedChild {
         return next
     }
 
-    /// What it has said by now and the master has not read yet.
+    /// The messages that it has sent and the master has not read yet.
     mutating func nextWord(by now: Int64) -> Supervisor.Input? {
         if let word = words.first, word.at <= now, word.at <= endAt { return words.removeFirst().input }
         guard !hasHungUp, endAt <= now else { return nil }

@@ -78,7 +78,7 @@ import Testing
             let order = LockedValueBox<[Int]>([])
             try DirectoryLock.withLock(ofFile: "\(directory)/file") { () throws(SystemError) in
                 let start = System.now()
-                // Whoever loses its patience goes on without the lock.
+                // A process that loses its patience goes on without the lock.
                 try DirectoryLock.withLock(ofFile: "\(directory)/other", patience: .milliseconds(20)) {
                     order.withLock { $0.append(1) }
                 }

@@ -48,7 +48,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
     }
 
     #if os(Linux)
-        /// What getsockopt(2) does not tell, sock_diag(7) does.
+        /// sock_diag(7) answers if getsockopt(2) does not.
         @Test("of the Unix domain get their backlog back, too") func unixBacklog() throws {
             try withTemporaryDirectory { directory in
                 let owned = try PlatformListener.makeSocket(family: AF_UNIX)
@@ -68,7 +68,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
         }
     #endif
 
-    @Test("are as found, whatever a child has done to them", arguments: [true, false])
+    @Test("are left as found, even if a child has changed them", arguments: [true, false])
     func flags(isBlocking: Bool) throws {
         let owned = try ownListener()
         let raw = owned.raw
@@ -83,7 +83,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
     }
 
     /// The second finds what the first has made of it.
-    @Test("are as found where one was handed over twice", arguments: [true, false])
+    @Test("are left as found if one was handed over twice", arguments: [true, false])
     func twice(isBlocking: Bool) throws {
         let owned = try ownListener()
         let raw = owned.raw
@@ -105,7 +105,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
         #expect(Listener.fault(of: raw) == nil)
     }
 
-    @Test("are refused where they are no listeners, with the reason")
+    @Test("are refused with a reason if they are no listeners")
     func faults() throws {
         let (end, other) = try Channel.makePair().split()
         defer {
@@ -176,7 +176,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
     }
 
     @Test(
-        "are somebody else's, or none, with the reason",
+        "are another process's, or missing, with the reason",
         arguments: [
             ([:], "LISTEN_PID and LISTEN_FDS are not set: no sockets were passed to this process"),
             (["LISTEN_FDS": "1"], "LISTEN_PID and LISTEN_FDS are not set: no sockets were passed to this process"),

@@ -2,13 +2,14 @@ import Testing
 
 @testable import Prefork
 
-/// What the kernel does with such a program (Documentation/networking/filter.rst), as far as ours go.
+/// The kernel's interpreter of such programs (Documentation/networking/filter.rst), as far as Prefork's programs use
+/// it.
 private struct Machine {
-    /// The IP header and what follows.
+    /// The IP header and the bytes after it.
     var packet: [UInt8] = []
     var random: UInt32 = 0
 
-    /// What the program returns; nil where it is none.
+    /// The result of the program. `nil` if it is invalid.
     func run(_ program: ReuseportSteering) -> Int? {
         var accumulator: UInt32 = 0
         var position = 0
@@ -57,10 +58,10 @@ private struct Machine {
         (Array(stride(from: 0, to: 600, by: 2)), 600), (Array(stride(from: 1, to: 601, by: 2)), 601),
     ]
 
-    @Test("gives each member the same share and nobody else any", arguments: rotations)
+    @Test("gives each member the same share, and others none", arguments: rotations)
     func spread(rotation: [Int], count: Int) {
         let program = ReuseportSteering.spread(over: rotation, of: count)
-        // Each remainder twice: what is left of a random number is what counts.
+        // Each remainder twice, because the remainder of a random number decides.
         let hits = (0..<UInt32(rotation.count * 2)).map { Machine(random: $0).run(program) ?? -1 }
         #expect(hits == rotation + rotation)
     }

@@ -180,6 +180,6 @@ extension SupervisorTests {
 }
 
 extension Bench {
-    /// What the log must say that the children have left: the rest of the admission, and the grace period.
+    /// The time that the log must give the children: the rest of the admission, and the grace period.
     fileprivate var remaining: Duration { (untilDeadline ?? .zero) + .seconds(5) }
 }

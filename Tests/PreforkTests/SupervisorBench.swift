@@ -107,7 +107,7 @@ extension [Supervisor.Action] {
         compactMap { if case .report(let event) = $0 { event } else { nil } }
     }
 
-    /// What follows an exit or a failed start.
+    /// The consequence of an exit or a failed start.
     var consequence: Prefork.Event.Consequence? {
         reports.lazy.compactMap(\.consequence).first
     }
@@ -122,7 +122,7 @@ extension [Supervisor.Action] {
         return nil
     }
 
-    /// The slots in which a child is to be started.
+    /// The slots in which a child must be started.
     var spawns: [Int] {
         compactMap { if case .spawn(let slot, _, _) = $0 { slot } else { nil } }
     }

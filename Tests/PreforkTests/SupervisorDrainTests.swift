@@ -3,7 +3,7 @@ import Testing
 @testable import Prefork
 
 extension SupervisorTests {
-    @Suite("Drains that nobody asked for")
+    @Suite("Unasked drains")
     struct UnrequestedDrain {
         private static let stranger = Prefork.DrainOrigin.signal(sender: 4711, user: 1000)
 
@@ -121,7 +121,7 @@ extension SupervisorTests {
         func several() {
             var bench = Bench.proven(children: 3)
             for pid: Int32 in 100..<103 { bench.feed(.draining(pid: pid, Self.stranger)) }
-            // Nobody accepts: connections wait in all slots.
+            // No child accepts, so connections wait in all slots.
             #expect(bench.supervisor.rotation == [0, 1, 2])
             for slot in 0..<3 { bench.replace(slot: slot, by: 200 + Int32(slot)) }
             #expect(bench.feed(.ready(pid: 201)).rotation == [1])
@@ -197,7 +197,7 @@ extension SupervisorTests {
 
         // MARK: Strict modes
 
-        @Test("A drain that nobody asked for counts by its exit, also if it was replaced already")
+        @Test("An unasked drain counts by its exit, also if it was replaced already")
         func threshold() {
             var bench = Bench.proven { $0.recovery = .upTo(exits: 1) }
             for (pid, next) in [(100, 200), (200, 300)] as [(Int32, Int32)] {

@@ -104,7 +104,7 @@ extension SupervisorTests {
 
         // MARK: Strict modes
 
-        @Test("More exits than the threshold end the fleet, whatever else serves")
+        @Test("More exits than the threshold end the fleet, even if other children serve")
         func threshold() {
             var bench = Bench.proven(children: 4) { $0.recovery = .upTo(exits: 2) }
             #expect(bench.feed(.exited(pid: 100, .exited(1))).consequence == .recovering(after: .zero))

@@ -3,7 +3,7 @@ import Testing
 @testable import Prefork
 
 extension SupervisorTests {
-    /// What an exit, or a failed start, leads to.
+    /// The consequences of exits and failed starts.
     @Suite("Recovery")
     struct Recovery {
         @Test("Failed starts are tried again at once, then after 100 ms, doubled to the maximum")
@@ -88,7 +88,7 @@ extension SupervisorTests {
             #expect(reason(.lost) == exit(.unknown))
         }
 
-        @Test("What is known of the end reaches the event: the kernel's out-of-memory killer")
+        @Test("The event says that the kernel's out-of-memory killer ended the child")
         func outOfMemory() {
             var bench = Bench.filled(children: 1)
             let end = Supervisor.End(status: .signaled(9, coreDumped: false), isOutOfMemory: true)
@@ -204,7 +204,7 @@ extension SupervisorTests {
 
         // MARK: Fatal statuses
 
-        @Test("A fatal status ends the fleet while no other child is up, whatever is allowed")
+        @Test("A fatal status ends the fleet while no other child is up, even if exits are allowed")
         func fatalStatus() {
             var bench = Bench.ready {
                 $0.recovery = .unlimited

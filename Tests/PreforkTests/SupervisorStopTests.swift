@@ -161,7 +161,7 @@ extension SupervisorTests {
             #expect(bench.stop().last == .finish)
         }
 
-        @Test("Exits while stopping are expected, whatever they are")
+        @Test("Exits of any kind are expected while stopping")
         func expected() {
             var bench = Bench.ready { $0.recovery = .never }
             bench.stop()
@@ -202,7 +202,7 @@ extension SupervisorTests {
             #expect(exit.pid == 100)
         }
 
-        @Test("An orderly stop stays one, whatever fails after it")
+        @Test("An orderly stop stays one, even if something fails after it")
         func orderly() {
             var bench = Bench.ready()
             bench.stop()

@@ -58,7 +58,7 @@ extension SupervisorTests {
             #expect(actions == [.report(.suspended(.seconds(1) + .nanoseconds(1)))])
         }
 
-        @Test("Whatever comes first after it says so, once")
+        @Test("The first input after it reports it, once")
         func anyInput() {
             var bench = Bench.filled(children: 3) { $0.readinessTimeout = .seconds(60) }
             let late = Duration.seconds(70)

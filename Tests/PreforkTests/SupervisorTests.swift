@@ -223,7 +223,7 @@ struct SupervisorTests {
             #expect(bench.supervisor.slots.allSatisfy { $0.lastExit == nil })
         }
 
-        @Test("Answers to a start that nobody asked for are ignored")
+        @Test("Answers to a start that was not requested are ignored")
         func answers() {
             var bench = Bench.filled()
             #expect(bench.feed(.spawned(slot: 0, pid: 999)).isEmpty)
@@ -243,7 +243,7 @@ struct SupervisorTests {
             #expect(bench.feed(.ready(pid: 200)).reports.count == 1)
         }
 
-        @Test("A pid that comes again is the new child's, in whatever slot")
+        @Test("A pid that comes again is the new child's, in any slot")
         func reused() {
             var bench = Bench.filled(children: 2)
             bench.feed(.exited(pid: 101, .exited(1)))

@@ -120,7 +120,7 @@ extension SupervisorTests {
             #expect(bench.feed(.timer).spawns == [2])
         }
 
-        @Test("A further proven child hurries nobody")
+        @Test("A further proven child hurries no slot")
         func noRetry() {
             var bench = Bench.proven(children: 3) { $0.delays = .init(first: .seconds(20)) }
             bench.feed(.exited(pid: 102, .exited(1)))

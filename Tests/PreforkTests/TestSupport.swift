@@ -3,7 +3,7 @@ import Testing
 
 @testable import Prefork
 
-/// What `body` throws; nil where it throws nothing.
+/// The error that `body` throws. `nil` if it throws none.
 func failure<Value, Failure>(_ body: () throws(Failure) -> Value) -> Failure? {
     do throws(Failure) {
         _ = try body()

@@ -9,7 +9,7 @@ import Testing
         #expect(plainNumber(Substring(text)) == expected)
     }
 
-    /// Signs, spaces, other scripts' digits, other radixes, and what does not fit.
+    /// Signs, spaces, other scripts' digits, other radixes, and numbers that are too large.
     @Test(arguments: ["", "+1", "-1", " 1", "1 ", "1\n", "٣", "1٣", "0x1", "1e3", "1.0", "1\0", "2147483648", "x"])
     func refuses(text: String) {
         #expect(plainNumber(text) as Int32? == nil)

@@ -1,9 +1,9 @@
-// What a child of the chaos test does, and where it notes what it has accepted.
+// The server of the chaos test's children, and the file in which they note accepted connections.
 #if os(Linux)
     import PreforkLibc
     import Prefork
 
-    /// A file that the test and all children map. What a child writes there outlives it.
+    /// A file that the test and all children map. The notes of a child outlive it.
     final class ChaosMap: Sendable {
         private static let ports = 65_536
         private static let slots = 64

@@ -1,4 +1,4 @@
-// What a fleet's settings mean to Prefork, and its hooks and observer.
+// Turns a fleet's settings into a configuration with hooks and an observer.
 #if os(Linux)
     import PreforkLibc
     @testable import Prefork

@@ -1,4 +1,4 @@
-// What a fleet's children do.
+// The behavior of a fleet's children.
 #if os(Linux)
     import PreforkLibc
     @testable import Prefork
@@ -23,7 +23,7 @@
             case takeByName
             /// Takes a listener twice, and one that does not exist.
             case takeTwice
-            /// Listens once more, as a framework does, and waits until the backlog is what it was.
+            /// Listens once more, as a framework does, and waits until the backlog has its earlier value.
             case listenAgain
             case waitForStop
             /// Answers, but a request for /shutdown makes the child call shutdown(2) on its listener and exit.

@@ -60,16 +60,16 @@
         var watchesChannel = true
         var parentPollInterval = defaults.masterDeath.pollInterval
 
-        // MARK: What hooks and the observer do, besides reporting
+        // MARK: Hooks and the observer
 
         var failingHook: HookCall?
         var onChildSpawn: SpawnHook?
         var onMasterReady: ReadyHook?
         var observer: Observer?
 
-        // MARK: What children do
+        // MARK: Children
 
-        /// What the first child of each slot does, if not the same as the others.
+        /// The behavior of the first child of each slot, if it differs from the others.
         var firstServe: Serve?
         var serve = Serve.answer
     }
@@ -172,7 +172,7 @@
     /// The blocking form, which an async function cannot call by its name.
     func runBlocking(_ fleet: Prefork, serve: (Prefork.Child) throws -> Void) throws { try fleet.run(serve: serve) }
 
-    /// Runs a fleet several times. The master reports how each run ended and what it left behind.
+    /// Runs a fleet several times. The master reports the end of each run and its leftovers.
     func runAndReport(
         times: Int, adopted: AdoptedListener? = nil, _ run: () async -> Result<Void, any Error>
     ) async {

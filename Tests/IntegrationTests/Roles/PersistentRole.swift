@@ -8,7 +8,7 @@
         /// Reports a SIGTERM that reaches the program.
         var handlesTerm = false
 
-        /// What ends the first run when both children are ready. They take a second to drain.
+        /// The way to end the first run when both children are ready. They take a second to drain.
         enum End: String, Codable, Sendable, CaseIterable {
             /// A child is killed, and the fleet survives no exit.
             case failure

@@ -1,4 +1,4 @@
-// What roles report, and what their children do to serve.
+// The reports of roles, and the servers of their children.
 #if os(Linux)
     import PreforkLibc
     @testable import Prefork
@@ -9,7 +9,7 @@
         _ = write(1, bytes, bytes.count)
     }
 
-    /// What a child has: its place in the fleet, processors, listeners, descriptors.
+    /// The possessions of a child: its place in the fleet, processors, listeners, descriptors.
     func reportState(of child: Prefork.Child) {
         hasServed.withLock { $0 = true }
         report("processors \(child.slot) \(statusField("Cpus_allowed_list"))")
@@ -21,9 +21,9 @@
         report("fds \(open.map { "\($0)" }.joined(separator: " "))")
     }
 
-    /// What a master must not leave behind.
+    /// Things that a master must not leave behind.
     struct Leftovers: CustomStringConvertible {
-        /// What each descriptor is, by number.
+        /// The file of each descriptor, by number.
         private var descriptors: [Int: String]
         private var threads: Int
         private var handlers: [UInt]

@@ -6,7 +6,7 @@
     import Prefork
     import Testing
 
-    /// What a process under test does. Its properties are its settings, which the test writes in its body.
+    /// The behavior of a process under test. Its properties are its settings, which the test writes in its body.
     ///
     /// Every setting has an effect: a setting that only one mode reads is an associated value of that mode.
     protocol Role: Codable, Sendable {

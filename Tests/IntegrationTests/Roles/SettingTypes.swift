@@ -40,7 +40,7 @@
 
     /// Which of the kernel's and the C library's mechanisms a master uses.
     enum MechanismChoice: Codable, Sendable {
-        /// Whatever is best on this machine.
+        /// The best mechanism of this machine.
         case best
         /// SIGCHLD and polling of the parent's number; descriptors closed by closefrom(3).
         case polling

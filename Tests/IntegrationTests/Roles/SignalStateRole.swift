@@ -3,7 +3,7 @@
     import PreforkLibc
     import Prefork
 
-    /// The master runs in whatever thread the test library uses, or in a task.
+    /// The master runs in a thread of the test library, or in a task.
     struct SignalStateRole: Role {
         var isAsync = false
 

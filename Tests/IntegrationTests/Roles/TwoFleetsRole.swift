@@ -18,7 +18,7 @@
             }
         }
 
-        /// In the child that has served. What it opens now may have the numbers that it inherited.
+        /// In the child that has served. Files that it opens now may get the numbers that it inherited.
         private func runAgain(_ fleet: Prefork) -> Never {
             let files = (0..<4).map { _ in open("/dev/null", O_RDONLY) }
             do { try fleet.run { _ in report("served twice") } } catch {

@@ -28,13 +28,13 @@
         case cut
         case timedOut
 
-        /// What hello-prefork answers.
+        /// The answer of hello-prefork.
         static let hello = Reply.answer(status: 200, body: "Hello world!", closes: true)
 
         /// The body of a 200 answer.
         var body: String? { if case .answer(200, let body, _) = self { body } else { nil } }
 
-        /// What a role's child answers: its process identifier.
+        /// The process identifier that a role's child answers with.
         var pid: pid_t? { body.flatMap { pid_t($0) } }
     }
 

@@ -53,7 +53,7 @@
     /// The file that this process runs.
     func executablePath() -> String { readLinkText("/proc/self/exe") }
 
-    /// Where a symbolic link leads, or "" if there is none.
+    /// The target of a symbolic link, or "" if there is none.
     func readLinkText(_ path: String) -> String {
         var buffer = [CChar](repeating: 0, count: 4096)
         let count = readlink(path, &buffer, buffer.count)

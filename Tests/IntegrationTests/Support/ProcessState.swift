@@ -1,4 +1,4 @@
-// What /proc says of a process.
+// The state of a process according to /proc.
 #if os(Linux)
     import PreforkLibc
 

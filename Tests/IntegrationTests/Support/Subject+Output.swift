@@ -1,4 +1,4 @@
-// What a process under test and its descendants have said.
+// The output of a process under test and its descendants.
 #if os(Linux)
     import PreforkLibc
     import Testing
@@ -21,7 +21,7 @@
             }
         }
 
-        /// What a role has reported, without what the test library prints.
+        /// The reports of a role, without the output of the test library.
         var reports: [String] {
             let output = readText("\(directory)/out") ?? ""
             return output.split(separator: "\n").filter { $0.hasPrefix("@ ") }.map { String($0.dropFirst(2)) }

@@ -16,8 +16,8 @@
         ///   - arguments: the whole argv.
         ///   - blocked: signals that it inherits as blocked.
         ///   - closed: standard descriptors that it does not have.
-        ///   - standardError: what it writes to, if not a file that the test can read.
-        ///   - third: what it inherits as descriptor 3.
+        ///   - standardError: its standard error, if not a file that the test can read.
+        ///   - third: the file that it inherits as descriptor 3.
         init(
             _ executable: String,
             _ arguments: [String],

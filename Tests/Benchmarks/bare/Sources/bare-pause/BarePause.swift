@@ -1,4 +1,4 @@
-// The least that a Swift process can be: what its runtime and libraries take in memory.
+// The smallest Swift process. It shows the memory that the runtime and its libraries take.
 import Glibc
 
 @main enum BarePause {

@@ -1,6 +1,6 @@
-// What pre-forking costs without a library: a parent that listens and starts itself CHILDREN times with the listener as
-// descriptor 3; then once more for each byte on standard input, or, with `respawn`, for each child that has ended. Each
-// child answers every request with its process id.
+// The cost of pre-forking without a library. A parent listens and starts itself CHILDREN times with the listener as
+// descriptor 3. Then it starts itself once more for each byte on standard input, or, with `respawn`, for each child
+// that has ended. Each child answers every request with its process id.
 import Glibc
 
 @main enum BarePrefork {
@@ -45,7 +45,7 @@ enum Parent {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        // Clears close-on-exec also where the listener is 3 already.
+        // Clears close-on-exec even if the listener is 3 already.
         posix_spawn_file_actions_adddup2(&actions, listener, Child.listener)
         var arguments = [strdup("bare-prefork"), strdup("child"), nil]
         defer { for argument in arguments { free(argument) } }
