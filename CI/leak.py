@@ -62,7 +62,7 @@ def kill_children(server, count):
 
 def run(program, listening, count):
     command = [program, "--children", str(CHILDREN), "--listening", listening, "--recover-threshold", "1000000000",
-               "--recover-interval", "0", f"{HOST}:0"]
+               "--recover-window", "0", "--recover-interval", "0", f"{HOST}:0"]
     with Server(*command) as server:
         server.wait_for("ready after", CHILDREN)
         kill_children(server, FIRST)

@@ -155,8 +155,8 @@ MUTATIONS = [
      "return actions + rotationChange()"),
     # Exits
     ("exits never leave the window",
-     "times.removeAll { $0 < now - window }",
-     "times.removeAll { _ in now - window > now }"),
+     "times[expired] < now - window {",
+     "now < now - window {"),
     ("one exit fewer is survived",
      "strictExits.count(at: now, within: rules.window) > exits",
      "strictExits.count(at: now, within: rules.window) >= exits"),

@@ -47,15 +47,22 @@ struct StartFailures: Equatable {
 struct StrictExits: Equatable {
     private var total = 0
     private var times: [Instant] = []
+    /// How many of `times`, from the first one on, have left the window.
+    private var expired = 0
 
-    /// Notes one more.
+    /// Notes one more. Its cost does not depend on how many there are.
     /// - Returns: how many there were within the window, or in all if there is none.
     mutating func count(at now: Instant, within window: Duration?) -> Int {
         total += 1
         guard let window else { return total }
         times.append(now)
-        times.removeAll { $0 < now - window }
-        return times.count
+        while expired < times.count, times[expired] < now - window { expired += 1 }
+        // Moving the others costs as much as what it frees, so half of them are freed at once.
+        if expired > times.count / 2 {
+            times.removeFirst(expired)
+            expired = 0
+        }
+        return times.count - expired
     }
 }
 
