@@ -41,7 +41,7 @@
             @Test func cancellationBeforeTheRunBegins() throws {
                 let subject = try Subject.start(CancellationsRole())
                 try subject.waitForReport("second ended")
-                try subject.waitForReport("refused a master is already running in this process")
+                try subject.waitForReport("refused a fleet is already running in this process")
                 try subject.waitForReport("third still runs")
                 subject.signal(SIGTERM)
                 try subject.waitForReport("third ended")

@@ -49,7 +49,7 @@
 
         @Test func secondRunIsAnError() throws {
             let subject = try Subject.start(SecondRunRole())
-            try subject.waitForReport("second a master is already running in this process")
+            try subject.waitForReport("second a fleet is already running in this process")
             _ = try subject.waitForReady(1)
             subject.signal(SIGTERM)
             try subject.expectExit(0)

@@ -82,7 +82,7 @@ struct ChildMessageTests {
 
     // MARK: Newer builds
 
-    @Test("Types that this version does not know are skipped", arguments: [UInt8(0), 4, 82, 255])
+    @Test("Types that this version does not know are skipped", arguments: [UInt8(0), 5, 82, 255])
     func unknownTypes(type: UInt8) throws {
         let ready = ChildMessage.ready(startCost: .zero)
         for length in [0, 1, 8, 300, ChildMessage.longestPayload] {

@@ -305,7 +305,7 @@ private struct HookFailure: Error, CustomStringConvertible {
                     + "PREFORK_SLOT is missing"
             ),
             (.masterIsGone(pid: 12), 75, "the master 12 is gone"),
-            (.alreadyRunning, 70, "a master is already running in this process"),
+            (.alreadyRunning, 70, "a fleet is already running in this process"),
             (
                 .overRecovery([]), 70,
                 "giving up after too many exits of children (recovery.threshold, recovery.limitPerSlot)"

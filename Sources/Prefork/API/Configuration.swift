@@ -53,6 +53,8 @@ extension Prefork {
         /// Default: `nil`, which is ``Prefork/Prefork/logToStandardError(_:)``.
         public var observe: (@Sendable (Event) -> Void)?
 
+        /// Whether children get listeners when their program calls bind(2). `nil` if they inherit them.
+        package var takeover: Takeover?
         /// Settings for tests.
         package var testing = Testing()
 
@@ -83,6 +85,14 @@ extension Prefork {
             self.tlsIdentity = tlsIdentity
             self.orphanReapDelay = orphanReapDelay
             self.observe = observe
+        }
+
+        /// The addresses that a takeover of bind(2) answers.
+        package enum Takeover: Sendable {
+            /// Those that the master binds before it starts a child.
+            case given
+            /// All stream sockets. The master binds an address when the first child asks for it.
+            case requested
         }
 
         package struct Testing: Sendable {

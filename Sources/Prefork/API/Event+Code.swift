@@ -46,6 +46,9 @@ extension Prefork.Event {
         /// A child was not ready within ``Prefork/Configuration/Readiness/timeout``, and the master stops it. Details:
         /// ``Event/slot``, ``Event/pid``, ``Event/duration`` (since its start).
         public static var notReady: Code { Code("notReady") }
+        /// The program of a child has bound none of the fleet's addresses within ``Configuration/Readiness/timeout``,
+        /// although the fleet takes over bind(2). Details: ``Event/slot``, ``Event/pid``.
+        public static var nothingBound: Code { Code("nothingBound") }
         /// A child exited. Details: ``Event/slot``, ``Event/pid``, ``Event/exit``, ``Event/consequence``.
         public static var exited: Code { Code("exited") }
         /// A child began to drain although the master did not ask it to. It gets no new connections. Details:
@@ -138,6 +141,7 @@ extension Prefork.Event {
         case .spawnFailed: .spawnFailed
         case .ready: .ready
         case .notReady: .notReady
+        case .nothingBound: .nothingBound
         case .exited: .exited
         case .suspended: .suspended
         case .stopping: .stopping

@@ -5,6 +5,7 @@ extension Prefork.Event {
     public var slot: Int? {
         switch payload {
         case .spawned(let slot, _, _), .ready(let slot, _, _), .draining(let slot, _, _), .notReady(let slot, _, _),
+            .nothingBound(let slot, _),
             .killing(let slot, _, _, _), .cancelling(let slot, _, _), .channelFault(let slot, _, _):
             slot
         case .queueFilling(_, let slot, _): slot
@@ -18,6 +19,7 @@ extension Prefork.Event {
     public var pid: Int32? {
         switch payload {
         case .spawned(_, let pid, _), .ready(_, let pid, _), .draining(_, let pid, _), .notReady(_, let pid, _),
+            .nothingBound(_, let pid),
             .killing(_, let pid, _, _), .cancelling(_, let pid, _), .channelFault(_, let pid, _):
             pid
         case .listenerStopped(_, let child, _): child?.pid

@@ -20,6 +20,8 @@ extension Prefork.Event {
         case listensUnsteered
         /// A Unix-domain socket cannot listen again. Another one has its path.
         case replaced
+        /// The file of a Unix-domain socket has its path again.
+        case restored
         case failed(Prefork.SystemError)
 
         /// Half a sentence.
@@ -29,6 +31,7 @@ extension Prefork.Event {
             case .listensUnsteered:
                 "it listens again, but several stopped at once, so connections go to all slots from now on"
             case .replaced: "children that start from now on listen on another socket with its path"
+            case .restored: "it has its path again"
             case .failed(let error): "it cannot listen again: \(error)"
             }
         }

@@ -44,6 +44,7 @@ extension Prefork {
             case ready(slot: Int, pid: Int32, after: Duration)
             case draining(slot: Int, pid: Int32, DrainOrigin)
             case notReady(slot: Int, pid: Int32, after: Duration)
+            case nothingBound(slot: Int, pid: Int32)
             case exited(ChildExit, Consequence)
             case suspended(Duration)
             case stopping(StopReason, grace: Duration)
@@ -109,6 +110,7 @@ extension Prefork.Event {
     package static func draining(slot: Int, pid: Int32, _ origin: Prefork.DrainOrigin) -> Self {
         Self(.draining(slot: slot, pid: pid, origin))
     }
+    package static func nothingBound(slot: Int, pid: Int32) -> Self { Self(.nothingBound(slot: slot, pid: pid)) }
     package static func notReady(slot: Int, pid: Int32, after time: Duration) -> Self {
         Self(.notReady(slot: slot, pid: pid, after: time))
     }

@@ -22,7 +22,7 @@ extension PreforkError {
         /// This process has variables that only a master sets, but they do not describe it. It never becomes a master.
         /// Detail: ``PreforkError/reason``.
         public static var invalidHandshake: Code { Code("invalidHandshake") }
-        /// A master is already running in this process.
+        /// A fleet is already running in this process: `run`, `main` or `takeOver` was called before and has not returned.
         public static var alreadyRunning: Code { Code("alreadyRunning") }
         /// The system refused to listen on an address. It is in use (EADDRINUSE) or not permitted (EACCES), the host
         /// does not have it (EADDRNOTAVAIL), or the host's name or the directory does not exist. Details:

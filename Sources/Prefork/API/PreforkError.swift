@@ -66,7 +66,7 @@ public struct PreforkError: Error, Sendable, Hashable, CustomStringConvertible {
         case .invalidHandshake(let reason):
             "this process has variables that only a Prefork master sets, but it is not that master's child: \(reason)"
         case .masterIsGone(let pid): "the master \(pid) is gone"
-        case .alreadyRunning: "a master is already running in this process"
+        case .alreadyRunning: "a fleet is already running in this process"
         case .earlierRunFailed: "this run failed in the master; the child belongs to a later run"
         case .childHasServed: "this child has already served"
         case .overRecovery(let exits):

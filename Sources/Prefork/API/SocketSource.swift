@@ -25,6 +25,10 @@ extension Prefork {
 
         private let source: Source
 
+        var isNone: Bool {
+            if case .none = source { true } else { false }
+        }
+
         /// No sockets.
         public static let none = SocketSource(source: .none)
 

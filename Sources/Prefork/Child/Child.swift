@@ -1,3 +1,5 @@
+import PreforkLibc
+
 extension Prefork {
     /// A child, as its `serve` closure sees it. Use all members from any thread until `serve` has returned.
     public final class Child: Sendable {
@@ -159,6 +161,15 @@ extension Prefork {
                 // Under the lock: `end` takes the descriptor away under it, so the number cannot be another's by now.
                 let channel = Descriptor.number(of: state.channel)
                 if channel != -1 { Channel.send(message.frame, to: channel) }
+            }
+        }
+
+        /// Like `send(_:)`, with a copy of a descriptor.
+        func send(_ message: ChildMessage, passing descriptor: CInt) throws(SystemError) {
+            try state.withLock { state throws(SystemError) in
+                let channel = Descriptor.number(of: state.channel)
+                guard channel != -1 else { throw SystemError(call: "sendmsg", code: EPIPE) }
+                try Channel.send(message.frame, passing: descriptor, to: channel)
             }
         }
 

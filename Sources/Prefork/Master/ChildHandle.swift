@@ -10,6 +10,12 @@ final class ChildHandle {
     let outOfMemory: OutOfMemoryAttribution.Mark?
     /// The master has sent SIGKILL.
     var isKilled = false
+    /// The program has got a listener of the fleet by a takeover of bind(2).
+    var hasBound = false
+
+    /// The sockets for answers to `ChildMessage.bind`, in the order of those messages.
+    private var replies: [OpenSocket] = []
+    private static let mostReplies = 8
 
     private var reader = ChildMessageReader()
     /// The child broke the protocol, so its messages are no longer read.
@@ -46,7 +52,9 @@ final class ChildHandle {
     /// Reads what the child has said, up to some hundred bytes.
     func receive(at now: Instant) -> Heard {
         guard channelDescriptor != -1 else { return .messages([]) }
-        switch Channel.receive(from: channelDescriptor) {
+        let (input, descriptors) = Channel.receiveWithDescriptors(from: channelDescriptor)
+        replies += descriptors
+        switch input {
         case .nothing: return .messages([])
         case .hungUp:
             // Polling a hang-up would spin.
@@ -54,11 +62,19 @@ final class ChildHandle {
             return .hungUp
         case .bytes(let bytes):
             do throws(ChildMessageReader.Fault) {
-                return .messages(try reader.read(bytes, at: now))
+                let messages = try reader.read(bytes, at: now)
+                let requests = messages.count { if case .bind = $0 { true } else { false } }
+                // A descriptor comes with the first byte of its message, so none may be missing.
+                guard requests <= replies.count, replies.count <= Self.mostReplies else { throw .descriptors }
+                return .messages(messages)
             } catch {
                 isIgnored = true
+                replies = []
                 return .fault(error)
             }
         }
     }
+
+    /// The socket for the answer to the first `ChildMessage.bind` that has none yet.
+    func takeReply() -> OpenSocket? { replies.isEmpty ? nil : replies.removeFirst() }
 }

@@ -30,6 +30,11 @@ extension Master {
             for event in listeners.closeAfterExitRequests(at: System.now()) { observe(event) }
         case .report(let event):
             publish()
+            if case .notReady(let slot, let pid, _) = event.payload, configuration.takeover != nil,
+                children[pid]?.hasBound == false
+            {
+                observe(.nothingBound(slot: slot, pid: pid))
+            }
             observe(event)
         case .finish: break
         }
@@ -43,7 +48,8 @@ extension Master {
             suspect: supervisor.slots[slot].lastPID.map { (slot, $0) })
         if let error = listeners.fault(of: slot) { return feed(.spawnFailed(slot: slot, error)) }
         let outcome = launcher.start(
-            launch, listeners, isKnown: { children[$0] != nil }, report: { observe(.systemError($0)) })
+            launch, configuration.takeover == nil ? listeners : ListenerSet(), isKnown: { children[$0] != nil },
+            report: { observe(.systemError($0)) })
         switch outcome {
         case .started(let child):
             children[child.pid] = child

@@ -12,6 +12,10 @@ final class Master {
     var isFeeding = false
     var listeners = ListenerSet()
     var children = [Int32: ChildHandle]()
+    /// The listeners that were bound because children have asked for them, by their positions in `listeners`.
+    var requested: [String: Int] = [:]
+    /// The number of slots if the TCP listeners that children ask for get one socket for each.
+    private(set) var shards: Int?
     /// Only if orphans come to this process.
     private var orphans: OrphanWatch?
     /// The first error that a hook threw. `run` throws it as it is.
@@ -63,6 +67,7 @@ final class Master {
             isStopRequested(within: delay, signals)
         }
         listeners = bound
+        shards = plan.isSharded ? plan.slots : nil
         handle.publish(listeners: listeners.views)
         if isBound { superviseUntilEmpty(signals) }
         if let hookError { throw hookError }
@@ -210,6 +215,7 @@ final class Master {
         case .draining(let origin):
             repairListeners(suspect: (child.slot, child.pid))
             feed(.draining(pid: child.pid, origin))
+        case .bind(let request): if let reply = child.takeReply() { answer(request, of: child, on: reply) }
         case .cancelling(let drained): observe(.cancelling(slot: child.slot, pid: child.pid, after: drained))
         }
     }

@@ -35,10 +35,11 @@ enum MasterStartup {
             // Last of all that may fail: it may make what only its owner closes. The standard descriptors are open by
             // now, so none of it takes their numbers.
             let adopted = try fleet.adopting.sockets()
-            guard !resolved.isEmpty || !adopted.isEmpty else {
+            guard !resolved.isEmpty || !adopted.isEmpty || configuration.takeover == .requested else {
                 throw PreforkError.invalidConfiguration("addresses", reason: "there is none to listen on")
             }
-            let isSharded = try isSharded(resolved, children: count.count, configuration, master.observe)
+            let addresses = configuration.takeover == .requested ? 1 : resolved.count { !$0.address.isUnix }
+            let isSharded = try isSharded(addresses, children: count.count, configuration, master.observe)
             let plan = ListenerSet.Plan(bound: resolved, adopted: adopted, slots: count.count, isSharded: isSharded)
             try master.run(plan, signals)
         }
@@ -88,11 +89,10 @@ enum MasterStartup {
     }
 
     /// Whether each slot gets a socket of its own.
+    /// - Parameter count: the number of TCP addresses.
     private static func isSharded(
-        _ wanted: [Listener.Resolved], children: Int, _ configuration: Prefork.Configuration,
-        _ observe: (Prefork.Event) -> Void
+        _ count: Int, children: Int, _ configuration: Prefork.Configuration, _ observe: (Prefork.Event) -> Void
     ) throws -> Bool {
-        let count = wanted.filter { !$0.address.isUnix }.count
         guard count > 0, configuration.sockets.mode != .shared else { return false }
         let outcome = try wrappingSystemErrors { () throws(SystemError) in
             switch configuration.testing.shardingFault {

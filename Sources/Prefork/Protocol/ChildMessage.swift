@@ -10,6 +10,8 @@ enum ChildMessage: Equatable, Sendable {
     case draining(Prefork.DrainOrigin)
     /// The end of the grace period is near: the child cancels `serve` after it has drained for this long.
     case cancelling(after: Duration)
+    /// The program binds an address. A descriptor for the answer comes with the message.
+    case bind(BindRequest)
 
     /// The longest payload of any version.
     static let longestPayload = 1024
@@ -18,6 +20,7 @@ enum ChildMessage: Equatable, Sendable {
         case ready = 1
         case draining = 2
         case cancelling = 3
+        case bind = 4
     }
 
     fileprivate enum Origin: UInt8 {
@@ -31,6 +34,7 @@ enum ChildMessage: Equatable, Sendable {
         case .ready(let cost): Self.frame(.ready, Self.bytes(cost))
         case .cancelling(let drained): Self.frame(.cancelling, Self.bytes(drained))
         case .draining(let origin): Self.frame(.draining, Self.bytes(origin))
+        case .bind(let request): Self.frame(.bind, request.payload)
         }
     }
 
@@ -64,12 +68,15 @@ struct ChildMessageReader: Sendable {
         case flood
         case tooLong(Int)
         case malformed(type: UInt8)
+        /// A descriptor came without a message that needs it, or the message came without it.
+        case descriptors
 
         var description: String {
             switch self {
             case .flood: "more than \(ChildMessageReader.mostBytesPerSecond) bytes within a second"
             case .tooLong(let length): "a message of \(length) bytes"
             case .malformed(let type): "a malformed message of type \(type)"
+            case .descriptors: "descriptors that belong to no message"
             }
         }
     }
@@ -110,6 +117,9 @@ struct ChildMessageReader: Sendable {
         case nil: return nil
         case .ready: return .ready(startCost: try duration(payload, type))
         case .cancelling: return .cancelling(after: try duration(payload, type))
+        case .bind:
+            guard let request = BindRequest(payload: payload) else { throw .malformed(type: type) }
+            return .bind(request)
         case .draining:
             guard let first = payload.first else { throw .malformed(type: type) }
             // An origin of a newer version is still a drain.

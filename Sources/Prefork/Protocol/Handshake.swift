@@ -131,7 +131,7 @@ struct Handshake: Equatable, Sendable {
         let unnamed = words.compactMap { word in
             unescaped(word).flatMap { text in try? Prefork.Address(text) }
         }
-        guard let count: Int = number(listenersName, 1...Int(Int16.max)), count == words.count, count == unnamed.count
+        guard let count: Int = number(listenersName, 0...Int(Int16.max)), count == words.count, count == unnamed.count
         else { return .broken("\(listenersName) and \(addressesName) do not fit") }
         let addressNames = (value(namesName) ?? "").split(separator: " ").compactMap { word in
             word.utf8.starts(with: nameMark.utf8) ? unescaped(word.dropFirst(nameMark.count)) : nil

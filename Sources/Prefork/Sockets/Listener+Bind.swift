@@ -168,7 +168,8 @@ extension Listener {
             ? (try bindAbstract(address, path, options), nil)
             : try DirectoryLock.withLock(ofFile: path) { () throws(SystemError) -> (OpenSocket, SocketFile?) in
                 try SocketFile.removeIfStale(path)
-                return try bindUnix(address, path, backlog: options.backlog, lowest: options.lowest)
+                return try bindUnix(
+                    address, path, backlog: options.backlog, lowest: options.lowest, keepsFile: options.keepsFiles)
             }
         return Listener(
             address: address,
@@ -196,14 +197,16 @@ extension Listener {
     /// Until listen(2) has returned, a connect to the new file is refused like one to a stale file. The lock on the
     /// directory, which the caller holds, keeps other masters from removing it.
     static func bindUnix(
-        _ address: Prefork.Address, _ path: String, backlog: CInt, lowest: CInt
+        _ address: Prefork.Address, _ path: String, backlog: CInt, lowest: CInt, keepsFile: Bool
     ) throws(SystemError) -> (OpenSocket, SocketFile) {
         let socket = try System.move(try PlatformListener.makeSocket(family: AF_UNIX), atLeast: lowest)
         try SocketAddress(unixPath: path).bind(socket.raw, context: address.description)
         let made = try System.identity(ofPath: path).identity
         do throws(SystemError) {
             try System.listen(socket.raw, backlog: backlog, address.description)
-            return (OpenSocket(socket), SocketFile(path: path, identity: made))
+            var file = SocketFile(path: path, identity: made)
+            if keepsFile { file.keep() }
+            return (OpenSocket(socket), file)
         } catch {
             unlink(path)
             throw error

@@ -22,7 +22,7 @@ extension Listener {
         let candidates = slot.map { [index(of: $0)] } ?? Array(sockets.indices)
         let stopped = PlatformListener.stopped(candidates.map { sockets[$0].raw }).map { candidates[$0] }
         for index in candidates where !stopped.contains(index) { faults[index] = nil }
-        if stopped.isEmpty { return isStarting ? restoreFile() : [] }
+        if stopped.isEmpty { return isStarting || file?.link != nil ? restoreFile() : [] }
         if address.isUnix && !isStarting { return [] }
         // Others may have been stopped, too. The numbers of the members depend on which ones were.
         if slot != nil, candidates.count < sockets.count { return repair(isStarting: isStarting) }
@@ -41,6 +41,7 @@ extension Listener {
     /// file by now, a successor has made it.
     private func restoreFile() -> [Stopped] {
         guard let file, file.isMissing else { return [] }
+        if file.restoreLink() { return [Stopped(slot: nil, outcome: .restored, hasLostFile: true)] }
         do throws(SystemError) {
             try replaceUnixSocket()
             fileFault = nil
@@ -50,6 +51,9 @@ extension Listener {
             return fileFault == nil ? [Stopped(slot: nil, outcome: .failed(error), hasLostFile: true)] : []
         }
     }
+
+    /// Gives the file of a Unix-domain socket its path back, if the file has a second name.
+    func restoreLink() { _ = file?.restoreLink() }
 
     private func listenAgain(_ index: Int, first: Int) -> Prefork.Event.ListenerRepair {
         // Only one socket may try to be the first of the group. `claim` prepares it for that, and the kernel then lets
@@ -105,7 +109,8 @@ extension Listener {
         let (socket, made) = try DirectoryLock.withLock(ofFile: file.path) {
             () throws(SystemError) -> (OpenSocket, SocketFile) in
             file.removeIfOwn()
-            return try Self.bindUnix(address, file.path, backlog: backlog, lowest: lowest)
+            return try Self.bindUnix(
+                address, file.path, backlog: backlog, lowest: lowest, keepsFile: file.link != nil)
         }
         replace(socket, made)
     }

@@ -13,6 +13,8 @@ final class Listener {
         var deferAccept: CInt?
         /// The queue of TCP_FASTOPEN.
         var fastOpen: CInt?
+        /// Whether the files of Unix-domain sockets get a second name, see `SocketFile.link`.
+        var keepsFiles = false
     }
 
     /// With the port that the kernel has chosen for port 0.

@@ -7,9 +7,19 @@ struct ListenerSet {
     private var alarm: QueueMonitor?
     /// The addresses to bind, in the given order, then the adopted ones. With the ports that the kernel has chosen.
     private(set) var addresses: [Prefork.Address] = []
+    /// The positions of the addresses whose ports the kernel has chosen.
+    private(set) var withChosenPorts: [Int] = []
 
     /// The sockets for a child in this slot, in the order of `addresses`. Empty after `close`.
     func descriptors(of slot: Int) -> [CInt] { open.compactMap { $0.socket(of: slot) } }
+
+    /// All listeners, by their positions.
+    var all: [Listener] { open }
+
+    mutating func append(_ listener: Listener) {
+        open.append(listener)
+        addresses = open.map(\.address)
+    }
 
     /// For other threads.
     var views: [ListenerView] { open.map { ListenerView($0) } }
@@ -36,7 +46,8 @@ struct ListenerSet {
         isStopRequested: (Duration) -> Bool
     ) throws(PreforkError) -> Bool {
         var options = Listener.Options(configuration)
-        options.lowest = Handshake.descriptors(listenerCount: plan.bound.count + plan.adopted.count).upperBound
+        let inherited = configuration.takeover == nil ? plan.bound.count + plan.adopted.count : 0
+        options.lowest = Handshake.descriptors(listenerCount: inherited).upperBound
         options.shards = plan.isSharded ? plan.slots : nil
         // First, before anything is opened, because an adopted socket may be unusable.
         for socket in plan.adopted { try adopt(socket, options.lowest) }
@@ -64,10 +75,11 @@ struct ListenerSet {
                 if target.delay != nil { target = try Self.resolve(target.address) }
             }
         }
+        withChosenPorts = plan.bound.indices.filter { plan.bound[$0].address.port == 0 }
         open += adopted
         addresses = open.map(\.address)
         alarm = configuration.sockets.queueAlarm.map { QueueMonitor($0) }
-        observe(.listening(addresses))
+        if !open.isEmpty { observe(.listening(addresses)) }
         return true
     }
 
@@ -254,6 +266,7 @@ extension Listener.Options {
     init(_ configuration: Prefork.Configuration) {
         self.init(backlog: CInt(clamping: configuration.sockets.backlog), lowest: 0)
         closesAdmission = configuration.shutdown.queueDrainPeriod > .zero
+        keepsFiles = configuration.takeover != nil
         // Rounded up: the kernel counts seconds, and 0 means off.
         deferAccept = configuration.sockets.deferAccept.map {
             CInt(clamping: ($0.clampedNanoseconds - 1) / 1_000_000_000 + 1)

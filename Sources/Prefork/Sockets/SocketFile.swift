@@ -4,6 +4,50 @@ import PreforkLibc
 struct SocketFile {
     let path: String
     let identity: FileIdentity
+    /// A second name of the file, so that it can get its path back (link(2)). Only for programs that bind the path
+    /// themselves, because they remove the file before.
+    private(set) var link: String?
+
+    init(path: String, identity: FileIdentity) {
+        self.path = path
+        self.identity = identity
+    }
+
+    /// Gives the file a second name in the same directory. Call it while the directory is locked: a name that a killed
+    /// master has left behind is replaced. Without it, a file that was removed is replaced by another socket's.
+    mutating func keep() {
+        let parts = Self.split(path)
+        let other = "\(parts.directory).\(parts.name).prefork"
+        unlink(other)
+        if systemLink(path, other) == 0 { link = other }
+    }
+
+    /// Gives the file its path back if it has none. It is the same socket, so all children get its connections.
+    /// - Returns: whether the path leads to this socket.
+    func restoreLink() -> Bool {
+        guard let link else { return false }
+        // If the path has another file by now, link(2) fails. That file's owner has made it on purpose.
+        if isMissing { _ = systemLink(link, path) }
+        return (try? System.identity(ofPath: path).identity) == identity
+    }
+
+    /// The directory, with a slash at its end or empty, and the name.
+    private static func split(_ path: String) -> (directory: String, name: String) {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return ("", path) }
+        return (String(path[...slash]), String(path[path.utf8.index(after: slash)...]))
+    }
+
+    /// A path that does not depend on the working directory (getcwd(3)). An abstract name stays as it is.
+    static func absolute(_ path: String) -> String {
+        let first = path.utf8.first
+        guard first != UInt8(ascii: "/"), first != UInt8(ascii: "@"), let directory = getcwd(nil, 0) else {
+            return path
+        }
+        defer { free(directory) }
+        var rest = path[...]
+        while rest.utf8.starts(with: "./".utf8) { rest = rest.dropFirst(2) }
+        return String(cString: directory) + "/" + rest
+    }
 
     /// Removes the file if it is still the one that this master created. After a restart it may be the successor's.
     func remove() {
@@ -15,6 +59,7 @@ struct SocketFile {
     func removeIfOwn() {
         let found = try? System.identity(ofPath: path)
         if let found, found.isSocket, found.identity == identity { unlink(path) }
+        if let link, (try? System.identity(ofPath: link).identity) == identity { unlink(link) }
     }
 
     /// Whether there is no file at the path.
@@ -53,3 +98,6 @@ struct SocketFile {
         throw SystemError(call: "bind", code: EADDRINUSE, context: path)
     }
 }
+
+/// link(2) under a name that `SocketFile.link` does not hide.
+private func systemLink(_ old: String, _ new: String) -> CInt { PreforkLibc.link(old, new) }

@@ -59,6 +59,20 @@ extension System {
 
     static func isOpen(_ descriptor: CInt) -> Bool { fcntl(descriptor, F_GETFD) != -1 }
 
+    /// Makes a number stand for another open file (dup2(2)), in one step with its close-on-exec flag if the system has
+    /// dup3(2). Otherwise another thread's fork and exec may inherit it.
+    static func replace(_ number: CInt, by descriptor: CInt, isCloseOnExec: Bool) throws(SystemError) {
+        guard isCloseOnExec else {
+            _ = try call("dup2") { dup2(descriptor, number) }
+            return
+        }
+        #if os(Linux) || os(Android)
+            if try HiddenSymbols.duplicateCloseOnExec(descriptor, as: number) { return }
+        #endif
+        _ = try call("dup2") { dup2(descriptor, number) }
+        try setCloseOnExec(number)
+    }
+
     /// A copy with the lowest free number that is not below `minimum`, close-on-exec from the start.
     static func duplicate(_ descriptor: CInt, atLeast minimum: CInt) throws(SystemError) -> Descriptor {
         Descriptor(try call("fcntl", "F_DUPFD_CLOEXEC") { fcntl(descriptor, F_DUPFD_CLOEXEC, minimum) })

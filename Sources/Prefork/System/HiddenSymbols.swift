@@ -17,6 +17,7 @@ import PreforkLibc
         private typealias ChangeDirectory =
             @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, UnsafePointer<CChar>) -> CInt
         private typealias WriteVector = @convention(c) (CInt, UnsafePointer<iovec>, CInt, Int, CInt) -> Int
+        private typealias Duplicate = @convention(c) (CInt, CInt, CInt) -> CInt
         private typealias GetAffinity = @convention(c) (Int32, Int, UnsafeMutableRawPointer) -> CInt
         private typealias SetAffinity = @convention(c) (Int32, Int, UnsafeRawPointer) -> CInt
         private typealias GetAuxiliaryValue = @convention(c) (UInt) -> UInt
@@ -34,6 +35,7 @@ import PreforkLibc
             "posix_spawn_file_actions_addchdir_np", as: ChangeDirectory.self)
         private static let writeVector = symbol("pwritev2", as: WriteVector.self)
         private static let withoutWaiting: CInt = 8  // RWF_NOWAIT
+        private static let duplicate = symbol("dup3", as: Duplicate.self)
         private static let getAffinity = symbol("sched_getaffinity", as: GetAffinity.self)
         private static let setAffinity = symbol("sched_setaffinity", as: SetAffinity.self)
         private static let getAuxiliaryValue = symbol("getauxval", as: GetAuxiliaryValue.self)
@@ -53,6 +55,14 @@ import PreforkLibc
             _ = try System.call("pidfd_send_signal") {
                 systemCall(pidfdSendSignalNumber, Int(pidfd), Int(signal.number), 0, 0)
             }
+        }
+
+        /// dup3(2) with O_CLOEXEC. glibc 2.9.
+        /// - Returns: `false` if there is no such function.
+        static func duplicateCloseOnExec(_ descriptor: CInt, as number: CInt) throws(SystemError) -> Bool {
+            guard let duplicate else { return false }
+            _ = try System.call("dup3") { duplicate(descriptor, number, O_CLOEXEC) }
+            return true
         }
 
         static var hasCloseFrom: Bool { closeFrom != nil }

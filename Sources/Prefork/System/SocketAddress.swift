@@ -27,6 +27,23 @@ struct SocketAddress: Sendable {
         self.init(storage, length: length)
     }
 
+    /// The bytes of a `sockaddr`. `nil` if they are too short for their family, or it is neither an internet nor a
+    /// Unix-domain address.
+    init?(bytes: [UInt8]) {
+        guard bytes.count >= Self.pathOffset, bytes.count <= MemoryLayout<sockaddr_storage>.size else { return nil }
+        var storage = sockaddr_storage()
+        withUnsafeMutableBytes(of: &storage) { $0.copyBytes(from: bytes) }
+        let least =
+            switch CInt(storage.ss_family) {
+            case AF_INET: MemoryLayout<sockaddr_in>.size
+            case AF_INET6: MemoryLayout<sockaddr_in6>.size
+            case AF_UNIX: Self.pathOffset + 1
+            default: Int.max
+            }
+        guard bytes.count >= least else { return nil }
+        self.init(storage, length: socklen_t(bytes.count))
+    }
+
     /// 0.0.0.0 or ::, port 0.
     init(any family: CInt) {
         let size = family == AF_INET6 ? MemoryLayout<sockaddr_in6>.size : MemoryLayout<sockaddr_in>.size
@@ -143,7 +160,8 @@ struct SocketAddress: Sendable {
         if bytes.first == 0 {
             return "@" + String(decoding: bytes.dropFirst().map { $0 == 0 ? UInt8(ascii: "@") : $0 }, as: UTF8.self)
         }
-        return String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        let path = String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        return bytes.first == UInt8(ascii: "@") ? "./" + path : path
     }
 
     /// The addresses by which this host reaches a socket with this address, the best first. For a socket that listens

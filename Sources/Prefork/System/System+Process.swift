@@ -50,6 +50,18 @@ extension System {
     static func removeEnvironmentValue(_ name: String) {
         unsetenv(name)
     }
+
+    /// Runs `body` while this thread cannot be cancelled (pthread_setcancelstate(3)).
+    static func withoutCancellation<Result>(_ body: () -> Result) -> Result {
+        #if os(Android)
+            return body()  // Bionic has no cancellation.
+        #else
+            var previous: CInt = 0
+            pthread_setcancelstate(SystemConstant.cancellationDisabled, &previous)
+            defer { pthread_setcancelstate(previous, nil) }
+            return body()
+        #endif
+    }
 }
 
 #if canImport(Darwin)

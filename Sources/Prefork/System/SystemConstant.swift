@@ -9,9 +9,12 @@ import PreforkLibc
         static let closeOnExecNonBlocking = SOCK_CLOEXEC | SOCK_NONBLOCK
         /// No waiting, no SIGPIPE.
         static let withoutWaitingOrSignal = MSG_NOSIGNAL | MSG_DONTWAIT
+        /// No waiting. Received descriptors are close-on-exec from the start (MSG_CMSG_CLOEXEC).
+        static let receiveDescriptors = MSG_DONTWAIT | 0x4000_0000
         static let tcp = IPPROTO_TCP
         static let ipv6 = IPPROTO_IPV6
         static let openFiles = RLIMIT_NOFILE
+        static let cancellationDisabled: CInt = 1  // PTHREAD_CANCEL_DISABLE
     }
 #elseif canImport(Glibc)
     enum SystemConstant {
@@ -21,9 +24,12 @@ import PreforkLibc
         static let closeOnExecNonBlocking = CInt(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         /// No waiting, no SIGPIPE.
         static let withoutWaitingOrSignal = CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT)
+        /// No waiting. Received descriptors are close-on-exec from the start (MSG_CMSG_CLOEXEC).
+        static let receiveDescriptors = CInt(MSG_DONTWAIT) | 0x4000_0000
         static let tcp = CInt(IPPROTO_TCP)
         static let ipv6 = CInt(IPPROTO_IPV6)
         static let openFiles = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        static let cancellationDisabled: CInt = 1  // PTHREAD_CANCEL_DISABLE
     }
 #elseif canImport(Darwin)
     enum SystemConstant {
@@ -33,8 +39,11 @@ import PreforkLibc
         static let closeOnExecNonBlocking: CInt = 0
         /// No waiting. SO_NOSIGPIPE turns SIGPIPE off.
         static let withoutWaitingOrSignal = MSG_DONTWAIT
+        /// No waiting.
+        static let receiveDescriptors = MSG_DONTWAIT
         static let tcp = IPPROTO_TCP
         static let ipv6 = IPPROTO_IPV6
         static let openFiles = RLIMIT_NOFILE
+        static let cancellationDisabled = PTHREAD_CANCEL_DISABLE
     }
 #endif

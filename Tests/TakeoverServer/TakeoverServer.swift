@@ -1,0 +1,173 @@
+// A server that knows nothing of a fleet but one line. It carries out the steps that a test gives it as arguments, and
+// reports each outcome.
+import PreforkLibc
+import PreforkTakeover
+import Synchronization
+
+@main struct TakeoverServer {
+    static func main() {
+        let arguments = Arguments(CommandLine.arguments.dropFirst())
+        for step in arguments.early { Steps.run(step) }
+        let child = Prefork.takeOver(arguments.given, configuration: arguments.configuration)
+        report("slot \(child.slot)")
+        for step in arguments.steps { Steps.run(step) }
+    }
+}
+
+/// `early:STEP` runs before the takeover, also in the master.
+struct Arguments {
+    var early: [Substring] = []
+    var steps: [Substring] = []
+    var given: [Prefork.Address] = []
+    var configuration = Prefork.Configuration()
+
+    init(_ words: ArraySlice<String>) {
+        configuration.children = 2
+        for word in words {
+            let (name, value) = split(word, ":")
+            switch name {
+            case "give":
+                do { given.append(try Prefork.Address(String(value))) } catch { report("\(error)") }
+            case "children": configuration.children = Int(value)
+            case "timeout": configuration.readiness.timeout = .milliseconds(Int(value)!)
+            case "never-recover": configuration.recovery.threshold = .never
+            case "shared": configuration.sockets.mode = .shared
+            case "early": early.append(value)
+            default: steps.append(word[...])
+            }
+        }
+    }
+}
+
+enum Steps {
+    /// The sockets of all `bind` steps.
+    private static let sockets = Mutexed<[CInt]>([])
+
+    static func run(_ step: Substring) {
+        let (name, value) = split(String(step), ":")
+        switch name {
+        case "bind": bindAndListen(value)
+        case "udp": report("udp \(outcome { bind(on: newSocket(AF_INET, datagram), .loopback(0)) })")
+        case "fork": forkAndBind(value)
+        case "threads": bindInThreads(Int(value)!)
+        case "close": for socket in sockets.take() { close(socket) }
+        case "twice": Prefork.takeOver()
+        case "run":
+            do {
+                try Prefork(.tcp("127.0.0.1", port: 0)).run { (_: Prefork.Child) in }
+            } catch {
+                report("run \(error)")
+            }
+        case "idle": while true { pause() }
+        case "serve": Service(sockets.value, removesAtEnd: value.isEmpty ? nil : String(value)).run()
+        default: report("unknown step \(step)")
+        }
+    }
+
+    /// `ADDRESS[,nonblocking][,cloexec][,v6only][,unlink]`
+    private static func bindAndListen(_ text: Substring) {
+        let words = text.split(separator: ",")
+        let options = Set(words.dropFirst())
+        let address = SocketName(words[0])
+        let socket = newSocket(address.family, stream)
+        if options.contains("nonblocking") { _ = fcntl(socket, F_SETFL, O_NONBLOCK) }
+        if options.contains("cloexec") { _ = fcntl(socket, F_SETFD, FD_CLOEXEC) }
+        if address.family == AF_INET6 {
+            var only: CInt = options.contains("v6only") ? 1 : 0
+            setsockopt(socket, CInt(IPPROTO_IPV6), IPV6_V6ONLY, &only, socklen_t(MemoryLayout<CInt>.size))
+        }
+        if options.contains("unlink"), let path = address.path { unlink(path) }
+        errno = 7777
+        let result = outcome { bind(on: socket, address) }
+        if result == "0", errno != 7777 { report("errno became \(errno)") }
+        guard result == "0" else {
+            report("bind \(words[0]) \(result)")
+            close(socket)
+            return
+        }
+        if listen(socket, 5) != 0 { report("listen \(errno)") }
+        let flags =
+            (fcntl(socket, F_GETFL) & O_NONBLOCK != 0 ? " nonblocking" : "")
+            + (fcntl(socket, F_GETFD) & FD_CLOEXEC != 0 ? " cloexec" : "")
+        report("bind \(words[0]) 0\(flags)")
+        report("name \(SocketName(of: socket).text)")
+        sockets.with { $0.append(socket) }
+    }
+
+    /// After fork(2) without exec, the process is no child of the fleet.
+    private static func forkAndBind(_ text: Substring) {
+        let fork = unsafeBitCast(dlsym(nil, "fork"), to: (@convention(c) () -> pid_t).self)
+        let pid = fork()
+        if pid == 0 {
+            let result = outcome { bind(on: newSocket(AF_INET, stream), SocketName(text)) }
+            report("forked \(result)")
+            _exit(0)
+        }
+        waitpid(pid, nil, 0)
+    }
+
+    private static func bindInThreads(_ count: Int) {
+        let left = Mutexed(count)
+        for _ in 0..<count {
+            var thread = pthread_t()
+            let code = pthread_create(
+                &thread, nil,
+                { box in
+                    let left = Unmanaged<Mutexed<Int>>.fromOpaque(box!).takeUnretainedValue()
+                    let socket = newSocket(AF_INET, stream)
+                    let result = outcome { bind(on: socket, .loopback(0)) }
+                    report("thread \(result) \(SocketName(of: socket).text)")
+                    left.with { $0 -= 1 }
+                    return nil
+                }, Unmanaged.passUnretained(left).toOpaque())
+            if code != 0 { left.with { $0 -= 1 } }
+            pthread_detach(thread)
+        }
+        while left.value > 0 { usleep(1000) }
+    }
+}
+
+/// Accepts in one thread, answers with its process id, and drains at SIGTERM.
+struct Service {
+    private static let stop = Atomic<Bool>(false)
+    private static let wakeWriter = Atomic<CInt>(-1)
+    private let sockets: [CInt]
+    private let removed: String?
+
+    init(_ sockets: [CInt], removesAtEnd path: String?) {
+        self.sockets = sockets
+        removed = path
+    }
+
+    func run() -> Never {
+        var ends: [CInt] = [-1, -1]
+        pipe(&ends)
+        Self.wakeWriter.store(ends[1], ordering: .sequentiallyConsistent)
+        signal(SIGTERM) { _ in
+            Service.stop.store(true, ordering: .sequentiallyConsistent)
+            var byte: UInt8 = 0
+            write(Service.wakeWriter.load(ordering: .sequentiallyConsistent), &byte, 1)
+        }
+        report("serving")
+        while !Self.stop.load(ordering: .sequentiallyConsistent) {
+            var watched = (sockets + [ends[0]]).map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
+            poll(&watched, nfds_t(watched.count), -1)
+            for entry in watched.dropLast() where entry.revents != 0 { answer(accept(entry.fd, nil, nil)) }
+        }
+        for socket in sockets { close(socket) }
+        if let removed { unlink(removed) }
+        report("drained")
+        exit(0)
+    }
+
+    private func answer(_ connection: CInt) {
+        if connection < 0 { return }
+        var buffer = [UInt8](repeating: 0, count: 2048)
+        let count = max(0, read(connection, &buffer, buffer.count))
+        if String(decoding: buffer.prefix(count), as: UTF8.self).contains("/slow") { usleep(700_000) }
+        let body = "\(getpid())"
+        let text = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
+        _ = write(connection, text, text.utf8.count)
+        close(connection)
+    }
+}
