@@ -46,19 +46,20 @@ PACKAGES = os.path.join(ROOT, "Platforms/Frameworks")
 CHILDREN = 4
 GRACE = 5  # Seconds in which children drain, Prefork's default.
 
-# Folder: product.
+# Folder: products.
 SERVERS = {
-    "Plain": "plain-server",
-    "SwiftNIO": "nio-server",
-    "HummingbirdServer": "hummingbird-server",
-    "FlyingFoxServer": "flyingfox-server",
-    "ServiceLifecycle": "lifecycle-server",
-    "Observability": "observability-server",
+    "Plain": ["plain-server"],
+    "SwiftNIO": ["nio-server"],
+    "HummingbirdServer": ["hummingbird-server"],
+    "FlyingFoxServer": ["flyingfox-server"],
+    "ServiceLifecycle": ["lifecycle-server"],
+    "Observability": ["observability-server"],
+    "Takeover": ["hummingbird-takeover", "flyingfox-takeover", "nio-takeover"],
 }
 # Folder: the subcommand of `swift` that replaces `build`.
 COMMANDS = {"Observability": "test", "Imports": "build"}
 # Folder: an additional proof, a script that takes the configuration.
-SCRIPTS = {"SwiftNIO": "prove-tls.sh"}
+SCRIPTS = {"SwiftNIO": "prove-tls.sh", "Takeover": "prove-readme.sh"}
 # Folders whose only proof is that they compile, which does not depend on the configuration.
 ONE_CONFIGURATION = {"Imports"}
 
@@ -488,16 +489,8 @@ MORE_PROOFS = {
 def prove(name, configuration):
     """Rows of the table: the proof, whether it holds, and a text."""
     rows = []
-    binary = os.path.join(PACKAGES, name, ".build", configuration, SERVERS[name])
-    for title, proof, arguments in PROOFS + MORE_PROOFS.get(name, []):
-        try:
-            holds, text = True, proof(binary, arguments)
-        except Failure as failure:
-            holds, text = False, str(failure)
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
-            holds, text = False, f"{type(error).__name__}: {error}"
-        print(f"  {'ok  ' if holds else 'FAIL'}  {title}: {text}", flush=True)
-        rows.append((title, holds, text))
+    for product in SERVERS[name]:
+        rows += prove_server(name, configuration, product)
     if name in SCRIPTS:
         script = os.path.join(PACKAGES, name, SCRIPTS[name])
         result = subprocess.run(
@@ -509,6 +502,22 @@ def prove(name, configuration):
     return rows
 
 
+def prove_server(name, configuration, product):
+    rows = []
+    binary = os.path.join(PACKAGES, name, ".build", configuration, product)
+    prefix = f"{product}, " if len(SERVERS[name]) > 1 else ""
+    for title, proof, arguments in PROOFS + MORE_PROOFS.get(name, []):
+        try:
+            holds, text = True, proof(binary, arguments)
+        except Failure as failure:
+            holds, text = False, str(failure)
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            holds, text = False, f"{type(error).__name__}: {error}"
+        print(f"  {'ok  ' if holds else 'FAIL'}  {prefix}{title}: {text}", flush=True)
+        rows.append((prefix + title, holds, text))
+    return rows
+
+
 # ---- Against one process
 
 
@@ -517,8 +526,8 @@ def bench(names, rounds, seconds):
     print(f"\n{children} processors, medians of {rounds} rounds of {seconds} s in turn, `wrk -t2` on this machine\n")
     print("| server | connections | processes | requests/s | p50 ms | p99 ms | CPU µs/request | errors |")
     print("|---|---|---|---|---|---|---|---|")
-    for name in names:
-        binary = os.path.join(PACKAGES, name, ".build", "release", SERVERS[name])
+    for name, product in ((name, product) for name in names for product in SERVERS[name]):
+        binary = os.path.join(PACKAGES, name, ".build", "release", product)
         arguments = {
             f"{children}, Prefork": ["--children", str(children)],
             f"{children}, Prefork, a processor each": ["--children", str(children), "--affinity", "onePerChild"],
@@ -532,7 +541,7 @@ def bench(names, rounds, seconds):
                 ports[server] = server.listening()
                 if "--children" in words:
                     server.wait_for("ready after", children)
-            bench_rows(name, servers, ports, rounds, seconds)
+            bench_rows(product, servers, ports, rounds, seconds)
 
 
 def bench_rows(name, servers, ports, rounds, seconds):

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Checks the Markdown files of the package, READMEs and DocC articles alike, and the programs in them.
 
-    CI/readme.py [--links]    all checks, or the links and paths alone
+    CI/readme.py [--links]                all checks, or the links and paths alone
+    CI/readme.py --program PATH           the program of README.md, which was built from its copy
 
 Every relative link must lead to a file, and its fragment to a heading. Every path of the repository in a text must
-exist. The programs of README.md and Platforms/Frameworks/Plain/README.md, word for word, must build, answer and stop.
+exist. The program of Platforms/Frameworks/Plain/README.md, word for word, must build, answer and stop. That of README.md
+needs Hummingbird. It must be the same as its copy, which CI/frameworks.py builds.
 """
 import collections
 import ctypes
@@ -17,7 +19,8 @@ import sys
 from support import ROOT, Failure, Server, expect, needs, request, until
 
 # Product: the file whose first Swift listing is its program.
-PROGRAMS = {"Server": "README.md", "Plain": "Platforms/Frameworks/Plain/README.md"}
+PROGRAMS = {"Plain": "Platforms/Frameworks/Plain/README.md"}
+COPY = "Platforms/Frameworks/Takeover/Sources/readme-server/Server.swift"  # The program of README.md.
 PORT = 8080  # The programs name it.
 CLONE_NEWNET = 0x40000000
 
@@ -154,9 +157,14 @@ def leave_network():
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
-def check_programs():
+def check_copy():
+    with open(os.path.join(ROOT, COPY), encoding="utf-8") as file:
+        expect(file.read() == first_program("README.md"), f"{COPY} is not the program of README.md")
+    print("readme: the program of README.md is the same as its copy")
+
+
+def check_programs(programs):
     needs("swift=", "ip=iproute2")
-    programs = build_programs()
     leave_network()
     for program in programs:
         name = os.path.basename(program)
@@ -170,10 +178,14 @@ def check_programs():
 
 
 def main():
+    words = sys.argv[1:]
     try:
+        check_copy()
+        if words[:1] == ["--program"]:
+            return check_programs(words[1:])
         check_links()
-        if "--links" not in sys.argv[1:]:
-            check_programs()
+        if "--links" not in words:
+            check_programs(build_programs())
     except Failure as failure:
         sys.exit(f"readme: {failure}")
 
