@@ -68,12 +68,13 @@ def run(program, listening, count):
         kill_children(server, FIRST)
         before = holdings(server)
         times = [kill_children(server, count // PARTS) for _ in range(PARTS)]
+        # A start or an end that is still being handled holds descriptors for a moment.
+        until(lambda: holdings(server)[:3] == (*before[:2], 0), "descriptors, threads and zombies are as before")
         after = holdings(server)
         first, last = (1000 * seconds / (count // PARTS) for seconds in (times[0], times[-1]))
         print(f"{listening}: {count} recoveries; descriptors {before[0]} -> {after[0]}, threads {before[1]} -> "
               f"{after[1]}, zombies {after[2]}, resident {before[3]} -> {after[3]} kB, {first:.2f} -> {last:.2f} ms "
               "each", flush=True)
-        expect(before[:2] == after[:2] and after[2] == 0, "descriptors, threads or zombies are left")
         expect(after[3] <= before[3] + GROWTH, f"the master has grown by {after[3] - before[3]} kB")
         expect(last <= SLOWER * first, "a recovery takes longer at the end")
         server.stop()
