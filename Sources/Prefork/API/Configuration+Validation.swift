@@ -14,9 +14,11 @@ extension Prefork.Configuration {
         }
         guard let variable, variable != "", variable != "auto" else { return (allowed, nil) }
         guard let number: Int = plainNumber(variable), (1...Self.mostChildren).contains(number) else {
+            // Puma and others serve without children then. A fleet has at least one.
+            let hint = variable == "0" ? "; set 1 for a single child, or unset it for one per processor" : ""
             throw .invalidConfiguration(
                 Self.concurrencyVariable,
-                reason: "\(quoted(variable)) is neither a number in 1...4096 nor \"auto\""
+                reason: "\(quoted(variable)) is neither a number in 1...4096 nor \"auto\"\(hint)"
             )
         }
         return (number, nil)

@@ -39,15 +39,20 @@
                 target.storeBytes(of: states, toByteOffset: 4, as: UInt32.self)
             }
             try Netlink.query(payload, all: true) { answer in
-                guard answer.count >= answerSize else { return false }
-                let (port, inode) = answer.withUnsafeBytes { bytes in
-                    (
-                        bytes.loadUnaligned(fromByteOffset: portOffset, as: UInt16.self).bigEndian,
-                        bytes.loadUnaligned(fromByteOffset: inodeOffset, as: UInt32.self)
-                    )
-                }
-                return body(Socket(port: port, host: answer.dropFirst(hostOffset).prefix(16), inode: inode))
+                decode(answer).map(body) ?? false
             }
+        }
+
+        /// struct inet_diag_msg. `nil` if it is too short.
+        static func decode(_ answer: ArraySlice<UInt8>) -> Socket? {
+            guard answer.count >= answerSize else { return nil }
+            let (port, inode) = answer.withUnsafeBytes { bytes in
+                (
+                    bytes.loadUnaligned(fromByteOffset: portOffset, as: UInt16.self).bigEndian,
+                    bytes.loadUnaligned(fromByteOffset: inodeOffset, as: UInt32.self)
+                )
+            }
+            return Socket(port: port, host: answer.dropFirst(hostOffset).prefix(16), inode: inode)
         }
     }
 #endif

@@ -41,28 +41,35 @@ import PreforkLibc
                 let count = try System.call("recv", "sock_diag") {
                     recv(raw, &buffer, buffer.count, SystemConstant.withoutWaitingOrSignal)
                 }
-                var rest = buffer[..<count]
-                while rest.count >= headerSize {
-                    let (length, type) = rest.withUnsafeBytes { bytes in
-                        (
-                            Int(bytes.loadUnaligned(fromByteOffset: 0, as: UInt32.self)),
-                            bytes.loadUnaligned(fromByteOffset: 4, as: UInt16.self)
-                        )
-                    }
-                    if type == error, length >= headerSize + 4, length <= rest.count {
-                        let code = rest.withUnsafeBytes {
-                            -$0.loadUnaligned(fromByteOffset: headerSize, as: Int32.self)
-                        }
-                        if code != 0 { throw SystemError(call: "send", code: code, context: "sock_diag") }
-                    }
-                    // The only other type is NLMSG_DONE.
-                    guard type == byFamily, length >= headerSize, length <= rest.count else { return }
-                    if body(rest.dropFirst(headerSize).prefix(length - headerSize)) { return }
-                    if !all { return }
-                    rest = rest.dropFirst((length + 3) & ~3)
-                }
+                guard try read(buffer[..<count], all: all, body) else { return }
                 if count < headerSize { return }
             }
+        }
+
+        /// Reads one part of the kernel's answer.
+        /// - Returns: whether more parts may follow.
+        static func read(
+            _ part: ArraySlice<UInt8>, all: Bool, _ body: (ArraySlice<UInt8>) -> Bool
+        ) throws(SystemError) -> Bool {
+            var rest = part
+            while rest.count >= headerSize {
+                let (length, type) = rest.withUnsafeBytes { bytes in
+                    (
+                        Int(bytes.loadUnaligned(fromByteOffset: 0, as: UInt32.self)),
+                        bytes.loadUnaligned(fromByteOffset: 4, as: UInt16.self)
+                    )
+                }
+                if type == error, length >= headerSize + 4, length <= rest.count {
+                    let code = rest.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: headerSize, as: Int32.self) }
+                    if code != 0 { throw SystemError(call: "send", code: 0 &- code, context: "sock_diag") }
+                }
+                // The only other type is NLMSG_DONE.
+                guard type == byFamily, length >= headerSize, length <= rest.count else { return false }
+                if body(rest.dropFirst(headerSize).prefix(length - headerSize)) { return false }
+                if !all { return false }
+                rest = rest.dropFirst((length + 3) & ~3)
+            }
+            return true
         }
     }
 #endif

@@ -34,7 +34,7 @@ enum UnixQueue {
 
         /// Attributes follow struct unix_diag_msg. For a listening socket the second number of the queue is its
         /// backlog.
-        private static func decodeLimit(_ answer: ArraySlice<UInt8>) -> Int? {
+        static func decodeLimit(_ answer: ArraySlice<UInt8>) -> Int? {
             var rest = answer.dropFirst(answerSize)
             while rest.count >= 4 {
                 let (length, type) = rest.withUnsafeBytes { bytes in
