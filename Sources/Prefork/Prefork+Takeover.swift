@@ -9,14 +9,14 @@ extension Prefork {
         // The program listens and handles its signals by itself.
         adapted.readiness.mode = .explicit
         adapted.signals.children = .unhandled
-        // listen(2) says less than a call of `ready()`: the program may still fail.
+        // listen(2) says less than a call of `ready()`, because the program may still fail.
         adapted.readiness.settleTime = configuration.readiness.settleTime ?? .seconds(1)
         if case .nothing = inheritance {
             main(addresses, adopting: adopting, configuration: adapted) { (_: Child) throws in }
         }
         let fleet = Prefork(addresses, adopting: adopting, configuration: adapted)
         do {
-            // Never released: this process stays a child of this fleet until it ends.
+            // Never released, because this process stays a child of this fleet until it ends.
             try fleet.handle.claim()
             guard let handshake = try handshake(),
                 let run = try ChildRun.begin(handshake, adapted, isLast: true)

@@ -3,15 +3,16 @@ import PreforkLibc
 extension Prefork.Child {
     /// Asks the master for the listener of an address, and waits for the answer.
     ///
-    /// The wait ends without an answer if the master dies: its end of the pair, sent or still in the channel, is closed
-    /// with the process. Several threads may ask at the same time, because each question has its own pair.
+    /// The wait ends without an answer if the master dies. The master's end of the pair is closed with the process,
+    /// whether it has arrived there or is still in the channel. Several threads may ask at the same time, because each
+    /// question has its own pair.
     /// - Returns: `nil` if the address is not the fleet's.
     func requestListener(_ request: BindRequest) throws(SystemError) -> Descriptor? {
         let ends = try Channel.makePair().split()
         let own = Descriptor(ends.first)
         let other = Descriptor(ends.second)
         try send(.bind(request), passing: other.raw)
-        // Only now, and before the wait: a copy that stays open here would hide the master's end.
+        // Closed after the send and before the wait, because a copy that stays open here would hide the master's end.
         other.close()
         while true {
             var requests = [pollfd(fd: own.raw, events: Int16(POLLIN), revents: 0)]

@@ -4,7 +4,7 @@ import Synchronization
 /// A child whose program calls bind(2) and listen(2) itself, and gets the fleet's listeners.
 package final class TakeoverChild: Sendable {
     package let child: Prefork.Child
-    /// A process that the program forks from this one is no child.
+    /// The id of this process. A process that the program forks from this one is not a child of the fleet.
     private let pid = System.pid
     private let state = LockedValueBox(State())
 
@@ -17,12 +17,12 @@ package final class TakeoverChild: Sendable {
 
     private init(_ child: Prefork.Child) { self.child = child }
 
-    // MARK: The one of this process
+    // MARK: The instance of this process
 
-    /// Published once and never released: other threads may be in a call.
+    /// Published once and never released, because other threads may be in a call.
     private static let published = Atomic<UInt>(0)
 
-    /// `nil` in any process that is no child, and before `publish`. It takes no lock.
+    /// The instance of this process. `nil` in a process that is not a child, and before `publish`. It takes no lock.
     package static var current: TakeoverChild? {
         UnsafeRawPointer(bitPattern: published.load(ordering: .acquiring))
             .map { Unmanaged<TakeoverChild>.fromOpaque($0).takeUnretainedValue() }
@@ -36,9 +36,9 @@ package final class TakeoverChild: Sendable {
 
     // MARK: Calls of the program
 
-    /// bind(2) of the program, from any thread.
-    /// - Returns: the result, with `errno` set on a failure. `nil` if the C library's bind(2) must be called. `errno` is
-    ///   then as before.
+    /// Handles bind(2) of the program, from any thread.
+    /// - Returns: the result, with `errno` set on a failure. `nil` if the C library's bind(2) must be called. Then
+    ///   `errno` is as before.
     package func bind(_ socket: CInt, _ address: UnsafePointer<sockaddr>?, _ length: socklen_t) -> CInt? {
         let savedErrno = errno
         guard System.pid == pid, let address, BindRequest.addressLengths ~= Int(length),
@@ -48,7 +48,7 @@ package final class TakeoverChild: Sendable {
             errno = savedErrno
             return nil
         }
-        // bind(2) is no cancellation point (pthreads(7)), but poll(2) is.
+        // bind(2) is not a cancellation point (pthreads(7)), but poll(2) is.
         return System.withoutCancellation { () -> CInt? in
             do throws(SystemError) {
                 guard let listener = try child.requestListener(request(socket, wanted, address, length)) else {
@@ -65,7 +65,7 @@ package final class TakeoverChild: Sendable {
         }
     }
 
-    /// listen(2) of the program, from any thread. The fleet's backlog stays.
+    /// Handles listen(2) of the program, from any thread. The fleet's backlog stays.
     /// - Returns: 0 if the socket has got a listener. `nil` if the C library's listen(2) must be called.
     package func listen(_ socket: CInt) -> CInt? {
         let savedErrno = errno
@@ -99,9 +99,9 @@ package final class TakeoverChild: Sendable {
 
     /// Puts the listener in the place of the program's socket.
     ///
-    /// The program has just made the socket and has registered it nowhere yet. Close-on-exec and O_NONBLOCK stay as it
-    /// has set them. O_NONBLOCK belongs to the listener itself, which the master and perhaps other children have, too
-    /// (fcntl(2)). The master never accepts, and the other children run the same program.
+    /// The program has just made the socket and has registered it nowhere yet. Close-on-exec and O_NONBLOCK stay as the
+    /// program has set them. O_NONBLOCK belongs to the listener itself, which the master and perhaps other children
+    /// share (fcntl(2)). The master never accepts, and the other children run the same program.
     private func install(_ listener: CInt, as socket: CInt) throws(SystemError) {
         let wish = try System.statusFlags(of: socket) & O_NONBLOCK
         let flags = try System.statusFlags(of: listener)
@@ -114,13 +114,13 @@ package final class TakeoverChild: Sendable {
         if let identity = System.identity(of: socket) { state.withLock { $0.taken[socket] = identity } }
     }
 
-    /// Accepted connections inherit some options from their listener (tcp(7), socket(7)).
+    /// Copies the options that accepted connections inherit from their listener (tcp(7), socket(7)).
     private func copyInheritedOptions(from socket: CInt, to listener: CInt) {
         let options: [(CInt, CInt, String)] = [
             (SystemConstant.tcp, CInt(TCP_NODELAY), "TCP_NODELAY"), (SOL_SOCKET, SO_KEEPALIVE, "SO_KEEPALIVE"),
         ]
         for (level, option, name) in options {
-            // A Unix-domain socket has none of TCP's.
+            // A Unix-domain socket has no options of TCP.
             guard let value = try? SocketOption.get(socket, level, option, name), value != 0 else { continue }
             try? SocketOption.set(listener, level, option, value, name)
         }

@@ -4,8 +4,8 @@ import PreforkLibc
 extension Master {
     /// Answers a child whose program binds an address.
     ///
-    /// The child waits for the answer, or until its end of the pair hangs up, which the end of this process causes, too.
-    /// A child that has died meanwhile gets nothing: the answer is dropped with the pair.
+    /// The child waits for the answer, or until its end of the pair hangs up. The end of this process causes that, too.
+    /// If the child has died meanwhile, the answer is dropped with the pair.
     func answer(_ request: BindRequest, of child: ChildHandle, on reply: OpenSocket) {
         let answer: BindAnswer
         do throws(SystemError) {
@@ -30,7 +30,7 @@ extension Master {
         }
         let address = try Prefork.Address(
             wanted, network: wanted.network(isV6Only: request.isV6Only), name: nil)
-        // No child is started any more, and those that start now are about to be asked to exit.
+        // No more children are started, and those that are starting are about to be asked to exit.
         guard !supervisor.isStopping else {
             throw SystemError(call: "bind", code: EADDRNOTAVAIL, context: "\(address) in a stop")
         }
@@ -41,7 +41,7 @@ extension Master {
             }
             index = found
         } else {
-            // As text, because the bytes of a `sockaddr` may have padding.
+            // The key is a text, because the bytes of a `sockaddr` may have padding.
             let key = "\(address.path.map(SocketFile.absolute) ?? "\(address)") \(request.ordinal)"
             if let known = requested[key] {
                 index = known
@@ -55,7 +55,7 @@ extension Master {
         return listeners.socket(at: index, of: slot)
     }
 
-    /// Binds without another try: the child's program fails, and its next start asks again.
+    /// Binds without another try. If it fails, the child's program fails, and its next start asks again.
     private func bindOnRequest(_ wanted: SocketAddress, _ address: Prefork.Address) throws(SystemError) -> Int {
         let target = Listener.Resolved(address: address, socketAddress: address.isUnix ? nil : wanted)
         let addresses = listeners.addresses.count { !$0.isUnix } + 1

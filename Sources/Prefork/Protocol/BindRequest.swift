@@ -1,7 +1,7 @@
-/// A child's question for the listener of an address that its program binds (takeover of bind(2)). The child sends it over
-/// its channel with one end of a new pair of sockets (SCM_RIGHTS, unix(7)). The answer comes there.
+/// A child's request for the listener of an address that its program binds (takeover of bind(2)). The child sends it
+/// over its channel with one end of a new pair of sockets (SCM_RIGHTS, unix(7)). The answer comes there.
 struct BindRequest: Hashable, Sendable {
-    /// The bytes of a `sockaddr`.
+    /// The lengths that a `sockaddr` can have, in bytes.
     static let addressLengths = 3...128
 
     /// The address, as the program gave it to bind(2).
@@ -24,7 +24,7 @@ struct BindRequest: Hashable, Sendable {
         self.ordinal = ordinal
     }
 
-    /// `nil` if the payload is no request. Unknown flags are ignored.
+    /// `nil` if the payload is not a request. Unknown flags are ignored.
     init?(payload: ArraySlice<UInt8>) {
         let bytes = Array(payload)
         guard bytes.count > 3, Self.addressLengths ~= bytes.count - 3 else { return nil }
@@ -51,7 +51,7 @@ enum BindAnswer: Equatable, Sendable {
         }
     }
 
-    /// `nil` if the bytes are no answer.
+    /// `nil` if the bytes are not an answer.
     init?(bytes: [UInt8]) {
         guard bytes.count >= 5 else { return nil }
         switch bytes[0] {
