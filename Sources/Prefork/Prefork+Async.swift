@@ -1,9 +1,9 @@
 extension Prefork {
     /// Runs the fleet in the master, and serves in a child with an async `serve`.
     ///
-    /// It does the same as the blocking form. The master runs the fleet, its hooks and its observer on a thread of
-    /// their own and not in the cooperative pool. That thread has ended when this returns. Cancelling the task begins
-    /// an orderly stop.
+    /// It behaves like the blocking form. The master runs the fleet, its hooks and its observer on a separate thread,
+    /// and not in the cooperative pool. That thread has ended when this returns. Cancelling the task begins an orderly
+    /// stop.
     public func run(serve: @escaping @Sendable (Child) async throws -> Void) async throws {
         try await run(isLast: false, beforeReturn: { _ in }, serve: serve)
     }
@@ -51,7 +51,7 @@ extension Prefork {
         try EarlierRuns.recording { try outcome.withLock { $0 }.get() }
     }
 
-    /// Runs `body` on a new thread and waits for the thread's end without blocking one of the pool.
+    /// Runs `body` on a new thread and waits for the end of that thread without blocking a thread of the pool.
     private func withThread(_ body: @escaping @Sendable () -> Void) async throws {
         let thread = ThreadBox()
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in

@@ -2,8 +2,8 @@ extension Prefork {
     /// Runs a fleet and never returns.
     ///
     /// An error becomes one line on standard error, without a trap and a backtrace. The exit status is 0 after an
-    /// orderly stop, ``PreforkError/exitStatus`` for an error of Prefork's, and 70 for an error of a hook. In a child,
-    /// it is 1 for any other error of `serve`.
+    /// orderly stop, ``PreforkError/exitStatus`` for a ``PreforkError``, and 70 for an error of a hook. In a child, it
+    /// is 1 for any other error of `serve`.
     @_disfavoredOverload
     public static func main(
         _ addresses: Address...,
@@ -58,8 +58,8 @@ extension Prefork {
     static func finish(_ result: Result<Void, any Error>) -> Never {
         guard case .failure(let error) = result else { System.exit(0) }
         EventLog.write("error: \(error)")
-        // Only our own errors have a status that says "do not try again". A PreforkError that `serve` passes on is one
-        // too.
+        // Only our own errors have a status that says "do not try again". That includes a PreforkError that `serve`
+        // passes on.
         if let error = error as? PreforkError { System.exit(error.exitStatus) }
         if case .child = role { System.exit(1) }
         System.exit(70)

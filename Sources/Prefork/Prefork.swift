@@ -40,8 +40,8 @@ public final class Prefork: Sendable {
     /// child calls `serve` and returns when it returns. Code after this call runs in both. ``role`` says which process
     /// it is.
     ///
-    /// Afterwards the master has no child, zombie, thread, descriptor or signal handler of Prefork's. It may call `run`
-    /// again, also on another fleet.
+    /// Afterwards, the master has none of Prefork's children, zombies, threads, descriptors or signal handlers left. It
+    /// may call `run` again, also on another fleet.
     ///
     /// A SIGTERM or SIGINT that arrives while a run ends for another reason, an error or ``stop()``, is raised again
     /// once the handlers of Prefork are gone. Without a handler of its own, the program then ends by it.
@@ -79,10 +79,10 @@ public final class Prefork: Sendable {
 
     /// Begins an orderly stop of the running master, as SIGTERM does, and returns at once.
     ///
-    /// Further calls do nothing. Before `run`, it makes that return at once. After the end of `run`, and in a child, it
-    /// does nothing. Call it from any thread, also from a hook.
+    /// Further calls do nothing. Before `run`, it makes `run` return at once. After the end of `run`, and in a child,
+    /// it does nothing. Call it from any thread, also from a hook.
     public func stop() { handle.stop() }
 
-    /// The current state of the fleet. It has no slots before `run` and afterwards. Read it from any thread.
+    /// The current state of the fleet. It has no slots before and after `run`. Read it from any thread.
     public var status: Status { handle.status }
 }

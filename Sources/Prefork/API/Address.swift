@@ -48,8 +48,8 @@ extension Prefork {
         /// A Unix-domain stream socket (unix(7)).
         /// - Parameters:
         ///   - path: The path of the socket's file, at most 107 bytes on Linux and 103 on Darwin. A path that begins
-        ///     with `@` is a name of Linux's abstract namespace (unix(7)). It has no file, and so no permissions: every
-        ///     process of the network namespace can connect. Begin the path of a file with `./@`.
+        ///     with `@` is a name in Linux's abstract namespace (unix(7)). Such a name has no file and no permissions,
+        ///     so every process in the network namespace can connect. Begin the path of a file with `./@`.
         ///   - name: The listener's name for ``Child/takeListener(named:)``.
         public static func unix(_ path: String, name: String? = nil) -> Address {
             Address(endpoint: .unix(path: path), network: nil, name: name)
@@ -69,7 +69,7 @@ extension Prefork {
         /// Reads an address.
         /// - Throws: ``PreforkError/Code/invalidAddress`` with the text that was given.
         public init(_ text: String) throws(PreforkError) {
-            // By bytes: a path that begins with a combining mark makes one character with the colon.
+            // Compares bytes, because a path that begins with a combining mark forms one character with the colon.
             if text.utf8.starts(with: "unix:".utf8) {
                 self = .unix(String(Substring(text.utf8.dropFirst("unix:".utf8.count))))
             } else {
@@ -154,7 +154,7 @@ extension Prefork {
 
         var effectiveNetwork: Network { network ?? (host.map { hasColon($0) } == true ? .tcp6 : .tcp4) }
 
-        /// Why no system can bind a socket to this address. `nil` if one may.
+        /// The reason why no system can bind a socket to this address. `nil` if there is none.
         var fault: String? {
             if let name, name.isEmpty || name.utf8.contains(0) { return "the name \(quoted(name)) is none" }
             switch endpoint {
@@ -187,10 +187,10 @@ extension Prefork {
     }
 }
 
-/// For messages: a text that a user gave, on one line, with visible ends and control characters.
+/// A text that a user gave, as messages show it: on one line, in quotes, with control characters escaped.
 func quoted(_ text: some StringProtocol) -> String { String(text).debugDescription }
 
-/// By bytes, so that the start of a child does not map the tables that tell characters apart.
+/// Compares bytes, so that the start of a child does not map the tables that comparing characters needs.
 private func hasColon(_ host: some StringProtocol) -> Bool { host.utf8.contains(UInt8(ascii: ":")) }
 
 private func isNumericIPv4(_ host: String) -> Bool {

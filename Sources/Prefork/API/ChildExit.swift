@@ -13,7 +13,7 @@ extension Prefork {
         public let wasReady: Bool
         /// Whether the kernel's out-of-memory killer probably killed the child.
         ///
-        /// True if a SIGKILL ended the child that the master did not send, and the killer's count in the fleet's
+        /// True if the child died of a SIGKILL that the master did not send, and the killer's count in the fleet's
         /// control group grew during the child's life. The kernel counts victims without naming them, so the victim can
         /// also be a helper process. Linux only, with the memory controller of cgroups.
         public internal(set) var isProbablyOutOfMemory = false

@@ -7,7 +7,7 @@ extension Prefork.Configuration {
             case drain
             /// Exits at once with this status (_exit(2)). Nothing is flushed, and no handler of atexit(3) runs.
             case exit(Int32)
-            /// Calls the closure on a thread of Prefork's, and does nothing else (fasthttp's OnMasterDeath).
+            /// Calls the closure on one of Prefork's threads, and does nothing else (fasthttp's OnMasterDeath).
             case call(@Sendable () -> Void)
             /// Continues to serve. A new master cannot listen on the address before this child stops.
             case ignore

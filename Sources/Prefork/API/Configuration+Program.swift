@@ -32,10 +32,10 @@ extension Prefork.Configuration {
         public var affinity: Affinity
         /// Starts a child and returns its process id. Default: `nil`, which is ``Prefork/SpawnRequest/start()``.
         ///
-        /// What it starts must become the child by exec, and not start the child (fasthttp's CommandProducer). The
-        /// master calls it on its own thread, so it must not block. A ``Prefork/SystemError`` that it throws is a
-        /// failed start, which is tried again. So is any other error once a child has been up. Before that, it stops
-        /// the fleet.
+        /// The process that it starts must become the child by exec. It must not start the child as a process of its
+        /// own (fasthttp's CommandProducer). The master calls the closure on its own thread, so it must not block. A
+        /// ``Prefork/SystemError`` that it throws is a failed start, which is tried again. Any other error stops a
+        /// fleet that has never had a child up. Later, it is a failed start, too.
         public var spawn: (@Sendable (Prefork.SpawnRequest) throws -> Int32)?
 
         /// A program with defaults for everything that is not given.

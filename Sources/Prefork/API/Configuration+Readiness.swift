@@ -18,7 +18,7 @@ extension Prefork.Configuration {
         /// How long a ready child must stay alive until it counts as up. `nil`: 1 s if ``mode`` is implicit, zero if it
         /// is explicit.
         ///
-        /// A fleet that has had a child up does not give up any more (``Recovery/Threshold/automatic``).
+        /// A fleet that has had a child up no longer gives up (``Recovery/Threshold/automatic``).
         public var settleTime: Duration?
 
         /// Readiness with defaults for everything that is not given.

@@ -7,11 +7,10 @@ extension Prefork.Configuration {
         public enum Threshold: Sendable, Hashable {
             /// Only while none of its children has ever been up.
             ///
-            /// It gives up after more than 5 failed starts for each child, but not before 15 seconds have passed. Once
-            /// a child was up, the fleet keeps trying.
+            /// The fleet gives up after more than 5 failed starts for each child, but not before 15 seconds have
+            /// passed. Once a child has been up, the fleet keeps trying.
             case automatic
-            /// The fleet gives up after more unexpected exits than this, even if other children serve (fasthttp's
-            /// RecoverThreshold).
+            /// After more unexpected exits than this, even if other children serve (fasthttp's RecoverThreshold).
             case exits(Int)
             /// At the first unexpected exit, which `run` throws (Fiber's DisableChildRecovery).
             case never
@@ -30,7 +29,8 @@ extension Prefork.Configuration {
 
             /// Doubling delays, as in einhorn.
             ///
-            /// By default none, 100 ms, 200 ms … 25 s. A fleet whose database returns is then back within 30 s.
+            /// By default, the delays are zero, 100 ms, 200 ms and so on, up to 25 s. A fleet whose database returns is
+            /// then back within 30 s.
             public init(
                 first: Duration = .zero,
                 next: Duration = .milliseconds(100),
@@ -52,9 +52,9 @@ extension Prefork.Configuration {
         /// The time for which ``Threshold/exits(_:)`` counts an exit. `nil`: for the whole life of the fleet. Default:
         /// 60 s.
         public var window: Duration?
-        /// The delays before a failed start is tried again. The first one also comes before each other replacement.
+        /// The delays before a failed start is tried again. The first one also precedes every other replacement.
         ///
-        /// If the fleet never gives up, ``Delays/next`` must not be zero: zero means 100 ms then.
+        /// If the fleet never gives up, a zero ``Delays/next`` stands for 100 ms.
         public var delays: Delays
         /// How often one slot may be recovered in the life of the fleet (Fiber's MaxChildRecoveries).
         ///

@@ -1,7 +1,7 @@
 extension Prefork.Configuration {
     /// How the master listens.
     public struct Sockets: Sendable {
-        /// Which mode the TCP listeners have. Unix-domain and adopted sockets are always shared.
+        /// The mode of the TCP listeners. Unix-domain and adopted sockets are always shared.
         public enum Mode: Sendable, Hashable {
             /// Sharded if the system supports it, otherwise shared.
             ///
@@ -53,18 +53,19 @@ extension Prefork.Configuration {
             }
         }
 
-        /// Which mode the TCP listeners have. Default: ``Mode/automatic``.
+        /// The mode of the TCP listeners. Default: ``Mode/automatic``.
         public var mode: Mode
         /// The largest number of connections that wait for accept(2) in each socket. Default: 4096.
         ///
         /// The kernel can cap it, Linux at net.core.somaxconn.
         public var backlog: Int
-        /// Hands a connection to a child when its first data arrive, or after this time in whole seconds, rounded up.
+        /// The longest time that a connection waits for its first data before a child gets it, in whole seconds,
+        /// rounded up.
         ///
         /// That is TCP_DEFER_ACCEPT of tcp(7), on Linux only. A stop resets a connection whose data have not arrived,
         /// although its client considers it connected. Default: `nil`, which is off.
         public var deferAccept: Duration?
-        /// The largest number of connections that brought data with their SYN and wait.
+        /// The largest number of waiting connections that brought data with their SYN.
         ///
         /// That is TCP_FASTOPEN of tcp(7) and RFC 7413, on Linux only. net.ipv4.tcp_fastopen must enable it for
         /// servers. Such data can arrive twice. Default: `nil`, which is off.

@@ -3,7 +3,7 @@ extension Prefork.Configuration {
     static let mostChildren = 4096
     static let concurrencyVariable = "WEB_CONCURRENCY"
 
-    /// The number of children. If an explicit number exceeds the allowed processors, their number comes with it.
+    /// The number of children. `exceeds` is the number of allowed processors if an explicit number is larger.
     /// - Parameters:
     ///   - variable: the value of WEB_CONCURRENCY. It replaces the default only; an explicit number wins, as in Puma.
     ///   - allowed: the number of processors that affinity and quota allow.
@@ -24,7 +24,7 @@ extension Prefork.Configuration {
         return (number, nil)
     }
 
-    /// - Throws: the first thing that is wrong, with the path of its property.
+    /// - Throws: the first fault, with the path of its property.
     func check() throws(PreforkError) {
         try sockets.check()
         try program.check()

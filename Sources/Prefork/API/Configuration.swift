@@ -98,7 +98,8 @@ extension Prefork {
         package struct Testing: Sendable {
             /// Mechanisms to use instead of the best ones of the system.
             package var mechanisms: Mechanisms?
-            /// Why listeners cannot be sharded. "": they can. `nil`: the master finds out.
+            /// Why listeners cannot be sharded. An empty text means that they can. `nil` means that the master finds
+            /// out.
             package var shardingFault: String?
             /// Whether a child notices that the child channel hangs up. If not, it has only the other sign of the
             /// master's death.

@@ -81,17 +81,17 @@ extension Prefork.Event {
         /// A listener's queue reached the share of ``Prefork/Configuration/Sockets/queueAlarm``. Details:
         /// ``Event/address``, ``Event/queue``, ``Event/slot`` if the listener is sharded.
         public static var queueFilling: Code { Code("queueFilling") }
-        /// A listener did not listen any more, because a child had called shutdown(2) on it, which ends every copy.
+        /// A listener no longer listened, because a child had called shutdown(2) on it, which affects every copy.
         ///
-        /// The master makes it listen again, and says in ``Event/reason`` what came of that. A child has its own
-        /// listener if it is sharded. All children share the other listeners, and the event names the child that has
-        /// probably done it. Details: ``Event/address``, ``Event/reason``, ``Event/slot`` and ``Event/pid`` if a child
-        /// can be named, ``Event/systemError`` if it cannot listen again.
+        /// The master makes it listen again, and reports the outcome in ``Event/reason``. A sharded listener belongs to
+        /// one child. All children share the other listeners, and the event names the child that has probably stopped
+        /// it. Details: ``Event/address``, ``Event/reason``, ``Event/slot`` and ``Event/pid`` if a child can be named,
+        /// ``Event/systemError`` if it cannot listen again.
         public static var listenerStopped: Code { Code("listenerStopped") }
         /// The file of a Unix-domain socket was removed. The master noticed it before it started a child. Children that
-        /// are ready get no new connections until they are replaced, because no path leads to their socket.
-        /// Details: ``Event/address``, ``Event/reason`` (what became of it), ``Event/systemError`` (why the file could
-        /// not be made again).
+        /// are ready get no new connections until they are replaced, because no path leads to their socket. Details:
+        /// ``Event/address``, ``Event/reason`` (the outcome), ``Event/systemError`` (why the file could not be made
+        /// again).
         public static var socketFileRemoved: Code { Code("socketFileRemoved") }
 
         // MARK: At shutdown

@@ -24,7 +24,7 @@ extension Prefork.Event {
         case restored
         case failed(Prefork.SystemError)
 
-        /// Half a sentence.
+        /// A clause that completes the text of an event.
         package var description: String {
             switch self {
             case .listens: "it listens again"

@@ -22,7 +22,8 @@ extension PreforkError {
         /// This process has variables that only a master sets, but they do not describe it. It never becomes a master.
         /// Detail: ``PreforkError/reason``.
         public static var invalidHandshake: Code { Code("invalidHandshake") }
-        /// A fleet is already running in this process: `run`, `main` or `takeOver` was called before and has not returned.
+        /// A fleet is already running in this process. `run`, `main` or `takeOver` was called before and has not
+        /// returned.
         public static var alreadyRunning: Code { Code("alreadyRunning") }
         /// The system refused to listen on an address. It is in use (EADDRINUSE) or not permitted (EACCES), the host
         /// does not have it (EADDRNOTAVAIL), or the host's name or the directory does not exist. Details:
@@ -62,10 +63,10 @@ extension PreforkError {
         public static var childHasServed: Code { Code("childHasServed") }
         /// The listener was taken before. Detail: ``PreforkError/index``.
         public static var listenerTaken: Code { Code("listenerTaken") }
-        /// The child has no listener of that index. Details: ``PreforkError/index``, ``PreforkError/count`` (of
+        /// The child has no listener with that index. Details: ``PreforkError/index``, ``PreforkError/count`` (of
         /// listeners).
         public static var noSuchListener: Code { Code("noSuchListener") }
-        /// The child has no listener of that name. Detail: ``PreforkError/subject`` (the name).
+        /// The child has no listener with that name. Detail: ``PreforkError/subject`` (the name).
         public static var noListenerNamed: Code { Code("noListenerNamed") }
 
         // MARK: Anywhere

@@ -80,11 +80,11 @@ extension PreforkError {
     }
 }
 
-/// An error of the program's, which need not be `Hashable`.
+/// An error that the program threw, which need not be `Hashable`.
 ///
-/// Two are equal if their errors have the same type, and that is `Hashable` and says that they are equal. An error of
-/// any other type has no equality of its own. It equals itself only, which includes copies of the value that holds it:
-/// a box tells which one it is.
+/// Two values are equal if their errors have the same `Hashable` type and compare equal. An error of any other type has
+/// no equality of its own. It equals only itself, which includes copies of the value that holds it. The box provides
+/// that identity.
 package struct ForeignError: Sendable, Hashable {
     private final class Box: Sendable {
         let error: any Error
@@ -98,7 +98,7 @@ package struct ForeignError: Sendable, Hashable {
 
     package static func == (left: ForeignError, right: ForeignError) -> Bool {
         func isEqual<Value: Hashable>(_ value: Value) -> Bool {
-            // The same type in both directions: a subclass could be equal to its superclass in one of them.
+            // Requires the same type, because a subclass could be equal to its superclass in one direction only.
             type(of: right.error) == Value.self && right.error as? Value == value
         }
         if left.box === right.box { return true }

@@ -1,4 +1,4 @@
-/// An error of Prefork's.
+/// An error that Prefork throws.
 ///
 /// ``code`` says what is wrong. The other properties are its details: each code in ``Code`` lists which of them it has,
 /// and the others are `nil` or empty. ``Prefork/Event`` says why a new code breaks no program.
@@ -56,7 +56,7 @@ public struct PreforkError: Error, Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// One line.
+    /// A description on one line.
     public var description: String {
         switch payload {
         case .invalidAddress(let text, let reason): "invalid address \(quoted(text)): \(reason)"

@@ -14,7 +14,7 @@ extension Prefork {
     /// Read it at the start of `main`, before the program builds anything expensive, starts a thread or ignores a
     /// signal. Children start with the ignored signals and the working directory that the master has at the first read.
     /// The first read also removes the handshake variables from the environment and sets close-on-exec on the inherited
-    /// descriptors, so that no process that this one starts takes itself for a child. Call it from any thread.
+    /// descriptors, so that no process that this one starts mistakes itself for a child. Call it from any thread.
     public static var role: Role {
         switch inheritance {
         case .nothing: .master
@@ -25,11 +25,11 @@ extension Prefork {
 
     /// The arguments of this process, with the program's name first.
     ///
-    /// They are those of `CommandLine`, and also known on a Linux system without /proc. Bytes that are not UTF-8 are
-    /// repaired.
+    /// They are the arguments in `CommandLine`, but are also known on a Linux system without /proc. Bytes that are not
+    /// UTF-8 are repaired.
     public static var arguments: [String] { ProcessArguments.own.map(\.text) }
 
-    /// The inheritance of this process from a master. This is no `Result`, because the runtime would search all
+    /// The inheritance of this process from a master. This is not a `Result`, because the runtime would search all
     /// libraries for the error's conformance.
     enum Inheritance {
         case nothing
@@ -37,7 +37,7 @@ extension Prefork {
         case invalid(PreforkError)
     }
 
-    /// `nil` in a master.
+    /// The handshake of this process. `nil` in a master.
     static func handshake() throws(PreforkError) -> Handshake? {
         switch inheritance {
         case .nothing: nil
@@ -51,15 +51,15 @@ extension Prefork {
         for name in Handshake.names { System.removeEnvironmentValue(name) }
         switch decoded {
         case .absent:
-            _ = ProcessStart.own  // From here on the program may change what it looks at.
+            _ = ProcessStart.own  // From here on, the program may change the state that this reads.
             return .nothing
         case .broken(let reason): return .invalid(.invalidHandshake(reason: reason))
         case .complete(let handshake): return accept(handshake)
         }
     }()
 
-    /// Nothing is touched unless the channel descriptor is the announced one, because the numbers can belong to
-    /// something else.
+    /// Nothing is touched unless the channel descriptor is the announced one, because the numbers can belong to other
+    /// files.
     private static func accept(_ handshake: Handshake) -> Inheritance {
         let channel = handshake.channelDescriptor
         guard System.identity(of: channel) == handshake.channel else {

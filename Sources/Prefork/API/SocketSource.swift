@@ -77,7 +77,7 @@ extension Prefork {
             return found
         }
 
-        /// Call it in the master only.
+        /// Evaluates the source. Call it in the master only.
         func sockets() throws -> [Socket] {
             switch source {
             case .none: return []
@@ -93,7 +93,7 @@ extension Prefork {
                     })
             case .activation:
                 let found = try Self.activated()
-                // As sd_listen_fds(3) does. A number that is not open fails when it is adopted.
+                // sd_listen_fds(3) sets the flag, too. A descriptor that is not open fails when it is adopted.
                 for descriptor in found.descriptors { try? System.setCloseOnExec(descriptor) }
                 return zip(found.descriptors, found.names).map { Socket(descriptor: $0, name: $1.isEmpty ? nil : $1) }
             }

@@ -22,7 +22,7 @@ extension Prefork {
         }
 
         /// The path of this program's file when the master was started (readlink(2) of /proc/self/exe). After a deploy
-        /// it leads to the new file. ``executable`` if the system does not tell.
+        /// it leads to the new file. It is ``executable`` if the system does not report the path.
         public var programPath: String { ProgramFile.startedPath ?? executable }
 
         /// All arguments, with the program's name first.
@@ -31,7 +31,8 @@ extension Prefork {
             set { plan.arguments = newValue.map { CString($0) } }
         }
 
-        /// Entries `NAME=value`. The child needs the variables that begin with `PREFORK_` unchanged.
+        /// The environment, in entries `NAME=value`. The child needs the variables that begin with `PREFORK_`
+        /// unchanged.
         public var environment: [String] {
             get { plan.environment.map(\.text) }
             set { plan.environment = newValue.map { CString($0) } }

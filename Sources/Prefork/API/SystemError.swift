@@ -11,7 +11,7 @@ extension Prefork {
         public let context: String
         /// The C library's text for ``code`` (strerror_r(3), gai_strerror(3)).
         public var message: String { ownMessage ?? System.message(for: code) }
-        /// `nil` if strerror_r(3) has the text. It is looked up on demand: EAGAIN is an error, too.
+        /// `nil` if strerror_r(3) has the text. That text is looked up on demand, because even EAGAIN is an error.
         private let ownMessage: String?
 
         /// Creates an error of the C function `call`.
@@ -44,16 +44,16 @@ extension Prefork {
 typealias SystemError = Prefork.SystemError
 
 extension SystemError {
-    /// No free descriptor or no memory: the same call may succeed later.
+    /// Whether descriptors or memory are exhausted. The same call may succeed later.
     var isShortage: Bool { [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(code) }
     /// Whether a start failed for lack of a resource, including processes (posix_spawn(3) fails with EAGAIN at their
     /// limit).
     var isShortageForSpawn: Bool { isShortage || code == EAGAIN }
     var isAddressInUse: Bool { code == EADDRINUSE }
-    /// An address that this host does not have yet, or a resolver that cannot answer yet. Both are common while a host
+    /// Whether this host does not have the address yet, or the resolver cannot answer yet. Both are common while a host
     /// starts.
     var isAddressNotThereYet: Bool { ownMessage == nil ? code == EADDRNOTAVAIL : code == EAI_AGAIN }
-    /// The same call may succeed later, even if the program, its configuration and its rights stay the same.
+    /// Whether the same call may succeed later, even if the program, its configuration and its rights stay the same.
     var mayPass: Bool {
         isAddressNotThereYet || (ownMessage == nil ? isAddressInUse || isShortageForSpawn : code == EAI_MEMORY)
     }
