@@ -10,14 +10,14 @@ extension Prefork {
             var isStopping = false
             var masterIsGone = false
             var callbacks: [@Sendable () -> Void] = []
-            /// From the start of the drain until the last callback has returned.
+            /// Whether callbacks are running. They run from the start of the drain until the last one has returned.
             var areCallbacksRunning = false
             var afterCallbacks: [@Sendable () -> Void] = []
-            // Not `[:]`, which makes the runtime look through all conformances of all libraries for Int's `Hashable`.
+            // Not `[:]`, because that makes the runtime search all conformances of all libraries for Int's `Hashable`.
             var waiters = [Int: CheckedContinuation<Void, Never>]()
             var nextWaiter = 0
             var cancelServe: (@Sendable () -> Void)?
-            /// Wakes the monitor. `nil` when there is none.
+            /// Wakes the monitor. `nil` if there is none.
             var requestDrain: (@Sendable () -> Void)?
             var isCancelled = false
             var isOver = false
@@ -105,7 +105,8 @@ extension Prefork {
         /// master starts a replacement beside it. It is meant for programs that handle SIGTERM themselves, see
         /// ``Configuration/Signals/children``. Further calls are harmless. It returns at once.
         public func drain() {
-            // Under the lock: the monitor takes its closure away under it, before it closes what the closure writes to.
+            // The lock is held during the call. The monitor removes its closure under the same lock, before it closes
+            // the descriptor that the closure writes to.
             state.withLock { $0.requestDrain?() }
         }
 
@@ -127,7 +128,7 @@ extension Prefork {
             }
             await withTaskCancellationHandler {
                 await withCheckedContinuation { continuation in
-                    // A cancellation before this finds no waiter, so it is asked for once more under the lock.
+                    // A cancellation before this point finds no waiter, so it is checked again under the lock.
                     let isOver = state.withLock { state in
                         if state.isStopping || state.isOver || Task.isCancelled { return true }
                         state.waiters[id] = continuation
@@ -140,9 +141,9 @@ extension Prefork {
             }
         }
 
-        /// Calls `body` once when the drain begins, in a thread of Prefork's, after earlier callbacks. If the drain has
-        /// begun already, it calls `body` at once in the calling thread. Within the grace period, the process does not
-        /// exit before `body` has returned.
+        /// Calls `body` once when the drain begins, on one of Prefork's threads, after earlier callbacks. If the drain
+        /// has begun already, it calls `body` at once on the calling thread. Within the grace period, the process does
+        /// not exit before `body` has returned.
         public func onStop(_ body: @escaping @Sendable () -> Void) {
             let isOver = state.withLock { state in
                 if !state.isStopping { state.callbacks.append(body) }
@@ -158,7 +159,8 @@ extension Prefork {
 
         func send(_ message: ChildMessage) {
             state.withLock { state in
-                // Under the lock: `end` takes the descriptor away under it, so the number cannot be another's by now.
+                // The lock is held during the send. `end` removes the descriptor under the same lock, so the number
+                // cannot belong to another file yet.
                 let channel = Descriptor.number(of: state.channel)
                 if channel != -1 { Channel.send(message.frame, to: channel) }
             }
@@ -176,7 +178,7 @@ extension Prefork {
         /// - Parameter request: wakes the monitor. `nil` at the monitor's end.
         func setDrainRequest(_ request: (@Sendable () -> Void)?) { state.withLock { $0.requestDrain = request } }
 
-        /// Begins the drain. The second time does nothing.
+        /// Begins the drain. Further calls do nothing.
         /// - Returns: the callbacks given to `onStop`.
         func beginDrain() -> [@Sendable () -> Void] {
             let (callbacks, waiters) = state.withLock { state in
@@ -193,7 +195,7 @@ extension Prefork {
             return callbacks
         }
 
-        /// The last callback has returned.
+        /// Notes that the last callback has returned.
         func callbacksEnded() {
             let waiting = state.withLock { state in
                 defer {
@@ -205,7 +207,7 @@ extension Prefork {
             for body in waiting { body() }
         }
 
-        /// Calls `body` once no callback is running: now, or in the thread of the last one.
+        /// Calls `body` when no callback is running: at once, or on the thread of the last callback.
         func whenCallbacksHaveEnded(_ body: @escaping @Sendable () -> Void) {
             let isNow = state.withLock { state in
                 if state.areCallbacksRunning { state.afterCallbacks.append(body) }
@@ -247,7 +249,7 @@ extension Prefork {
         /// Whether the drain has cancelled `serve`.
         var isCancelled: Bool { state.withLock { $0.isCancelled } }
 
-        /// Closes everything of Prefork's. The master sees the hang-up and waits for the exit.
+        /// Closes everything that Prefork has opened. The master sees the hang-up and waits for the exit.
         func end() {
             let waiters = state.withLock { state in
                 defer {

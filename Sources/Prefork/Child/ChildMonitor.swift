@@ -1,15 +1,15 @@
 import Synchronization
 
-/// A child's own thread: it waits for SIGTERM and for the master's death, and begins the drain.
+/// The thread of a child that waits for SIGTERM and for the master's death, and begins the drain.
 ///
-/// No code of the program ever runs in this thread, because it has deadlines to keep.
+/// No code of the program ever runs on this thread, because it has deadlines to keep.
 final class ChildMonitor: Sendable {
-    /// The task of `serve` is cancelled this long before the grace period ends, or a tenth of the period before if
+    /// The task of `serve` is cancelled this long before the grace period ends. The time is a tenth of the period if
     /// that is less.
     private static let cancelMargin: Duration = .milliseconds(500)
     /// A child that begins to drain unasked exits by force this long after the grace period.
     private static let selfMargin: Duration = .seconds(1)
-    /// How often starting a thread is tried again.
+    /// The time between two attempts to start a thread.
     private static let retryInterval: Duration = .milliseconds(50)
     private static let lateStatus: CInt = 75  // EX_TEMPFAIL of sysexits.h
 
@@ -24,7 +24,8 @@ final class ChildMonitor: Sendable {
         let handled = configuration.signals.children == .handled
         self.child = child
         self.configuration = configuration
-        // Handlers belong to the process, the mask to the thread: that one unblocks the signals for itself.
+        // Handlers belong to the process, but the mask belongs to the thread. The monitor's thread unblocks the signals
+        // for itself.
         signals = try SignalHandling(
             handled: handled ? [.terminate] : [], silenced: handled ? [.interrupt] : [], unblocking: false)
         parent = ParentWatcher(
@@ -34,12 +35,13 @@ final class ChildMonitor: Sendable {
             interval: configuration.masterDeath.pollInterval)
     }
 
-    /// Arms the monitor and starts its thread without waiting for it. From here on no signal and no death of the
-    /// master goes unnoticed: a signal that all other threads block stays pending until this thread runs.
+    /// Arms the monitor and starts its thread without waiting for it. From here on, no signal and no death of the
+    /// master goes unnoticed. A signal that all other threads block stays pending until this thread runs.
     /// - Throws: ``PreforkError/Code/masterIsGone`` if it is too late already.
     static func begin(_ child: Prefork.Child, _ configuration: Prefork.Configuration) throws(PreforkError) -> Running {
         let watch = try wrappingSystemErrors { () throws(SystemError) in try ChildMonitor(child, configuration) }
-        // After the monitor is armed: a master that died before is seen here, one that dies later by the monitor.
+        // Checked after the monitor is armed. A master that died earlier is noticed here, and one that dies later is
+        // noticed by the monitor.
         if watch.parent.masterIsGone { throw .masterIsGone(pid: child.masterPID) }
         let wake = watch.signals.wakeDescriptor
         child.setDrainRequest { [watch] in
@@ -61,11 +63,11 @@ final class ChildMonitor: Sendable {
         fileprivate let watch: ChildMonitor
         fileprivate let thread: Thread
 
-        /// Ends the thread. The signal handlers are put back when the monitor is deallocated.
+        /// Ends the thread. The signal handlers are restored when the monitor is deallocated.
         consuming func end() {
             watch.child.setDrainRequest(nil)
-            // The flag first, then the byte: the thread looks at the flag after each wake-up. The descriptor is the
-            // monitor's, which lives until after the join, so it cannot be closed yet.
+            // The flag is set before the byte is sent, because the thread checks the flag after each wake-up. The
+            // descriptor belongs to the monitor, which lives until after the join, so it cannot be closed yet.
             watch.isOver.store(true, ordering: .sequentiallyConsistent)
             Channel.send(0, to: watch.signals.wakeDescriptor)
             thread.join()
@@ -134,7 +136,7 @@ final class ChildMonitor: Sendable {
         plan.drainBegan = now
         plan.cancelAt = cancelTime(now)
         plan.exitAt = now + configuration.shutdown.gracePeriod + Self.selfMargin
-        // First of all: the master steers new connections elsewhere while this child still accepts.
+        // Announced first, so that the master steers new connections elsewhere while this child still accepts.
         child.announceDrain(origin)
         drain(&plan)
     }
@@ -146,8 +148,8 @@ final class ChildMonitor: Sendable {
         if let cancel = child.prepareCancellation() { plan.pending.append(cancel) }
     }
 
-    /// The exit of the process is noticed at once or by polling. The hang-up of the channel is a second sign, for a
-    /// system that has neither.
+    /// Whether the master is gone. Its exit is noticed at once or by polling. The hang-up of the channel is a second
+    /// sign, for a system that has neither.
     private func isGone(_ watched: PollSet) -> Bool {
         let ready = watched.ready
         if ready.contains(.exit(pid: child.masterPID)) || parent.masterIsGone { return true }
@@ -187,7 +189,7 @@ final class ChildMonitor: Sendable {
         }
     }
 
-    /// Starts a thread for each piece of the program's code. If the system has no thread to give, it is tried again.
+    /// Starts a thread for each piece of the program's code. If the system cannot start one, it is tried again later.
     private func startPending(_ plan: inout Plan) {
         while let body = plan.pending.first {
             do throws(SystemError) {

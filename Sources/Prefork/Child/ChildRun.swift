@@ -9,7 +9,7 @@ struct ChildRun: ~Copyable {
     }
 
     /// Starts the monitor, and reports readiness if that is implied.
-    /// - Parameter isLast: the call does not return in a master (`main`), so no run is behind it.
+    /// - Parameter isLast: whether the call does not return in a master (`main`), so that no run follows it.
     /// - Returns: `nil` if this run has already returned in the master.
     static func begin(
         _ handshake: Handshake, _ configuration: Prefork.Configuration, isLast: Bool
@@ -46,7 +46,7 @@ struct ChildRun: ~Copyable {
         wake.close()
     }
 
-    /// The same without holding a thread of the pool.
+    /// Waits for the same without holding a thread of the pool.
     func waitForCallbacks() async {
         let child = child
         await withCheckedContinuation { continuation in
@@ -54,7 +54,7 @@ struct ChildRun: ~Copyable {
         }
     }
 
-    /// The watch first: it looks at what the child closes.
+    /// Ends the monitor before the child, because the monitor uses descriptors that the child closes.
     consuming func end() {
         let child = child
         watch.end()
