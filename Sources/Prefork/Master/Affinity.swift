@@ -1,8 +1,8 @@
 // How a fleet uses the processors: how many children by default, and which processor each child gets.
 
 extension ProcessorCount {
-    /// How many children a fleet has by default. At least one. A quota of 1.5 makes two: one child would leave half a
-    /// processor unused. Go rounds the same way since 1.25, but never below two.
+    /// How many children a fleet has by default. It is at least one. A quota of 1.5 makes two, because one child would
+    /// leave half a processor unused. Go rounds the same way since 1.25, but never below two.
     var allowed: Int {
         guard let quota else { return max(1, processors) }
         return max(1, min(processors, Int(min(quota.rounded(.up), 1e6))))
@@ -26,7 +26,7 @@ struct Affinity: Sendable {
     /// Calls `body` while this thread is restricted to the slot's processor. A child that it starts inherits the
     /// restriction (sched_setaffinity(2)). Other threads are not affected, and the master's thread has no other work to
     /// delay.
-    /// - Parameter report: gets the error if the processor is gone by now. The child is started anyway.
+    /// - Parameter report: receives the error if the processor is no longer there. The child is started anyway.
     func withProcessor<Result>(ofSlot slot: Int, report: (SystemError) -> Void, _ body: () throws -> Result) rethrows
         -> Result
     {

@@ -2,15 +2,15 @@
 final class ChildHandle {
     let pid: Int32
     let slot: Int
-    /// `nil` if exits are noticed by SIGCHLD.
+    /// A descriptor that reports the exit. `nil` if exits are noticed by SIGCHLD.
     let exit: Descriptor?
-    /// The master's end. `nil` once the child has closed its end.
+    /// The master's end of the channel. `nil` once the child has closed its end.
     private(set) var channel: Descriptor?
-    /// How often the out-of-memory killer had struck before the child was started. `nil` if nothing counts that.
+    /// The count of the out-of-memory killer before the child was started. `nil` if there is no count.
     let outOfMemory: OutOfMemoryAttribution.Mark?
-    /// The master has sent SIGKILL.
+    /// Whether the master has sent SIGKILL.
     var isKilled = false
-    /// The program has got a listener of the fleet by a takeover of bind(2).
+    /// Whether the program has got a listener of the fleet by a takeover of bind(2).
     var hasBound = false
 
     /// The sockets for answers to `ChildMessage.bind`, in the order of those messages.
@@ -18,7 +18,7 @@ final class ChildHandle {
     private static let mostReplies = 8
 
     private var reader = ChildMessageReader()
-    /// The child broke the protocol, so its messages are no longer read.
+    /// Whether messages are no longer read, because the child broke the protocol.
     private var isIgnored = false
 
     init(
@@ -49,7 +49,7 @@ final class ChildHandle {
         case fault(ChildMessageReader.Fault)
     }
 
-    /// Reads what the child has said, up to some hundred bytes.
+    /// Reads the messages of the child, up to a few hundred bytes.
     func receive(at now: Instant) -> Heard {
         guard channelDescriptor != -1 else { return .messages([]) }
         let (input, descriptors) = Channel.receiveWithDescriptors(from: channelDescriptor)

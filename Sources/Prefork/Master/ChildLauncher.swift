@@ -5,7 +5,7 @@ struct ChildLauncher {
     let executable: CString
     private let arguments: [CString]
     private let ignoredSignals: [Signal]
-    /// Only if each child gets a processor of its own.
+    /// The processors of the children. `nil` unless each child gets one of its own.
     private var affinity: Affinity?
     private let outOfMemory = OutOfMemoryCount(System.text)
     private var attribution = OutOfMemoryAttribution()
@@ -13,7 +13,7 @@ struct ChildLauncher {
     init(_ configuration: Prefork.Configuration, _ mechanisms: Prefork.Mechanisms) throws(SystemError) {
         self.configuration = configuration
         self.mechanisms = mechanisms
-        _ = ProgramFile.startedPath  // Now, before the file can be moved.
+        _ = ProgramFile.startedPath  // Read now, before the file can be moved.
         let own = ProcessArguments.own
         if let path = configuration.program.executable {
             executable = CString(path)
@@ -21,13 +21,13 @@ struct ChildLauncher {
             executable = try ProgramFile.path()
         }
         let name = configuration.program.executable.map { CString($0) } ?? own.first ?? executable
-        // A shell ignores INT and QUIT for a background job, which means the keys of the terminal and not the children.
-        // With CHLD ignored, a child would lose the exit statuses of the processes that it starts.
+        // A shell ignores INT and QUIT for a background job, to shield it from the terminal's keys. That is not meant
+        // for the children. With CHLD ignored, a child would lose the exit statuses of the processes that it starts.
         ignoredSignals = ProcessStart.own.ignoredSignals.filter { ![.interrupt, .quit, .child].contains($0) }
         arguments = [name] + (configuration.program.arguments?.map { CString($0) } ?? Array(own.dropFirst()))
     }
 
-    /// - Returns: why children cannot have a processor each.
+    /// - Returns: the reason why children cannot have a processor each.
     mutating func prepareAffinity() -> SystemError? {
         guard configuration.program.affinity == .onePerChild else { return nil }
         do throws(SystemError) {
@@ -54,7 +54,7 @@ struct ChildLauncher {
 
     /// - Parameters:
     ///   - isKnown: whether a process is a child of the fleet already.
-    ///   - report: gets errors that do not keep the child from starting.
+    ///   - report: receives errors that do not keep the child from starting.
     func start(
         _ launch: Launch, _ listeners: ListenerSet, isKnown: (Int32) -> Bool, report: (SystemError) -> Void
     ) -> Outcome {
@@ -75,10 +75,11 @@ struct ChildLauncher {
             let request = Prefork.SpawnRequest(plan: plan, closing: mechanisms.descriptorClosing, slot: launch.slot)
             let mark = outOfMemory?.current(System.text).map(attribution.mark)
             let pid = try startWithAffinity(request, isKnown, report)
-            // Only now, because a copy that stays open here would keep the child's exit from hanging up the channel.
+            // Closed only now, after the start. A copy that stays open here would keep the child's exit from hanging up
+            // the channel.
             childEnd.close()
-            // Only the master's loop reaps it, later, so the number is still this child's, whether it lives or not.
-            // Without a descriptor of its own (none is free) it is looked at every second.
+            // Only the master's loop reaps the child, and it does so later. The number is therefore still this child's,
+            // whether it lives or not. If no descriptor is free to watch it, the child is checked every second.
             let exit = (try? mechanisms.exitNotice.watch(pid)) ?? nil
             return .started(ChildHandle(pid, slot: launch.slot, exit: exit, channel: masterEnd, outOfMemory: mark))
         } catch let error as SystemError {
@@ -100,12 +101,13 @@ struct ChildLauncher {
             channel: channel
         )
         var extra = configuration.program.environment
-        // An explicit value wins: it may lead backtraces to a file.
+        // An explicit value takes precedence, because it may direct backtraces to a file.
         if !launch.printsBacktrace, extra["SWIFT_BACKTRACE"] == nil { extra["SWIFT_BACKTRACE"] = "enable=no" }
         return handshake.environment(inherited: System.environment(), extra: extra)
     }
 
-    /// Another program, or other arguments, need not pass the runs that have ended.
+    /// Whether children execute this program with its arguments. Another program, or other arguments, need not pass the
+    /// runs that have ended.
     private var repeatsThisProgram: Bool {
         configuration.program.executable == nil && configuration.program.arguments == nil
     }

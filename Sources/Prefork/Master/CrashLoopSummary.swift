@@ -8,7 +8,7 @@ struct CrashLoopSummary: Sendable {
     static let interval: Duration = .seconds(10)
 
     private struct Slot: Sendable {
-        /// The last exits, in detail or not.
+        /// The last exits, whether or not they were logged one by one.
         var exits: [Instant] = []
         var interval: Interval?
     }
@@ -19,7 +19,7 @@ struct CrashLoopSummary: Sendable {
         var causes: [String: Int] = [:]
         var neverReady = 0
         var child: (pid: Int32, isReady: Bool)?
-        /// Until the next exit.
+        /// The delay before the next child, as the last exit announced it. `nil` once a child was started.
         var delay: Duration?
 
         var total: Int { causes.values.reduce(0, +) }

@@ -1,12 +1,12 @@
 /// Whether this process may have as many descriptors as a fleet needs.
 enum DescriptorLimit {
-    /// For a spawn, a request to the kernel and an observer's file at the same time.
+    /// The descriptors for a spawn, a request to the kernel and an observer's file at the same time.
     private static let reserve = 16
 
     /// The reason why a fleet cannot have a socket for each slot and address. `nil` if it can.
     static func fault(addresses: Int, children: Int) -> String? {
         guard let limit = OpenDescriptors.limit else { return nil }
-        // Counting takes long without /proc. First assume more descriptors than any process has.
+        // Counting is slow without /proc, so this first assumes more open descriptors than any process has.
         let most = OpenDescriptors.mostTried
         guard fault(addresses: addresses, children: children, open: most, limit: limit) != nil else { return nil }
         let open = OpenDescriptors.list(from: 0).count
@@ -14,8 +14,8 @@ enum DescriptorLimit {
     }
 
     static func fault(addresses: Int, children: Int, open: Int, limit: Int) -> String? {
-        // For each slot: its sockets, its child's channel and the watch of its exit. For each address: two decoys with
-        // two connections each.
+        // Each slot needs its sockets, its child's channel and a descriptor that watches the exit. Each address needs
+        // two decoys with two connections each.
         let needed = open + children * (addresses + 2) + addresses * 6 + reserve
         guard needed > limit else { return nil }
         return "\(children) slots need \(needed) descriptors, and this process may have \(limit) (RLIMIT_NOFILE)"

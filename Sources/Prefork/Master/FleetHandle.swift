@@ -22,10 +22,11 @@ final class FleetHandle: Sendable {
     }
 
     private let state = LockedValueBox(State())
-    /// One running master in a process: signal handlers belong to the process, and so does the answer to "who am I".
+    /// Whether a run has claimed this process. Only one may, because signal handlers and the role belong to the
+    /// process.
     private static let claimed = Atomic<Bool>(false)
 
-    /// Claims the process for one run of this value, as master or child. From here on a stop is remembered, however
+    /// Claims the process for one run of this value, as master or child. From here on, a stop is remembered, however
     /// long the run takes to begin.
     /// - Throws: ``PreforkError/Code/alreadyRunning``.
     func claim() throws(PreforkError) {
@@ -42,7 +43,7 @@ final class FleetHandle: Sendable {
         Self.claimed.store(false, ordering: .sequentiallyConsistent)
     }
 
-    /// - Parameter wake: to send a byte to (`Channel.send`), valid until `end`.
+    /// - Parameter wake: the descriptor that wakes the master (`Channel.send`). It is valid until `end`.
     func begin(wake: CInt, _ token: RunToken) {
         state.withLock { state in
             state.token = token
@@ -52,7 +53,7 @@ final class FleetHandle: Sendable {
         }
     }
 
-    /// Further calls are harmless.
+    /// Forgets the run. Further calls are harmless.
     func end() {
         state.withLock { state in
             state = State()
@@ -60,8 +61,8 @@ final class FleetHandle: Sendable {
         }
     }
 
-    /// The lock is held while the byte is sent, and `end` takes it before the descriptor is closed: the byte cannot go
-    /// to another file that has the number by then.
+    /// The lock is held while the byte is sent, and `end` takes it before the descriptor is closed. The byte therefore
+    /// cannot go to another file that has got the number.
     private func request(_ state: inout State) {
         switch state.phase {
         case .fresh: state.stopRequested = true
@@ -74,9 +75,10 @@ final class FleetHandle: Sendable {
 
     func stop() { state.withLock { request(&$0) } }
 
-    /// Stops the run of that token, now or when it begins; never another's.
+    /// Stops the run of that token, now or when it begins. It never stops another run.
     func cancel(_ token: RunToken) {
-        // Under the lock that `begin` takes: it sees the flag, or we see that it has begun.
+        // The flag is set under the lock that `begin` takes. Either `begin` sees the flag, or this sees that the run
+        // has begun.
         state.withLock { state in
             token.isCancelled.store(true, ordering: .sequentiallyConsistent)
             if state.token === token { request(&state) }
@@ -107,7 +109,7 @@ final class FleetHandle: Sendable {
     }
 
     var status: Prefork.Status {
-        // The queues are asked for under the lock, see `publish(listeners:)`.
+        // The queues are read under the lock, see `publish(listeners:)`.
         let (state, listeners) = state.withLock { ($0, $0.listeners.map(\.status)) }
         let now = System.now()
         return Prefork.Status(
@@ -155,7 +157,7 @@ extension Prefork.Status.Slot {
 }
 
 extension Supervisor.Slot {
-    /// The child that the slot works with comes first, then what it waits for, then children that are about to exit.
+    /// The child that the slot works with comes first, then its next attempt, then children that are about to exit.
     fileprivate func publicState(at now: Instant) -> (Prefork.Status.State, since: Duration) {
         if let current {
             guard let readyAt = current.readyAt else { return (.starting(pid: current.pid), now - current.spawnedAt) }

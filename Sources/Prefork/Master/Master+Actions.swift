@@ -42,7 +42,8 @@ extension Master {
 
     private func spawn(_ launch: ChildLauncher.Launch) {
         let slot = launch.slot
-        // While the slots are filled for the first time, each is checked for itself: a large fleet starts fast.
+        // While the slots are filled for the first time, each slot's sockets are checked alone, so that a large fleet
+        // starts fast.
         repairListeners(
             slot: isSupervising ? nil : slot, isStarting: true,
             suspect: supervisor.slots[slot].lastPID.map { (slot, $0) })
@@ -77,7 +78,8 @@ extension Master {
         do throws(SystemError) {
             try ExitWatch.signal(pid, watch: child.exit, signal)
         } catch {
-            // ESRCH: it has ended, and its exit is about to be read. The user must hear of anything else.
+            // ESRCH means that the child has ended and its exit is about to be read. The user must hear of any other
+            // error.
             if !error.isNoSuchProcess { observe(.systemError(error)) }
         }
     }

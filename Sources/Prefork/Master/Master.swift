@@ -1,4 +1,4 @@
-/// The loop that feeds the `Supervisor` and carries out its actions. It stays in one thread.
+/// The loop that feeds the `Supervisor` and carries out its actions. It stays on one thread.
 final class Master {
     let observe: @Sendable (Prefork.Event) -> Void
     let configuration: Prefork.Configuration
@@ -14,9 +14,9 @@ final class Master {
     var children = [Int32: ChildHandle]()
     /// The listeners that were bound because children have asked for them, by their positions in `listeners`.
     var requested: [String: Int] = [:]
-    /// The number of slots if the TCP listeners that children ask for get one socket for each.
+    /// The number of slots if each of them gets its own socket for a TCP listener that children ask for.
     private(set) var shards: Int?
-    /// Only if orphans come to this process.
+    /// `nil` unless the kernel gives orphans to this process.
     private var orphans: OrphanWatch?
     /// The first error that a hook threw. `run` throws it as it is.
     var hookError: (any Error)?
@@ -24,15 +24,16 @@ final class Master {
     private var isStoppedBySignal = false
     /// The signal that came after the stop had begun for another reason.
     private var lateStop: Signal?
-    /// Children that have ended according to their descriptors, but cannot be reaped: something traces them.
+    /// Children that have ended according to their descriptors, but cannot be reaped because something traces them.
     private var held: [Int32] = []
     private var nextLookAtHeld: Instant?
 
-    /// If SIGCHLD tells of exits and another library takes its handler away, this bounds what goes unnoticed.
+    /// The time between two checks of children that no descriptor watches. It bounds the delay if another library
+    /// removes the handler of SIGCHLD.
     private static let sweepInterval: Duration = .seconds(1)
     private static let endingInterval: Duration = .milliseconds(50)
     private static let heldInterval: Duration = .milliseconds(200)
-    /// How many reads the last words of a child may take.
+    /// The largest number of reads for the last messages of a child.
     private static let lastReads = 8
 
     init(
@@ -57,7 +58,7 @@ final class Master {
 
     /// Binds, then supervises until no child is left.
     func run(_ plan: ListenerSet.Plan, _ signals: borrowing SignalHandling) throws {
-        // In a local set until everything is bound: a signal that comes meanwhile looks at `listeners`.
+        // Bound in a local set, because a signal that arrives before everything is bound looks at `listeners`.
         var bound = ListenerSet()
         defer {
             handle.publish(listeners: [])
@@ -106,7 +107,7 @@ final class Master {
     private func isStopRequested(within delay: Duration, _ signals: borrowing SignalHandling) -> Bool {
         let deadline = System.now() + delay
         while true {
-            // First of all: an earlier request may have left no byte that wakes us.
+            // Checked before the wait, because an earlier request may have left no byte that wakes this thread.
             _ = handleSignals(signals)
             if supervisor.isStopping { return true }
             let now = System.now()
@@ -118,14 +119,14 @@ final class Master {
         }
     }
 
-    /// While slots are filled for the first time no child is replaced, so that `onMasterReady` comes before any
-    /// recovery. Exits are noticed afterwards. A child that is ready is in rotation at once.
+    /// Whether children are replaced and exits are handled. While slots are filled for the first time they are not, so
+    /// that `onMasterReady` comes before any recovery. A child that is ready is in rotation at once.
     var isSupervising: Bool {
         if case .filling = supervisor.phase { false } else { true }
     }
 
     private func watch(_ watched: inout PollSet) {
-        // An exit that is not handled yet would not let poll(2) wait.
+        // An exit that is not handled yet would keep poll(2) from waiting.
         let exits = isSupervising
         for child in children.values {
             if exits, !held.contains(child.pid) { watched.add(child.exitDescriptor, .exit(pid: child.pid)) }
@@ -146,13 +147,13 @@ final class Master {
             let sweep = System.now() + (isEnding ? Self.endingInterval : Self.sweepInterval)
             deadline = min(deadline ?? sweep, sweep)
         }
-        // The children must not be left alone for an error.
+        // An error must not leave the children unsupervised.
         guard let error = watched.wait(until: deadline) else { return true }
         observe(.systemError(error))
         return false
     }
 
-    /// - Returns: whether some child may have ended.
+    /// - Returns: whether a child may have ended.
     private func handleSignals(_ signals: borrowing SignalHandling) -> Bool {
         let (received, arrival, sender) = signals.take()
         if received.contains(.user1) {
@@ -180,8 +181,8 @@ final class Master {
         if !isStoppedBySignal { lateStop = stop }
     }
 
-    /// A signal to stop that came in a run which ended for another reason: the run failed, or the program stopped it.
-    /// The program does not know of the signal, and may go on.
+    /// A signal to stop that arrived in a run which ended for another reason. The run failed, or the program stopped
+    /// it. The program does not know of the signal, and may go on.
     /// - Parameter rest: signals that came too late for the run.
     func unansweredStop(rest: [Signal]) -> Signal? {
         if isStoppedBySignal { return nil }
@@ -209,7 +210,8 @@ final class Master {
     private func handle(_ message: ChildMessage, _ child: ChildHandle) {
         switch message {
         case .ready(let cost):
-            // Each time that the child says so: its framework may have called listen(2) after the first time.
+            // Restored at each such message, because the child's framework may have called listen(2) after the first
+            // one.
             listeners.restoreBacklog(of: child.slot)
             feed(.ready(pid: child.pid, startCost: cost))
         case .draining(let origin):
@@ -224,10 +226,10 @@ final class Master {
     private func reapChildren(_ pids: [Int32]) {
         guard isSupervising else { return }
         for pid in pids {
-            // Its last words first: a child that became ready and ended at once had been ready.
+            // The last messages are read before the wait. A child that became ready and ended at once counts as ready.
             for _ in 0..<Self.lastReads where !receiveMessages(from: pid) { break }
-            // Until this wait the number is a zombie's and cannot be another process's. After it nothing signals the
-            // number.
+            // Until this wait, the number is a zombie's and cannot become another process's. After it, nothing signals
+            // the number.
             guard let child = children[pid], let (status, processorTime) = ExitWatch.reap(pid) else { continue }
             children[pid] = nil
             repairListeners(suspect: (child.slot, pid))
@@ -236,8 +238,8 @@ final class Master {
         }
     }
 
-    /// The kernel reports the end of a child and yet does not let its parent reap it as long as a tracer holds it
-    /// (ptrace(2)). Its descriptor would wake the loop at once, again and again, so it is looked at now and then.
+    /// The kernel reports the end of a child, but does not let its parent reap it while a tracer holds it (ptrace(2)).
+    /// Its descriptor would wake the loop at once, again and again, so the child is checked only at intervals.
     private func holdBack(_ ended: [Int32], _ now: Instant) {
         if let next = nextLookAtHeld, next <= now {
             reapChildren(held)
@@ -254,7 +256,7 @@ final class Master {
 
     // MARK: Listeners
 
-    /// Makes listeners listen again that a child has stopped for all.
+    /// Makes listeners that a child has stopped for all processes listen again.
     /// - Parameters:
     ///   - slot: checks this slot's sockets only.
     ///   - suspect: the child that last did something which programs combine with shutdown(2).

@@ -1,11 +1,11 @@
 /// Everything between the call of `run` and the first child: checks, probes, binding, and the clean-up at the end.
 enum MasterStartup {
     /// Runs a fleet in this thread until it has stopped.
-    /// - Parameter beforeReturn: called when all children are reaped and signals are still handled. It may not return.
-    /// - Throws: ``PreforkError`` if nothing could be started or the fleet gave up, or what a hook threw.
+    /// - Parameter beforeReturn: called when all children are reaped and signals are still handled. It need not return.
+    /// - Throws: ``PreforkError`` if nothing could be started or the fleet gave up, or the error of a hook.
     static func run(_ fleet: Prefork, token: RunToken, beforeReturn: Prefork.BeforeReturn) throws {
         let (configuration, handle) = (fleet.configuration, fleet.handle)
-        // Before anything is opened: an invalid configuration leaves no trace.
+        // Checked before anything is opened, so that an invalid configuration leaves no trace.
         try check(fleet)
         let variable = System.environmentValue(Prefork.Configuration.concurrencyVariable)
         let allowed = ProcessorCount.current().allowed
@@ -15,8 +15,9 @@ enum MasterStartup {
         let launcher = try wrappingSystemErrors { () throws(SystemError) in
             try ChildLauncher(configuration, mechanisms)
         }
-        // A resolver may take its time. Before TERM is handled, its default disposition ends this process meanwhile.
-        // Process 1 has no defaults, so there the handlers come first, and the stop follows the answer.
+        // A resolver may take long. Names are resolved before TERM is handled, so that its default disposition can end
+        // this process meanwhile. Process 1 has no default dispositions. There the handlers come first, and the stop
+        // follows the answer.
         let early = System.pid == 1 ? nil : try fleet.addresses.map(ListenerSet.resolve)
         let signals = try wrappingSystemErrors { () throws(SystemError) in
             try SignalHandling(handled: handledSignals(configuration, mechanisms))
@@ -32,8 +33,8 @@ enum MasterStartup {
             Supervisor(Supervisor.Rules(configuration, processors: allowed), children: count.count))
         report(master, launcher, mechanisms, count, unused: fleet.adopting.unused)
         let result = Result {
-            // Last of all that may fail: it may make what only its owner closes. The standard descriptors are open by
-            // now, so none of it takes their numbers.
+            // Evaluated after everything else that may fail, because it may open files that only their owner closes.
+            // The standard descriptors are open by now, so none of these files takes their numbers.
             let adopted = try fleet.adopting.sockets()
             guard !resolved.isEmpty || !adopted.isEmpty || configuration.takeover == .requested else {
                 throw PreforkError.invalidConfiguration("addresses", reason: "there is none to listen on")
@@ -45,8 +46,8 @@ enum MasterStartup {
         }
         beforeReturn(result)
 
-        // All children are reaped. First the handle lets go of the wake-up descriptor, then the descriptor and the
-        // handlers go. SIGCHLD's old disposition comes last, because our handler was put over it.
+        // All children are reaped. First the handle lets go of the wake-up descriptor. Then the descriptor and the
+        // handlers go. SIGCHLD's old disposition comes last, because our handler was installed over it.
         handle.end()
         signals.restore()
         statuses.restore()

@@ -1,17 +1,18 @@
 /// Decides which orphans process 1 reaps, and when it looks for them. It is a pure value that takes lists of zombies
 /// and returns the pids to reap.
 ///
-/// The kernel gives orphans to the first thread of process 1 and does not tell them from what that thread has started
-/// itself, or one that has ended. Other code in this process may be about to wait for a zombie, so only processes that
-/// have been zombies for a while are reaped.
+/// The kernel gives orphans to the first thread of process 1. It does not tell them from processes that this thread, or
+/// a thread that has ended, started itself. Other code in this process may be about to wait for a zombie, so only
+/// processes that have been zombies for a while are reaped.
 struct OrphanReaper {
     typealias Zombie = Orphans.Zombie
 
-    /// SIGCHLD says that a child has ended, but not which one. This is the shortest time between two looks in a stream
-    /// of them.
+    /// SIGCHLD says that a child has ended, but not which one. This is the shortest time between two looks while such
+    /// signals keep arriving.
     static let lookInterval: Duration = .milliseconds(250)
-    /// A list of children that changes while it is read may leave one out (proc_tid_children(5)), and another library
-    /// may have put its handler of SIGCHLD over ours: then the next look finds it.
+    /// The time until a look is repeated. A list of children that changes while it is read may leave one out
+    /// (proc_tid_children(5)), and another library may have installed its handler of SIGCHLD over ours. The next look
+    /// then finds it.
     static let secondLook: Duration = .milliseconds(500)
     static let sweepInterval: Duration = .seconds(30)
 
@@ -36,7 +37,7 @@ struct OrphanReaper {
     /// start over.
     var pids: [Int32] { seen.keys.map(\.pid) }
 
-    /// The look failed for lack of descriptors or memory.
+    /// Notes that a look failed for lack of descriptors or memory.
     mutating func couldNotLook(at now: Instant) {
         lastLook = now
         next = now + Self.secondLook

@@ -1,7 +1,7 @@
-/// Decides which deaths by SIGKILL were the out-of-memory killer's: those that the master has not caused, as long as
-/// the kernel's count accounts for them.
+/// Decides which deaths by SIGKILL the out-of-memory killer caused. These are the deaths that the master has not
+/// caused, as long as the kernel's count accounts for them.
 struct OutOfMemoryAttribution {
-    /// How things stood before a child was started.
+    /// The counts before a child was started.
     struct Mark: Equatable {
         fileprivate let count: Int
         fileprivate let attributed: Int

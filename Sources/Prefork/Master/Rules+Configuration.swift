@@ -1,7 +1,7 @@
-// Between the public values and the Supervisor's.
+// Translates public values into those of the Supervisor.
 
 extension Supervisor.Rules {
-    /// - Parameter processors: how many the fleet may use.
+    /// - Parameter processors: the number of processors that the fleet may use.
     init(_ configuration: Prefork.Configuration, processors: Int) {
         let recovery: Recovery =
             switch configuration.recovery.threshold {
