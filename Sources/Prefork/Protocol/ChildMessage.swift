@@ -47,20 +47,20 @@ enum ChildMessage: Equatable, Sendable {
         return [Origin.signal.rawValue] + bytes(UInt32(bitPattern: sender)) + bytes(user)
     }
 
-    /// In nanoseconds.
+    /// The duration in nanoseconds.
     private static func bytes(_ duration: Duration) -> [UInt8] {
         bytes(UInt64(clamping: max(.zero, duration).clampedNanoseconds))
     }
 
-    /// The lowest byte first.
+    /// The bytes of a number, the lowest first.
     private static func bytes<Number: FixedWidthInteger>(_ number: Number) -> [UInt8] {
         (0..<(Number.bitWidth / 8)).map { UInt8(truncatingIfNeeded: number >> Number(truncatingIfNeeded: $0 * 8)) }
     }
 }
 
-/// Puts the bytes of a channel together to messages, and notices a child that does not keep to the protocol.
+/// Assembles the bytes of a channel into messages, and notices a child that breaks the protocol.
 struct ChildMessageReader: Sendable {
-    /// A child that sends more than this within a second floods its channel. A message has some ten bytes.
+    /// A child that sends more than this within a second floods its channel. A message has about ten bytes.
     static let mostBytesPerSecond = 16_384
 
     /// A violation of the protocol by a child.
@@ -122,7 +122,7 @@ struct ChildMessageReader: Sendable {
             return .bind(request)
         case .draining:
             guard let first = payload.first else { throw .malformed(type: type) }
-            // An origin of a newer version is still a drain.
+            // An origin that only a newer version knows is still a drain.
             guard ChildMessage.Origin(rawValue: first) == .signal else { return .draining(.program) }
             guard let sender = number(payload.dropFirst(), UInt32.self),
                 let user = number(payload.dropFirst(5), UInt32.self)

@@ -1,6 +1,6 @@
 /// Remembers how earlier runs ended. A program may run one fleet after another, and a child executes the same program
 /// from the start. There, earlier runs return or throw as they did in the master, and the child serves in its own run.
-/// The list grows by one character for each run, so a fleet that is restarted for ever belongs under a service manager.
+/// The list grows by one character for each run, so a fleet that is restarted forever belongs under a service manager.
 enum EarlierRuns {
     private static let returned: Character = "r"
     private static let threw: Character = "t"
@@ -9,17 +9,17 @@ enum EarlierRuns {
 
     /// The part that a run plays in a child.
     enum Turn {
-        /// It has already returned or thrown in the master.
+        /// The run has already returned or thrown in the master.
         case over(PreforkError?)
         case serve
     }
 
     static func isValid(_ text: String) -> Bool { text.allSatisfy { $0 == returned || $0 == threw } }
 
-    /// In the master: one character for each run that has ended.
+    /// One character for each run that has ended in the master.
     static var outcomes: String { ended.withLock { $0 } }
 
-    /// In the master: runs `body` and remembers how it ended.
+    /// Runs `body` in the master and remembers how it ended.
     static func recording(_ body: () throws -> Void) throws {
         let result = Result { try body() }
         ended.withLock { ended in
@@ -28,8 +28,8 @@ enum EarlierRuns {
         try result.get()
     }
 
-    /// In a child, once for each call of `run`.
-    /// - Throws: ``PreforkError/Code/childHasServed`` after its own.
+    /// Returns the part that a call of `run` plays in a child. Call it once for each such call.
+    /// - Throws: ``PreforkError/Code/childHasServed`` after the child's own run.
     static func next(_ handshake: Handshake) throws(PreforkError) -> Turn {
         let index = met.withLock { met in
             defer { met += 1 }

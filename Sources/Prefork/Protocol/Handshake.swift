@@ -11,7 +11,7 @@ struct Handshake: Equatable, Sendable {
     /// How the runs before this one ended in the master, see `EarlierRuns`.
     var earlierRuns = ""
     let masterPID: Int32
-    /// Of the listeners, in the order of their descriptors from 3 on.
+    /// The addresses of the listeners, in the order of their descriptors from 3 on.
     let addresses: [Prefork.Address]
     /// The file behind the channel's descriptor. The number alone would accept any file that is open there.
     let channel: FileIdentity
@@ -46,7 +46,7 @@ struct Handshake: Equatable, Sendable {
         "WATCHDOG_USEC",
     ]
 
-    // MARK: Master to child
+    // MARK: Encoding in the master
 
     struct Variable {
         let name: String
@@ -58,7 +58,7 @@ struct Handshake: Equatable, Sendable {
         }
     }
 
-    /// The variables, one each.
+    /// The variables of this handshake.
     var variables: [Variable] {
         [
             Variable(Self.versionName, "\(version)"),
@@ -76,8 +76,9 @@ struct Handshake: Equatable, Sendable {
         ]
     }
 
-    /// A child's environment: `inherited` without the handshake of an outer fleet and without what is meant for the
-    /// master alone, `extra` in place of variables of the same names, then this handshake.
+    /// The environment of a child. It has variables of `inherited`, then those of `extra`, then this handshake. It
+    /// leaves out the handshake of an outer fleet, the variables that are meant for the master alone, and those that
+    /// `extra` replaces.
     func environment(inherited: [CString], extra: [String: String]) -> [CString] {
         let replaced = Self.names + Self.foreignNames + extra.keys
         let kept = inherited.filter { entry in
@@ -90,7 +91,7 @@ struct Handshake: Equatable, Sendable {
     /// Precedes each name, so that an empty name is a word, too. No address has an empty name.
     private static let nameMark = "="
 
-    // MARK: Child from master
+    // MARK: Decoding in the child
 
     enum Decoded: Equatable {
         /// No variable of the handshake is set.
@@ -159,7 +160,7 @@ struct Handshake: Equatable, Sendable {
         return .complete(handshake)
     }
 
-    /// A path may contain the separator: everything but visible ASCII, and `%`, is percent-encoded.
+    /// Percent-encodes `%` and everything but visible ASCII, because a path may contain the separator.
     private static func escaped(_ text: String) -> String {
         text.utf8.reduce(into: "") { escaped, byte in
             if byte > 32, byte < 127, byte != UInt8(ascii: "%") {
@@ -185,7 +186,8 @@ struct Handshake: Equatable, Sendable {
                 return nil
             }
         }
-        // Invalid UTF-8 would be repaired. `String(validating:as:)` is generic at run time, which costs more.
+        // Decoding repairs invalid UTF-8, so the bytes are compared. `String(validating:as:)` is generic at run time,
+        // which costs more.
         let text = String(decoding: bytes, as: UTF8.self)
         return text.utf8.elementsEqual(bytes) ? text : nil
     }
