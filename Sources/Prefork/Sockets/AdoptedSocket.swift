@@ -6,8 +6,8 @@ import PreforkLibc
 struct AdoptedSocket {
     private let isNonBlocking: Bool
 
-    /// A copy of the owner's descriptor. The socket is non-blocking from now on: several children poll it, and those
-    /// that lose the race must get EAGAIN instead of sleeping in accept.
+    /// A copy of the owner's descriptor. The socket is non-blocking from now on, because several children poll it.
+    /// Those that lose the race must get EAGAIN instead of sleeping in accept.
     /// - Parameter descriptor: a descriptor for which `Listener.fault(of:)` is `nil`.
     static func listener(_ descriptor: CInt, name: String?, lowest: CInt) throws(SystemError) -> Listener {
         let copy = try System.duplicate(descriptor, atLeast: lowest)
@@ -29,15 +29,15 @@ struct AdoptedSocket {
         )
     }
 
-    /// `nil` if the system does not say.
+    /// The backlog of a socket. `nil` if the system does not say.
     static func backlog(of descriptor: CInt) -> Int? {
         PlatformListener.queue(of: descriptor)?.limit ?? UnixQueue.limit(of: descriptor)
     }
 
     /// Undoes what this process and its children have changed. Call it when no child is left.
     func restore(_ descriptor: CInt, backlog: CInt?) {
-        // Only a backlog that differs: after listen(2) the clients of a Unix-domain socket see this process as their
-        // peer.
+        // listen(2) is called only if the backlog differs, because afterwards the clients of a Unix-domain socket see
+        // this process as their peer.
         if let backlog, Self.backlog(of: descriptor) != Int(backlog) {
             try? System.listen(descriptor, backlog: backlog)
         }

@@ -1,7 +1,7 @@
-// How a stop keeps new connections out, without a privilege and without a reset: a socket of the listeners' own group
-// whose queue is full. The kernel drops the SYNs that are steered there, and clients retry.
+// A decoy keeps new connections out at a stop, without a privilege and without a reset. It is a socket of the
+// listeners' own group whose queue is full. The kernel drops the SYNs that are steered there, and clients retry.
 //
-// The order of the steps matters. It is that of the methods below. First a connection of our own fills the decoy's
+// The order of the steps matters. It is the order of the methods below. First a connection of our own fills the decoy's
 // queue, so that no client's connection is lost in it. Only then are clients' connections steered there. The decoy is
 // closed after the last child has ended, so that the kernel never queues a connection that no child will accept.
 import PreforkLibc
@@ -12,9 +12,9 @@ final class Decoy {
     private let sockets: [OpenSocket]
     private let address: SocketAddress
     private let lowest: CInt
-    /// The number of the first decoy in the group: how many sockets listened before.
+    /// The number of the first decoy in the group, which is the number of sockets that listened before.
     private var first = 0
-    /// `false` if listeners defer connections (TCP_DEFER_ACCEPT): such a handshake may take any time.
+    /// `false` if listeners defer connections (TCP_DEFER_ACCEPT), because such a handshake may take any time.
     private let awaitsHandshakes: Bool
     /// Connections of our own that fill the queues by way of one of our addresses.
     private struct Clients {
@@ -23,11 +23,11 @@ final class Decoy {
         var ports: [(port: UInt16, decoy: Int)] = []
     }
     private var clients: Clients?
-    /// The queues are being filled by way of one of our addresses until then. After that, the next of `destinations` is
+    /// The time until which one of our addresses is used to fill the queues. After that, the next of `destinations` is
     /// tried.
     private var fillingUntil: Instant = .distantPast
     private var destinations: ArraySlice<SocketAddress> = []
-    /// All new connections are steered here.
+    /// Whether all new connections are steered here.
     private(set) var isActive = false
 
     /// Every kernel queues two connections for a backlog of 1. For a backlog of 0 it queues one, or none before Linux
@@ -60,7 +60,7 @@ final class Decoy {
     ///   - listener: a socket of the group.
     func begin(_ rotation: [Int], behind first: Int, beside listener: CInt, at now: Instant) throws(SystemError) {
         self.first = first
-        // Before it listens: without steering a decoy would get its share of the connections.
+        // Steering begins before the decoy listens. Without it, the decoy would get its share of the connections.
         try ReuseportSteering.spread(over: rotation, of: first).attach(to: listener)
         for socket in sockets { try System.listen(socket.raw, backlog: Self.backlog, "the decoy") }
         destinations = address.reachable[...]
@@ -111,7 +111,7 @@ final class Decoy {
         return made
     }
 
-    /// While the queues are being filled: steers all connections but our own to these numbers.
+    /// Steers all connections but our own to these numbers, while the queues are being filled.
     func steer(to rotation: [Int], beside listener: CInt) throws(SystemError) {
         let ports = (clients?.ports ?? []).map { (port: $0.port, index: first + $0.decoy) }
         try ReuseportSteering.ports(ports, othersOver: rotation, of: first).attach(to: listener)
@@ -122,7 +122,7 @@ final class Decoy {
         sockets.allSatisfy { (PlatformListener.queue(of: $0.raw)?.waiting ?? 0) >= Self.capacity }
     }
 
-    /// From now on the kernel drops new connections, and clients retry.
+    /// Closes admission. From now on the kernel drops new connections, and clients retry.
     func close() throws(SystemError) {
         guard let leader = sockets.first?.raw else { return }
         try ReuseportSteering.all(to: first).attach(to: leader)

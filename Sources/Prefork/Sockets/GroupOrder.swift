@@ -1,33 +1,33 @@
-/// How the kernel numbers the sockets of a SO_REUSEPORT group: in the order of listen(2). When a socket leaves the
-/// group, the last one takes its number (socket(7)). A socket leaves it when its last copy is closed, or at
-/// shutdown(2).
+/// The order in which the kernel numbers the sockets of a SO_REUSEPORT group. It is the order of listen(2). When a
+/// socket leaves the group, the last one takes its number (socket(7)). A socket leaves it when its last copy is closed,
+/// or at shutdown(2).
 struct GroupOrder: Equatable {
     /// The member with each number. Members have any numbers that tell them apart.
     private(set) var members: [Int]
     /// `false` if several members left unobserved and the order in which they left decides who has which number.
     private(set) var isKnown = true
 
-    /// Of members 0..<count.
+    /// The order of the members 0..<count.
     init(count: Int) { members = Array(0..<count) }
 
     var count: Int { members.count }
 
-    /// `nil` if it is not in the group, or its number is not known.
+    /// The number of a member. `nil` if the member is not in the group, or its number is not known.
     func number(of member: Int) -> Int? { isKnown ? members.firstIndex(of: member) : nil }
 
     /// The numbers of these members, ascending, without those that are not in the group. `nil` if they are not known.
     func numbers(of wanted: [Int]) -> [Int]? {
         guard isKnown else { return nil }
-        // Mostly nothing has ever left.
+        // Usually no member has ever left.
         if wanted.allSatisfy({ members.indices.contains($0) && members[$0] == $0 }) { return wanted }
         let isWanted = Set(wanted)
         return members.indices.filter { isWanted.contains(members[$0]) }
     }
 
-    /// The member has called listen(2).
+    /// Notes that the member has called listen(2).
     mutating func append(_ member: Int) { members.append(member) }
 
-    /// These members have left, one after another, in any order.
+    /// Notes that these members have left, one after another, in any order.
     mutating func remove(_ gone: [Int]) {
         let hasGone = Set(gone)
         let left = members.count { !hasGone.contains($0) }

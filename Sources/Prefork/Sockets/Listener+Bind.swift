@@ -26,7 +26,7 @@ extension Listener {
         do {
             first = OpenSocket(try makeTCP(family: wanted.family, network, options))
         } catch {
-            // A kernel without IPv6: "any address" then means any IPv4 address, as in Go's net.Listen.
+            // On a kernel without IPv6, "any address" means any IPv4 address, as in Go's net.Listen.
             guard error.code == EAFNOSUPPORT, host.isEmpty, network == .tcp else { throw error }
             wanted = try lookUp(host, .tcp4, context: address.description)
             first = OpenSocket(try makeTCP(family: AF_INET, network, options))
@@ -65,7 +65,7 @@ extension Listener {
     /// Makes a socket the first one that listens on its address.
     ///
     /// It binds and listens without SO_REUSEPORT. Two masters that start at the same moment may both bind, because of
-    /// SO_REUSEADDR, but only one of them can listen then: the other gets EADDRINUSE from one of the two calls. The
+    /// SO_REUSEADDR, but only one of them can listen then. The other gets EADDRINUSE from one of the two calls. The
     /// flag is set once this process has the address. It lets the other sockets of the group join.
     /// - Returns: why the socket cannot have a group.
     static func claim(
@@ -105,7 +105,7 @@ extension Listener {
         }
     }
 
-    /// Binds the decoys now: at the stop this process may no longer have a right to the port.
+    /// Binds the decoys now, because at the stop this process may no longer have a right to the port.
     private static func makeDecoy(
         _ bound: SocketAddress,
         _ network: Prefork.Address.Network,

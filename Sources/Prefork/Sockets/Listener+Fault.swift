@@ -2,7 +2,7 @@
 import PreforkLibc
 
 extension Listener {
-    /// The reason why an inherited descriptor is no listener of this kind. `nil` if it is one.
+    /// The reason why an inherited descriptor is not a listener of this kind. `nil` if it is one.
     static func fault(of descriptor: CInt, unix: Bool) -> String? {
         if let fault = fault(of: descriptor) { return fault }
         let family = (try? SocketAddress(of: descriptor))?.family
@@ -10,7 +10,7 @@ extension Listener {
             ? nil : "descriptor \(descriptor) listens on an address of another family"
     }
 
-    /// The reason why a descriptor is no listener. `nil` if it is one.
+    /// The reason why a descriptor is not a listener. `nil` if it is one.
     static func fault(of descriptor: CInt) -> String? {
         guard let type = try? SocketOption.get(descriptor, SOL_SOCKET, SO_TYPE, "SO_TYPE") else {
             return "descriptor \(descriptor) is not a socket"

@@ -1,5 +1,5 @@
-// A child can stop a listener for all processes that have it: shutdown(2) ends every copy. Programs call it to wake a
-// thread that waits in accept(2). The master makes the listener listen again.
+// A child can stop a listener for all processes that have it, because shutdown(2) affects every copy. Programs call it
+// to wake a thread that waits in accept(2). The master makes the listener listen again.
 import PreforkLibc
 
 extension Listener {
@@ -8,13 +8,13 @@ extension Listener {
         /// `nil` if all slots share it.
         let slot: Int?
         let outcome: Prefork.Event.ListenerRepair
-        /// It still listens, but no client can find it.
+        /// Whether the socket still listens, but no client can find it.
         var hasLostFile = false
     }
 
-    /// Makes sockets listen again that a child has stopped.
+    /// Makes sockets that a child has stopped listen again.
     /// - Parameters:
-    ///   - slot: looks at this slot's socket only. `nil`: at all sockets.
+    ///   - slot: checks this slot's socket only. `nil` checks all sockets.
     ///   - isStarting: a child is about to start. Only then is a Unix-domain socket replaced.
     /// - Returns: the events to report. A socket that still cannot listen again is reported once.
     func repair(slot: Int? = nil, isStarting: Bool) -> [Stopped] {
@@ -37,8 +37,8 @@ extension Listener {
     }
 
     /// Something may have removed the file of a Unix-domain socket, such as a program that cleans /tmp. Then no client
-    /// can reach the socket, and it cannot get its path back. Another socket takes the path. If the path has another
-    /// file by now, a successor has made it.
+    /// can reach the socket. Unless the file gets its path back from a second name, another socket takes the path. If
+    /// the path has another file by now, a successor has made it.
     private func restoreFile() -> [Stopped] {
         guard let file, file.isMissing else { return [] }
         if file.restoreLink() { return [Stopped(slot: nil, outcome: .restored, hasLostFile: true)] }
@@ -87,7 +87,7 @@ extension Listener {
         }
     }
 
-    /// A socket whose port the kernel had chosen has lost it. listen(2) would give it another one.
+    /// Binds a socket that has lost the port which the kernel had chosen for it. listen(2) would give it another port.
     private func bindAgain(_ raw: CInt, _ bound: SocketAddress) throws(SystemError) {
         do throws(SystemError) {
             try bound.bind(raw, context: address.description)
@@ -96,7 +96,7 @@ extension Listener {
         }
     }
 
-    /// shutdown(2) of a Unix-domain socket is final. Another one takes its path.
+    /// Replaces a Unix-domain socket with another one, which takes its path. shutdown(2) of such a socket is final.
     private func replaceUnixSocket() throws(SystemError) {
         if address.isAbstract, adopted == nil {
             throw SystemError(

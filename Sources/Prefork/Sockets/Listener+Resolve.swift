@@ -11,7 +11,7 @@ extension Listener {
         var delay: SystemError?
     }
 
-    /// Looks the host up. A name takes as long as the resolver likes.
+    /// Looks the host up. For a name, the resolver decides how long that takes.
     static func resolve(_ address: Prefork.Address) throws(SystemError) -> Resolved {
         guard let host = address.host else { return Resolved(address: address, socketAddress: nil) }
         do throws(SystemError) {

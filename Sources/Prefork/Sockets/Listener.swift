@@ -17,14 +17,14 @@ final class Listener {
         var keepsFiles = false
     }
 
-    /// With the port that the kernel has chosen for port 0.
+    /// The address, with the port that the kernel has chosen for port 0.
     let address: Prefork.Address
     let mode: Prefork.ListenerMode
-    /// One for each slot, or one for all. Empty after `close`.
+    /// The sockets, one for each slot or one for all. Empty after `close`.
     private(set) var sockets: [OpenSocket]
     /// The numbers of the sockets in their group: those of `sockets`, by index, then the decoys.
     var order: GroupOrder
-    /// How many sockets there were.
+    /// The number of sockets before any was closed.
     private let size: Int
     /// During the last part of a stop: the inodes of the sockets that children may still have, by their indices.
     private var inodes: [Int: UInt64] = [:]
@@ -41,13 +41,14 @@ final class Listener {
     /// Whether SO_REUSEPORT is set.
     let isGroup: Bool
     private(set) var file: SocketFile?
-    /// A child may have changed it by a listen(2) of its own. `nil` if it is not known.
+    /// The backlog that the sockets must have. A child may have changed it by calling listen(2). `nil` if it is not
+    /// known.
     let backlog: CInt?
     /// `nil` if a stop cannot keep new connections out. `admissionFault` says why.
     private(set) var decoy: Decoy?
     private(set) var admissionFault: String?
     let adopted: AdoptedSocket?
-    /// The kernel has refused our program.
+    /// Whether the kernel has refused a steering program.
     private var isSteeringRefused = false
 
     init(
@@ -111,7 +112,7 @@ final class Listener {
 
     private var decoyMembers: [Int] { (0..<(decoy?.count ?? 0)).map { size + $0 } }
 
-    /// Sockets that a child has stopped have left the group.
+    /// Notes the sockets that have left the group because a child has stopped them.
     private func noteStopped() {
         let stopped = PlatformListener.stopped(sockets.map(\.raw))
         if !stopped.isEmpty { order.remove(stopped) }
@@ -138,7 +139,7 @@ final class Listener {
             return nil
         } catch {
             // The old program would go on steering to slots that have left the rotation. The shortest program steers to
-            // all slots. If the kernel refuses even that one, no program is just as good (Linux 5.3 can remove it).
+            // all slots. If the kernel refuses even that one, removing the program (Linux 5.3) has the same effect.
             do throws(SystemError) {
                 try ReuseportSteering.spread(over: Array(0..<order.count), of: order.count).attach(to: member)
             } catch {
@@ -149,8 +150,8 @@ final class Listener {
         }
     }
 
-    /// A framework in the child may have called listen(2) again with its own backlog (SwiftNIO: 128). On a listening
-    /// socket that changes only the backlog.
+    /// Restores the backlog. A framework in the child may have called listen(2) again with its own (SwiftNIO: 128). On
+    /// a listening socket that changes only the backlog.
     func restoreBacklog(of slot: Int) {
         // On a socket that a child has stopped, listen(2) would do more than that.
         guard let raw = socket(of: slot), let backlog, PlatformListener.stopped([raw]).isEmpty else { return }
@@ -165,7 +166,7 @@ final class Listener {
     /// - Parameter rotation: the slots that still accept meanwhile.
     func beginClosingAdmission(_ rotation: [Int], at now: Instant) {
         guard let decoy else { return }
-        // No child is started any more, so what a child has stopped stays as it is.
+        // No more children are started, so listeners that a child has stopped stay as they are.
         noteStopped()
         guard let member else { return giveUpAdmission("a child has stopped it with shutdown(2)", rotation) }
         do throws(SystemError) {
@@ -176,7 +177,7 @@ final class Listener {
         }
     }
 
-    /// Fewer children accept than at the beginning.
+    /// Steers to fewer slots, because fewer children accept than at the beginning.
     func narrowAdmission(to rotation: [Int]) {
         guard let decoy, !decoy.isActive, let member else { return }
         do throws(SystemError) {
@@ -201,7 +202,7 @@ final class Listener {
         return true
     }
 
-    /// New connections are queued until the last copy of the listener is closed.
+    /// Gives up closing admission. New connections are queued until the last copy of the listener is closed.
     func giveUpAdmission(_ reason: String, _ rotation: [Int]) {
         guard let decoy, !decoy.isActive else { return }
         order.remove(decoyMembers)
@@ -213,7 +214,7 @@ final class Listener {
     /// The family of the address, if `release` has something to do for it.
     var releasedFamily: CInt? { decoy?.isActive == true ? bound?.family : nil }
 
-    /// After all children were asked to exit: closes what is not needed to keep new connections out.
+    /// Closes what is not needed to keep new connections out. Call it after all children were asked to exit.
     /// - Parameter listening: the inodes of all listening sockets. Empty if they are not known.
     func closeAfterExitRequests(_ listening: Set<UInt64>) {
         if adopted != nil { return }  // It stays non-blocking as long as children poll it.
@@ -233,7 +234,7 @@ final class Listener {
         // Otherwise our copies stay open. Each socket that left the group would change the numbers of the others.
     }
 
-    /// Frees the address as soon as no child has a copy of the listener: a successor can bind it while the last
+    /// Frees the address as soon as no child has a copy of the listener, so that a successor can bind it while the last
     /// requests finish.
     /// - Parameter listening: the inodes of all listening sockets.
     /// - Returns: whether a child may still have a copy.
@@ -254,11 +255,11 @@ final class Listener {
     /// Closes this process's copies, and removes the socket's file if it is still the fleet's. Never shutdown(2), which
     /// would also end other processes' copies. Further calls do nothing.
     func close() {
-        // No child is left: a socket of which we close the last copy leaves the group at once.
+        // No child is left, so a socket leaves the group at once when our copy of it is closed.
         if decoy?.isActive == true, let first = closeFirst() { leave([first]) }
         if let adopted, let raw { adopted.restore(raw, backlog: backlog) }
         closeSockets()
-        // Last: from now on the kernel refuses connections.
+        // Closed last, because from now on the kernel refuses connections.
         decoy = nil
         inodes = [:]
     }
@@ -272,7 +273,8 @@ final class Listener {
         return first
     }
 
-    /// These sockets have left the group. Of the decoys, the one with the lowest number keeps it for the longest time.
+    /// Notes that these sockets have left the group. Of the decoys, the one with the lowest number keeps it for the
+    /// longest time.
     private func leave(_ gone: [Int]) {
         if gone.isEmpty { return }
         order.remove(gone)
@@ -280,7 +282,7 @@ final class Listener {
     }
 
     private func closeSockets() {
-        // The file first: a client finds no file instead of a socket that resets it.
+        // The file is removed first, so that a client finds no file instead of a socket that resets it.
         if !sockets.isEmpty { file?.remove() }
         sockets = []
         replaced = nil

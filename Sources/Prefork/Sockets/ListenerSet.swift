@@ -5,7 +5,8 @@ struct ListenerSet {
     private var closing: Closing?
     private var releasing: Releasing?
     private var alarm: QueueMonitor?
-    /// The addresses to bind, in the given order, then the adopted ones. With the ports that the kernel has chosen.
+    /// The addresses to bind, in the given order, then the adopted ones. They have the ports that the kernel has
+    /// chosen.
     private(set) var addresses: [Prefork.Address] = []
     /// The positions of the addresses whose ports the kernel has chosen.
     private(set) var withChosenPorts: [Int] = []
@@ -21,7 +22,7 @@ struct ListenerSet {
         addresses = open.map(\.address)
     }
 
-    /// For other threads.
+    /// The listeners as other threads see them.
     var views: [ListenerView] { open.map { ListenerView($0) } }
 
     // MARK: Binding
@@ -35,8 +36,8 @@ struct ListenerSet {
         var isSharded: Bool
     }
 
-    /// Binds all addresses. Tries an address again while it is in use, because abandoned children of a killed master
-    /// hold it while they drain, and while it is not there yet.
+    /// Binds all addresses. An address that is in use, or not there yet, is tried again. Abandoned children of a killed
+    /// master hold an address while they drain.
     /// - Parameter isStopRequested: waits for this duration or until a stop is requested, and returns whether it was.
     /// - Returns: `false` if a stop was requested first.
     mutating func bind(
@@ -49,7 +50,7 @@ struct ListenerSet {
         let inherited = configuration.takeover == nil ? plan.bound.count + plan.adopted.count : 0
         options.lowest = Handshake.descriptors(listenerCount: inherited).upperBound
         options.shards = plan.isSharded ? plan.slots : nil
-        // First, before anything is opened, because an adopted socket may be unusable.
+        // Adopted before anything is opened, because an adopted socket may be unusable.
         for socket in plan.adopted { try adopt(socket, options.lowest) }
         let adopted = open
         open = []
@@ -62,7 +63,7 @@ struct ListenerSet {
                 guard error.isAddressInUse || error.isAddressNotThereYet else {
                     throw .cannotListen(target.address, error)
                 }
-                // Waiting would not help: an address of this very fleet excludes this one.
+                // Waiting would not help, because another address of this fleet excludes this one.
                 if error.isAddressInUse, let other = (open + adopted).first(where: { $0.excludes(target) }) {
                     throw .invalidAddress(
                         target.address.description,
@@ -127,9 +128,9 @@ struct ListenerSet {
         for listener in open { listener.restoreBacklog(of: slot) }
     }
 
-    /// Makes listeners listen again that a child has stopped with shutdown(2).
+    /// Makes listeners that a child has stopped with shutdown(2) listen again.
     /// - Parameters:
-    ///   - slot: checks this slot's sockets only. `nil`: all sockets.
+    ///   - slot: checks this slot's sockets only. `nil` checks all sockets.
     ///   - isStarting: a child is about to start.
     ///   - suspect: the child that has probably stopped a listener that all share.
     ///   - owner: the current or last child of a slot.
@@ -174,6 +175,7 @@ struct ListenerSet {
     /// When to check `isClosed`, or to call `release`. `nil` if there is nothing to do.
     var nextClosingStep: Instant? { closing?.next ?? releasing?.next }
 
+    /// Checks the progress of the stop.
     /// - Parameter ready: the slots whose children still accept.
     /// - Returns: whether new connections are kept out and no connection is queued that these children could accept.
     mutating func isClosed(ready: [Int], at now: Instant) -> Bool {
@@ -188,7 +190,8 @@ struct ListenerSet {
         let closed = open.filter { $0.decoy?.isActive == true }
         // If no listener can keep connections out, the queues may never be empty. Waiting would not help.
         if pending.isEmpty, closed.isEmpty { return true }
-        // Handshakes before queues: a handshake that has ended by the first check is in a queue at the second.
+        // Handshakes are checked before queues. A handshake that has ended by the first check is in a queue at the
+        // second.
         let hasPendingHandshakes =
             now < closing.handshakesUntil && HalfOpen.exists(at: closed.compactMap { $0.decoy?.handshakeAddress })
         let isQuiet =
@@ -208,7 +211,7 @@ struct ListenerSet {
         if !rotation.isEmpty {
             for listener in open { listener.giveUpAdmission("its queue could not be filled in time", rotation) }
         }
-        // Before anything is closed, because the list is only trusted if our own sockets are in it.
+        // Read before anything is closed, because the list is only trusted if our own sockets are in it.
         let listening = listeningSockets() ?? []
         for listener in open { listener.closeAfterExitRequests(listening) }
         releasing = listening.isEmpty ? nil : Releasing(next: now + Releasing.shortPause)
@@ -217,8 +220,8 @@ struct ListenerSet {
         }
     }
 
-    /// Call this between `closeAfterExitRequests` and `close`: frees the addresses of which no child has a listener any
-    /// more.
+    /// Frees the addresses of which no child has a listener any more. Call it between `closeAfterExitRequests` and
+    /// `close`.
     mutating func release(at now: Instant) {
         guard var releasing, releasing.next <= now else { return }
         self.releasing = nil
@@ -229,7 +232,7 @@ struct ListenerSet {
         self.releasing = releasing
     }
 
-    /// `nil` if the system does not say, or if no address waits for the answer.
+    /// The inodes of all listening sockets. `nil` if the system does not say, or if no address waits for the answer.
     private func listeningSockets() -> Set<UInt64>? {
         let families = Set(open.compactMap(\.releasedFamily))
         return families.isEmpty ? nil : try? ListeningSockets.inodes(families)

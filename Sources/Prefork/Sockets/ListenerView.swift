@@ -1,4 +1,4 @@
-/// A listener as other threads see it. The descriptors are valid while the listeners are open: `FleetHandle` reads
+/// A listener as other threads see it. The descriptors are valid while the listeners are open, so `FleetHandle` reads
 /// their queues under the lock that the master takes before it closes them.
 struct ListenerView: Sendable {
     let address: Prefork.Address
@@ -13,7 +13,7 @@ struct ListenerView: Sendable {
         descriptors = listener.sockets.map(\.raw)
     }
 
-    /// With the queues as they are now.
+    /// The status, with the queues as they are now.
     var status: Prefork.Status.Listener {
         Prefork.Status.Listener(
             address: address,

@@ -35,18 +35,20 @@ struct ReuseportProbe: Sendable {
         }
     }
 
-    /// More connections to one of two sockets than chance allows (2^-63).
+    /// The largest number of connections that the probe makes. By chance, all of them reach one socket once in 2^63
+    /// probes.
     private static let mostConnections = 64
 
-    /// - Throws: an error that says nothing about the kernel: no free descriptor, no memory.
+    /// - Throws: an error that says nothing about the kernel, such as a lack of descriptors or memory.
     static func run() throws(SystemError) -> Outcome {
         let observation = observe()
         if case .refused(let error) = observation, error.isShortage { throw error }
         return outcome(observation, spreads: PlatformListener.spreadsConnections)
     }
 
-    /// Probes an address of its own: the loopback interface and a port that the kernel chooses, for well under a
-    /// millisecond. No client knows it, so it takes no traffic. All sockets are closed at the end.
+    /// Probes an address of its own, which is the loopback interface and a port that the kernel chooses. It takes well
+    /// under a millisecond. No client knows the address, so the probe takes no traffic. All sockets are closed at the
+    /// end.
     static func observe() -> Observation {
         do throws(SystemError) {
             return try observe(family: AF_INET)

@@ -9,8 +9,9 @@ struct ReuseportSteering: Equatable {
 
     private static let headerIPv4: Int32 = 20
     private static let headerIPv6: Int32 = 40
-    /// Of two instructions each. The rest of a program is a few dozen. The kernel charges a program to the socket's
-    /// net.core.optmem_max. The long-time default of 20,480 bytes has room for 847 of these steps.
+    /// The largest number of steps, of two instructions each. The rest of a program is a few dozen instructions. The
+    /// kernel charges a program to the socket's net.core.optmem_max. The long-time default of 20,480 bytes has room for
+    /// 847 of these steps.
     private static let mostSteps = 800
 
     /// Spreads connections evenly over `rotation`.
@@ -86,7 +87,8 @@ struct ReuseportSteering: Equatable {
     }
 
     /// An IPv6 socket may get IPv4 packets, too. Our own packets have no IP options, and so a header of this length. A
-    /// packet with options is a stranger's. Misread, it matches one of our ports no more often than any other value.
+    /// packet with options comes from elsewhere. Misread, it matches one of our ports no more often than any other
+    /// value.
     private mutating func loadSourcePort() {
         let network = FilterInstruction.network
         add(.loadByte, UInt32(bitPattern: network))

@@ -4,8 +4,8 @@ import PreforkLibc
 struct SocketFile {
     let path: String
     let identity: FileIdentity
-    /// A second name of the file, so that it can get its path back (link(2)). Only for programs that bind the path
-    /// themselves, because they remove the file before.
+    /// A second name of the file, so that it can get its path back (link(2)). Only programs that bind the path
+    /// themselves need it, because they remove the file first.
     private(set) var link: String?
 
     init(path: String, identity: FileIdentity) {
@@ -13,8 +13,9 @@ struct SocketFile {
         self.identity = identity
     }
 
-    /// Gives the file a second name in the same directory. Call it while the directory is locked: a name that a killed
-    /// master has left behind is replaced. Without it, a file that was removed is replaced by another socket's.
+    /// Gives the file a second name in the same directory. Call it while the directory is locked, because it replaces a
+    /// name that a killed master has left behind. Without a second name, a file that was removed is replaced by another
+    /// socket's.
     mutating func keep() {
         let parts = Self.split(path)
         let other = "\(parts.directory).\(parts.name).prefork"
@@ -51,11 +52,12 @@ struct SocketFile {
 
     /// Removes the file if it is still the one that this master created. After a restart it may be the successor's.
     func remove() {
-        // No patience: a stop must not wait, and any process may hold the lock of a common directory.
+        // The removal does not wait for the lock, because a stop must not wait, and any process may hold the lock of a
+        // shared directory.
         try? DirectoryLock.withLock(ofFile: path, patience: .zero) { () throws(SystemError) in removeIfOwn() }
     }
 
-    /// Call it while the directory is locked.
+    /// Removes the file if it is still this master's. Call it while the directory is locked.
     func removeIfOwn() {
         let found = try? System.identity(ofPath: path)
         if let found, found.isSocket, found.identity == identity { unlink(path) }
@@ -73,8 +75,8 @@ struct SocketFile {
     }
 
     /// Removes the socket that a killed master has left behind.
-    /// - Throws: EADDRINUSE if a process listens on the socket. EEXIST if the file is not a socket: it is never
-    ///   removed, and waiting would not help.
+    /// - Throws: EADDRINUSE if a process listens on the socket. EEXIST if the file is not a socket. Such a file is
+    ///   never removed, and waiting would not help.
     static func removeIfStale(_ path: String) throws(SystemError) {
         guard let found = try? System.identity(ofPath: path) else { return }
         guard found.isSocket else {
@@ -91,7 +93,7 @@ struct SocketFile {
                 unlink(path)
                 return
             case ENOENT: return
-            case EAGAIN, EPROTOTYPE: break  // A full backlog, or a datagram socket: it is in use.
+            case EAGAIN, EPROTOTYPE: break  // A full backlog, or a datagram socket. It is in use.
             default: throw SystemError(call: "connect", code: error.code, context: path)
             }
         }
