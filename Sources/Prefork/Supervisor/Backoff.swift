@@ -1,6 +1,6 @@
 /// How long a slot waits for its next child.
 extension Prefork.Configuration.Recovery.Delays {
-    /// Doubled for each failure after the second, never above the maximum.
+    /// The delay doubles for each failure after the second. It is never above the maximum.
     func delay(afterFailures failures: Int) -> Duration {
         if failures == 0 { return min(first, maximum) }
         var delay = min(next, maximum)
@@ -17,12 +17,12 @@ extension Prefork.Configuration.Recovery.Delays {
 struct StartFailures: Equatable {
     /// A fleet survives this many for each child.
     static let perChild = 5
-    /// And it tries for at least this long: a database that is a few seconds late must not end the fleet.
+    /// A fleet tries for at least this long, because a database that is a few seconds late must not end it.
     static let leastTime: Duration = .seconds(15)
 
     enum State: Equatable {
         case few
-        /// Enough to give up, but the time is not over yet: this much is left.
+        /// There are enough to give up, but this much of the time is left.
         case many(Duration)
         case tooMany
     }
@@ -47,11 +47,11 @@ struct StartFailures: Equatable {
 struct StrictExits: Equatable {
     private var total = 0
     private var times: [Instant] = []
-    /// How many of `times`, from the first one on, have left the window.
+    /// The number of elements at the front of `times` that have left the window.
     private var expired = 0
 
-    /// Notes one more. Its cost does not depend on how many there are.
-    /// - Returns: how many there were within the window, or in all if there is none.
+    /// Notes one more exit. Its cost does not depend on how many there are.
+    /// - Returns: the number of exits within the window, or of all exits if there is no window.
     mutating func count(at now: Instant, within window: Duration?) -> Int {
         total += 1
         guard let window else { return total }
@@ -77,9 +77,9 @@ struct Crashes: Equatable {
         case brokenProgram
     }
 
-    /// How many are looked at.
+    /// The number of children that are remembered.
     static let kept = 8
-    /// Fewer say nothing.
+    /// Fewer than this say nothing.
     static let fewest = 4
     /// Victims of a client have served for at least this part of the time that their starts took.
     static let leastService = 4
@@ -143,14 +143,14 @@ struct RestartBudget: Equatable {
                 ? capacity : min(capacity, level + elapsed / 1000 * perMille)
         }
         updated = now
-        // A debt of more than the capacity would only be waited for by children that come later.
+        // A larger debt would only delay children that come later.
         level = max(-capacity * 3, level - min(capacity * 3, max(0, cost.clampedNanoseconds)))
         return level >= 0 ? .zero : .nanoseconds(-level / perMille * 1000)
     }
 }
 
-/// Backtraces in a crash storm: each takes from 24 ms to a minute, in which the dying child keeps its connections
-/// (swift#71091). So only the first few are printed.
+/// Limits backtraces in a crash storm. Each takes from 24 ms to a minute, in which the dying child keeps its
+/// connections (swift#71091), so only the first few are printed.
 struct BacktracePolicy: Equatable {
     /// This many crashes within `period` print in full.
     static let printed = 5

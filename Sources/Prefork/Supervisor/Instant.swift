@@ -6,7 +6,7 @@ struct Instant: Comparable, Hashable, Sendable {
 
     static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
 
-    /// Saturates: a deadline of "never" (`Duration.seconds(Int64.max)`) must not overflow.
+    /// Saturates, because a deadline of "never" (`Duration.seconds(Int64.max)`) must not overflow.
     static func + (instant: Instant, duration: Duration) -> Instant {
         let (sum, overflow) = instant.nanoseconds.addingReportingOverflow(duration.clampedNanoseconds)
         return Instant(nanoseconds: overflow ? (duration < .zero ? .min : .max) : sum)
@@ -24,9 +24,9 @@ struct Instant: Comparable, Hashable, Sendable {
 }
 
 extension Duration {
-    /// Whole nanoseconds, at most some 292 years.
+    /// Whole nanoseconds, at most about 292 years.
     var clampedNanoseconds: Int64 {
-        // First of all: `components` traps on what it cannot hold.
+        // Checked first, because `components` traps on values that it cannot hold.
         if self >= .nanoseconds(Int64.max) { return .max }
         if self <= .nanoseconds(Int64.min) { return .min }
         let (seconds, attoseconds) = components

@@ -70,7 +70,7 @@ extension Supervisor {
         carryOut(verdict, index, now, &actions)
     }
 
-    /// From here on the pid is another process's.
+    /// Removes a child. From here on, the pid may be another process's.
     private mutating func remove(_ pid: Int32) -> (slot: Int, child: Child, cause: ExitCause?)? {
         for index in slots.indices {
             if let child = slots[index].current, child.pid == pid {
@@ -157,7 +157,8 @@ extension Supervisor {
 
     // MARK: Withdrawing
 
-    /// The child has said that it drains: it gets no more connections, and its replacement is started beside it.
+    /// Handles a child's message that it drains. The child gets no more connections, and its replacement is started
+    /// beside it.
     mutating func draining(_ pid: Int32, _ origin: Prefork.DrainOrigin, _ now: Instant, _ actions: inout [Action]) {
         guard let index = slotWithCurrent(pid), slots[index].current?.isDraining == false else { return }
         slots[index].current?.isDraining = true
@@ -166,7 +167,8 @@ extension Supervisor {
         withdraw(index, now, &actions)
     }
 
-    /// The child's channel is closed: it gets no more connections. Its exit, which tells why, is usually known at once.
+    /// Handles the hang-up of a child's channel. The child gets no more connections. Its exit, which tells why, is
+    /// usually known at once.
     mutating func hungUp(_ pid: Int32, _ now: Instant) {
         guard let index = slotWithCurrent(pid), slots[index].current?.isDraining == false else { return }
         slots[index].current?.isDraining = true

@@ -1,6 +1,6 @@
 /// How a fleet ends.
 extension Supervisor {
-    /// A second SIGINT kills if it comes at least this much later than the first: a held Ctrl-C is one request.
+    /// A second SIGINT kills if it comes at least this much later than the first, because a held Ctrl-C is one request.
     static let interruptPause: Duration = .seconds(1)
 
     /// Any number of requests is one request. Only a second SIGINT means more: the person at the terminal has lost
@@ -20,7 +20,7 @@ extension Supervisor {
         }
     }
 
-    /// How long the children have at most.
+    /// The longest time that the children still have.
     private func remaining(_ now: Instant) -> Duration {
         if case .closingAdmission(let until) = phase { return max(.zero, until - now) + rules.grace }
         let last = slots.flatMap(\.outgoing).compactMap(\.escalation.next).max()
@@ -42,12 +42,12 @@ extension Supervisor {
         if !acceptingSlots.isEmpty, rules.queueDrain > .zero { actions.append(.closeAdmission) }
     }
 
-    /// If no child is left that could accept, there is nothing to wait for.
+    /// Ends the wait for queued connections if no child is left that could accept them, or if waiting is off.
     mutating func finishAdmission(_ now: Instant, _ actions: inout [Action]) {
         if acceptingSlots.isEmpty || rules.queueDrain == .zero { requestExits(now, &actions) }
     }
 
-    /// Asks all children to exit that have not been asked yet. Once.
+    /// Asks all children that have not been asked yet to exit. Further calls do nothing.
     mutating func requestExits(_ now: Instant, _ actions: inout [Action]) {
         guard case .closingAdmission = phase else { return }
         phase = .stopping
@@ -57,13 +57,14 @@ extension Supervisor {
             where [.unrequested, .unreplaced].contains(slots[index].outgoing[position].cause)
                 && slots[index].outgoing[position].escalation.next != nil
             {
-                // It drains already, but from now on its time is that of the others.
+                // It drains already, but from now on it has the same time as the others.
                 slots[index].outgoing[position].escalation = .terminate(grace: rules.grace, at: now)
                 takeStep(index, position, now, &actions)
             }
             requestExit(index, .shutdown, now, &actions)
         }
-        // The master's copies last: while a child still accepts, a new connection finds an open listener.
+        // The master's copies are closed last, so that a new connection finds an open listener while a child still
+        // accepts.
         actions.append(.closeListeners)
     }
 
@@ -77,8 +78,8 @@ extension Supervisor {
         takeStep(index, slots[index].outgoing.count - 1, now, &actions)
     }
 
-    /// Sends the signals that are due, one for each child: it has a moment between two signals even if there is no
-    /// grace period.
+    /// Sends the signals that are due, one for each child. A child then has a moment between two signals even if there
+    /// is no grace period.
     mutating func escalate(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
         for position in slots[index].outgoing.indices { takeStep(index, position, now, &actions) }
     }

@@ -17,7 +17,7 @@ extension Supervisor {
         slots[index].lastPID = pid
         actions.append(.report(.spawned(slot: index, pid: pid, replaces: replaces)))
         actions.append(.announce(pid: pid, replaces: replaces))
-        // A stop that began while it was started has not reached it.
+        // A stop that began while the child was started has not reached it.
         if isStopping { requestExit(index, .shutdown, now, &actions) }
         finishFilling(&actions)
     }
@@ -34,8 +34,8 @@ extension Supervisor {
         finishFilling(&actions)
     }
 
-    /// Ends a fleet that has never had a child up. Afterwards this is a failed start like any other, because the
-    /// closure may work again while the other children serve.
+    /// Ends a fleet that has never had a child up. Once a child has been up, this is a failed start like any other,
+    /// because the closure may work again while the other children serve.
     mutating func spawnRefused(_ index: Int, _ error: PreforkError, _ now: Instant, _ actions: inout [Action]) {
         if hasBeenUp { return spawnFailed(index, SystemError(refusal: error), now, &actions) }
         slots[index].attempt = .none
@@ -65,8 +65,8 @@ extension Supervisor {
 
     // MARK: Up
 
-    /// Notes which children have been ready for long enough by now. Before anything else, so that an exit is judged
-    /// by it.
+    /// Notes which children have been ready for long enough by now. It comes before anything else, so that an exit is
+    /// judged by the result.
     mutating func confirmChildren(_ now: Instant) {
         for index in slots.indices { confirm(index, now) }
     }
@@ -94,7 +94,7 @@ extension Supervisor {
 
     private mutating func retryAll(_ now: Instant) {
         for index in slots.indices {
-            // Within the shortest delay that is configured.
+            // The next try comes within the shortest delay that is configured.
             let soon = now + rules.delays.next
             if let due = slots[index].nextTry { slots[index].attempt = .backingOff(until: min(due, soon)) }
         }

@@ -13,7 +13,7 @@ extension Supervisor {
         var fatalExitStatuses: [Int32] = [78]
         var readinessTimeout: Duration = .seconds(60)
         var grace: Duration = .seconds(5)
-        /// How long, at a stop, the children may go on accepting what is already queued.
+        /// How long the children may go on accepting queued connections at a stop.
         var queueDrain: Duration = .seconds(1)
         /// How many processors the fleet may use. Restarts may cost a share of them.
         var processors = 1
@@ -48,8 +48,8 @@ extension Supervisor {
         case stop(Prefork.StopReason, at: Instant)
         /// A hook threw.
         case fail(description: String)
-        /// The answer to `.closeAdmission`. Nothing is queued that a ready child could accept, or that cannot be found
-        /// out.
+        /// The answer to `.closeAdmission`. Either no connection is queued that a ready child could accept, or that
+        /// cannot be determined.
         case admissionClosed
         /// `nextDeadline` has come.
         case timer
@@ -73,13 +73,13 @@ extension Supervisor {
         /// Call the hook for the whole fleet.
         case announceMaster(pids: [Int32])
         case signal(pid: Int32, Signal)
-        /// Send new connections to these slots only, as far as their listeners are their own. Never empty: if no
-        /// child is ready all slots are in rotation, and connections wait there.
+        /// Send new connections to these slots only, as far as their listeners are sharded. The list is never empty. If
+        /// no child is ready, all slots are in rotation, and connections wait there.
         case rotate(slots: [Int])
         /// Keep new connections out, and answer `.admissionClosed` when the ready children have accepted what is
         /// queued.
         case closeAdmission
-        /// Close the master's copies of the listeners: all children have been asked to exit.
+        /// Close the master's copies of the listeners, because all children have been asked to exit.
         case closeListeners
         case report(Prefork.Event)
         /// No child is left. `run` throws `failure`, unless a hook threw.
@@ -111,11 +111,11 @@ extension Supervisor {
         let spawnedAt: Instant
         var stage: Stage
         var startCost: Duration?
-        /// It drains unasked, or its channel is closed: it accepts no more.
+        /// Whether it accepts no more, because it drains unasked or its channel is closed.
         var isDraining = false
         /// Why it drains, if that is known.
         var drainOrigin: Prefork.DrainOrigin?
-        /// Its channel is closed. If its exit is not known by then, it is replaced beside it.
+        /// Its channel is closed. If its exit is not known by then, a replacement is started beside it.
         var exitExpectedBy: Instant?
     }
 
@@ -146,7 +146,7 @@ extension Supervisor {
     struct Escalation: Equatable {
         struct Step: Equatable {
             let signal: Signal
-            /// Counted from the begin.
+            /// The time since the beginning of the escalation.
             let after: Duration
         }
 

@@ -32,7 +32,7 @@ struct Supervisor {
 
     /// When the first SIGINT of a stop arrived.
     var firstInterrupt: Instant?
-    /// The master should have called by then. If it calls later, it was suspended.
+    /// The time by which the master should have called. If it calls later, it was suspended.
     var expectedBy: Instant?
 
     init(_ rules: Rules, children: Int) {
@@ -65,8 +65,8 @@ struct Supervisor {
         finishAdmission(now, &actions)
         finishIfEmpty(&actions)
         expectedBy = nextDeadline.map { max($0, now) }
-        // First of all: a child that is gone gets no more connections, and one that is ready is not kept waiting for
-        // them.
+        // The rotation changes before anything else. A child that is gone gets no more connections, and a child that is
+        // ready does not wait for them.
         return rotationChange() + actions
     }
 
@@ -101,22 +101,23 @@ struct Supervisor {
             spawn(next, now, &actions)
             return
         }
-        // First of all: a child that is asked to exit below has a moment until its next signal.
+        // Signals that are due come first, so that a child that is asked to exit below has a moment until its next
+        // signal.
         for index in slots.indices { escalate(index, now, &actions) }
         if case .closingAdmission(let until) = phase, until <= now { requestExits(now, &actions) }
         for index in slots.indices {
             judgeReadiness(index, now, &actions)
             replaceWithoutExit(index, now, &actions)
         }
-        // The slot that has waited longest. Others that are due follow right after the answer to this one.
+        // The slot that has waited longest comes first. Others that are due follow right after the answer to this one.
         let due = slots.indices.filter { slots[$0].nextTry.map { $0 <= now } ?? false }
         if let index = due.min(by: { slots[$0].nextTry ?? now < slots[$1].nextTry ?? now }) {
             spawn(index, now, &actions)
         }
     }
 
-    /// A master that was stopped, or starved, while its timers ran out must not judge anyone: it could not hear the
-    /// children. Everything it still waits for gets its whole time again (as in Unicorn).
+    /// A master that was stopped, or starved, while its timers ran out must not judge the children, because it could
+    /// not receive their messages. Everything that it still waits for gets its whole time again (as in Unicorn).
     private mutating func restartTimersAfterSuspension(_ now: Instant, _ actions: inout [Action]) {
         guard let expected = expectedBy, now - expected > Self.suspension else { return }
         var restarted = false
