@@ -1,7 +1,7 @@
 // The C library, by whichever name this system gives it. Files import this module and need no condition of their own.
 //
-// A module, not a file of Prefork's: `@_exported` there would put every C function into the scope of every program that
-// imports Prefork. This module's exports stop at the modules that import it.
+// This is a module and not a file of Prefork, because `@_exported` there would put every C function into the scope of
+// every program that imports Prefork. This module's exports stop at the modules that import it.
 //
 // Prefork depends on this module, so on an unsupported system the build ends here with a single error.
 #if canImport(Musl)

@@ -1,9 +1,9 @@
 // Text as the operating system stores it.
 import PreforkLibc
 
-/// A C string of any bytes: arguments and environment entries need not be UTF-8.
+/// A C string of any bytes, because arguments and environment entries need not be UTF-8.
 struct CString: Hashable, Sendable {
-    /// Without the NUL at the end.
+    /// The bytes, without the NUL at the end.
     let bytes: [UInt8]
 
     init(bytes: [UInt8]) { self.bytes = bytes }
@@ -12,7 +12,7 @@ struct CString: Hashable, Sendable {
         bytes = UnsafeRawBufferPointer(start: pointer, count: strlen(pointer)).map { $0 }
     }
 
-    /// Bytes that are not UTF-8 are repaired.
+    /// The text. Bytes that are not UTF-8 are repaired.
     var text: String { String(decoding: bytes, as: UTF8.self) }
     var hasNUL: Bool { bytes.contains(0) }
 

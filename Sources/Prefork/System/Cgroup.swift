@@ -1,10 +1,10 @@
 /// The directories of this process's control groups of version 1 or 2, according to /proc (cgroups(7)).
 struct Cgroup {
-    /// Version 2.
+    /// Whether the hierarchy is of version 2.
     let isUnified: Bool
     /// The group's own directory. `nil` if it is not visible from here.
     let own: String?
-    /// The own directory, then its parents up to the mount point.
+    /// The group's own directory, then its parents up to the mount point.
     let directories: [String]
 
     /// The groups that may have the controller. A group of version 2 may still lack its files.
@@ -23,7 +23,7 @@ struct Cgroup {
         }
     }
 
-    /// Splits by bytes: mountinfo may be long, and the separators are ASCII.
+    /// Splits by bytes, because mountinfo may be long and the separators are ASCII.
     static func split(_ text: Substring, at separators: String) -> [Substring] {
         text.utf8.split { separators.utf8.contains($0) }.map { Substring($0) }
     }
@@ -62,8 +62,8 @@ struct Cgroup {
             point = Mount.unescaped(first[first.startIndex + 4])
         }
 
-        /// From the mount point down to the group. `nil` if the group is not below it. In a container without a cgroup
-        /// namespace the path is the host's and begins with the mount's root.
+        /// The names of the directories from the mount point down to the group. `nil` if the group is not below it. In
+        /// a container without a cgroup namespace, the path is the host's and begins with the mount's root.
         func names(for path: Substring) -> [String]? {
             guard root == "/" || path == root || path.hasPrefix(root + "/") else { return nil }
             let names = Cgroup.split(root == "/" ? path : path.dropFirst(root.count), at: "/").map { String($0) }

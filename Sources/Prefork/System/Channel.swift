@@ -27,16 +27,16 @@ enum Channel {
         let second = try System.own(other.release())
         try prepare(first.raw)
         try prepare(second.raw)
-        // Paired last: Swift 6.0.3's optimizer stops at a look into a pair that the same function owns.
+        // Paired last, because Swift 6.0.3's optimizer stops at a look into a pair that the same function owns.
         return ChannelPair(first: first, second: second)
     }
 
     /// Sends one byte to wake a poll(2) of the other end. See `send(_:to:)`.
     static func send(_ byte: UInt8, to descriptor: CInt) { send([byte], to: descriptor) }
 
-    /// Sends a few bytes without waiting. A full buffer drops all of them: the kernel takes so small a message as a
-    /// whole or not at all (unix(7)). If the peer is gone there is no SIGPIPE, and poll(2) reports the hang-up at this
-    /// end.
+    /// Sends a few bytes without waiting. A full buffer drops all of them, because the kernel takes so small a message
+    /// as a whole or not at all (unix(7)). If the peer is gone there is no SIGPIPE, and poll(2) reports the hang-up at
+    /// this end.
     static func send(_ bytes: [UInt8], to descriptor: CInt) {
         _ = try? System.call("send") {
             systemSend(descriptor, bytes, bytes.count, SystemConstant.withoutWaitingOrSignal)

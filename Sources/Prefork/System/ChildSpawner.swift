@@ -19,7 +19,7 @@ enum ChildSpawner {
         // Opened here because posix_spawn(3) would not say which of its file actions failed.
         let null = try System.move(try System.openNull(), atLeast: numbers.upperBound)
         try actions.inherit(null.raw, as: 0)
-        // A closed one would make the start fail, or its number would go to the first file that the child opens.
+        // A closed descriptor would make the start fail, or its number would go to the first file that the child opens.
         for number in CInt(1)...2 { try actions.inherit(System.isOpen(number) ? number : null.raw, as: number) }
         // All sources are above all targets, so no copy overwrites a source that is still needed.
         for (source, target) in zip(plan.descriptors, numbers) { try actions.inherit(source, as: target) }

@@ -1,4 +1,4 @@
-// Where Darwin's sockets differ. `LinuxListener` has the same members.
+// The parts of sockets that differ on Darwin. `LinuxListener` has the same members.
 import PreforkLibc
 
 #if canImport(Darwin)
@@ -14,8 +14,8 @@ import PreforkLibc
         /// Two sockets may listen on one address, but one of them gets all connections.
         static let spreadsConnections = false
 
-        /// socket(2), then close-on-exec and non-blocking: Darwin has no flags for them. Our own spawns inherit only
-        /// what is named. Another library's spawn may come between the two calls.
+        /// Calls socket(2), then sets close-on-exec and non-blocking, because Darwin has no flags for them. Our own
+        /// spawns inherit only the named descriptors. Another library's spawn may come between the two calls.
         static func makeSocket(family: CInt) throws(SystemError) -> Descriptor {
             let descriptor = try System.own(try System.call("socket") { socket(family, SOCK_STREAM, 0) })
             try System.setCloseOnExec(descriptor.raw)

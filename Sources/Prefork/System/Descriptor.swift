@@ -7,8 +7,8 @@ struct Descriptor: ~Copyable {
 
     init(_ raw: CInt) { self.raw = raw }
 
-    // Not repeated after EINTR: Linux has released the number by then, and another thread may use it already
-    // (close(2)).
+    // close(2) is not repeated after EINTR. Linux has released the number by then, and another thread may use it
+    // already.
     deinit { closeDescriptor(raw) }
 
     /// Hands the number to a new owner, which must close it.
@@ -18,7 +18,7 @@ struct Descriptor: ~Copyable {
         return raw
     }
 
-    /// Closes now. The end of the scope would do the same, but silently.
+    /// Closes the descriptor now. The end of the scope would do the same, but silently.
     consuming func close() {}
 
     /// The number, or -1 for `nil`.
@@ -50,7 +50,8 @@ extension System {
         try call("fcntl", "F_GETFL") { fcntl(descriptor, F_GETFL) }
     }
 
-    /// Sets or clears O_NONBLOCK. It belongs to the open file description: every process that shares it is affected.
+    /// Sets or clears O_NONBLOCK. It belongs to the open file description, so it affects every process that has
+    /// a copy.
     static func setNonBlocking(_ descriptor: CInt, _ isNonBlocking: Bool = true) throws(SystemError) {
         let flags = try statusFlags(of: descriptor)
         let wanted = isNonBlocking ? flags | O_NONBLOCK : flags & ~O_NONBLOCK
@@ -59,8 +60,8 @@ extension System {
 
     static func isOpen(_ descriptor: CInt) -> Bool { fcntl(descriptor, F_GETFD) != -1 }
 
-    /// Makes a number stand for another open file (dup2(2)), in one step with its close-on-exec flag if the system has
-    /// dup3(2). Otherwise another thread's fork and exec may inherit it.
+    /// Makes a number stand for another open file (dup2(2)). Close-on-exec is set in the same step if the system has
+    /// dup3(2). Otherwise another thread's fork and exec may inherit the descriptor.
     static func replace(_ number: CInt, by descriptor: CInt, isCloseOnExec: Bool) throws(SystemError) {
         guard isCloseOnExec else {
             _ = try call("dup2") { dup2(descriptor, number) }
@@ -95,7 +96,7 @@ extension System {
         for number in CInt(0)...2 where !isOpen(number) {
             // dup2(2) makes a copy that is not close-on-exec. The original is above the standard numbers and is closed.
             let null = try move(try openNull(), atLeast: 3)
-            // Another thread may have taken the number. Then this replaces it.
+            // If another thread has taken the number meanwhile, this replaces it.
             _ = try call("dup2") { dup2(null.raw, number) }
         }
     }

@@ -2,9 +2,9 @@
 import PreforkLibc
 
 enum DirectoryLock {
-    /// Runs `body` while this process holds flock(2) on the directory of a file. If the lock cannot be had, `body` runs
-    /// without it: the directory is not readable, its file system has no locks, or another process holds it for longer
-    /// than `patience`.
+    /// Runs `body` while this process holds flock(2) on the directory of a file. `body` runs without the lock if the
+    /// directory is not readable, its file system has no locks, or another process holds the lock for longer than
+    /// `patience`.
     static func withLock<Result>(
         ofFile path: String,
         patience: Duration = .seconds(1),

@@ -55,7 +55,7 @@ enum ExitWatch {
             try System.own(try HiddenSymbols.pidfdOpen(pid))
         }
 
-        /// Sends a signal to a child that this process has not reaped. Uses the pidfd if there is one: if other code
+        /// Sends a signal to a child that this process has not reaped. It uses the pidfd if there is one. If other code
         /// has reaped the child, its number may belong to another process, which kill(2) would hit.
         static func signal(_ pid: Int32, watch: borrowing Descriptor?, _ signal: Signal) throws(SystemError) {
             switch watch {
@@ -65,8 +65,8 @@ enum ExitWatch {
         }
     #endif
 
-    /// Reaps this child if it has ended. Never "any child": that would take the status of processes that other code in
-    /// this program has started (waitpid(2)).
+    /// Reaps this child if it has ended. It never waits for "any child", because that would take the status of
+    /// processes that other code in this program has started (waitpid(2)).
     /// - Returns: `nil` while it lives. The processor time includes that of its own reaped children (wait4(2)).
     static func reap(_ pid: Int32) -> (status: WaitStatus, processorTime: Duration?)? {
         var status: CInt = 0

@@ -17,7 +17,7 @@ struct FileActions: ~Copyable {
         case closefrom
         /// POSIX_SPAWN_CLOEXEC_DEFAULT.
         case cloexecDefault
-        /// One action for each.
+        /// One close action for each descriptor.
         case enumeration
     }
 
@@ -41,10 +41,10 @@ struct FileActions: ~Copyable {
     func withUnsafe<Result>(_ body: (ActionsPointer) -> Result) -> Result { body(raw) }
 
     #if canImport(Darwin)
-        /// The best way here.
+        /// The best mechanism of this system.
         static func probe() -> Closing { .cloexecDefault }
 
-        /// addinherit_np for a descriptor that keeps its number: adddup2 would leave it close-on-exec.
+        /// Uses addinherit_np for a descriptor that keeps its number, because adddup2 would leave it close-on-exec.
         func inherit(_ source: CInt, as target: CInt) throws(SystemError) {
             let code =
                 source == target
@@ -53,7 +53,7 @@ struct FileActions: ~Copyable {
             try System.check("posix_spawn_file_actions_adddup2", code, "\(source) \(target)")
         }
 
-        /// Does nothing where Apple's headers do not offer the function.
+        /// Does nothing if Apple's headers do not offer the function.
         func changeDirectory(_ path: CString) throws(SystemError) {
             #if os(macOS)
                 let code = withCStrings([path]) { texts in
@@ -63,10 +63,10 @@ struct FileActions: ~Copyable {
             #endif
         }
 
-        /// Does nothing: POSIX_SPAWN_CLOEXEC_DEFAULT closes every descriptor that no action names.
+        /// Does nothing, because POSIX_SPAWN_CLOEXEC_DEFAULT closes every descriptor that no action names.
         func closeAll(from lowest: CInt, enumerating: Bool) throws(SystemError) {}
     #else
-        /// The best way here.
+        /// The best mechanism of this system.
         static func probe() -> Closing { HiddenSymbols.hasCloseFrom ? .closefrom : .enumeration }
 
         /// Clears close-on-exec, even for a descriptor that keeps its number (glibc 2.29).

@@ -21,7 +21,7 @@ struct FilterInstruction: Equatable {
     var whenFalse: UInt8 = 0
     var operand: UInt32 = 0
 
-    /// SKF_AD_OFF + SKF_AD_RANDOM: loads a random number, another for each packet.
+    /// SKF_AD_OFF + SKF_AD_RANDOM: loads a random number, a new one for each packet.
     static let random = UInt32(bitPattern: -0x1000 + 56)
     /// SKF_NET_OFF: loads from the IP header.
     static let network: Int32 = -0x10_0000

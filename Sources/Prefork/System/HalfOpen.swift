@@ -5,8 +5,8 @@ import PreforkLibc
 /// its ACK has not arrived. No queue holds the connection yet. Over a network this takes a round trip.
 enum HalfOpen {
     #if os(Linux) || os(Android)
-        /// Whether handshakes with these addresses of this host are in progress (Linux 3.3). Those that the kernel
-        /// answers by SYN cookies leave no trace.
+        /// Whether handshakes with these addresses of this host are in progress (Linux 3.3). Handshakes that the kernel
+        /// answers with SYN cookies leave no trace.
         ///
         /// The kernel walks through all connections of the host, so this asks once for all addresses.
         /// - Returns: `false` also if the system does not say. There is nothing to wait for then.

@@ -22,8 +22,8 @@ import PreforkLibc
         private typealias SetAffinity = @convention(c) (Int32, Int, UnsafeRawPointer) -> CInt
         private typealias GetAuxiliaryValue = @convention(c) (UInt) -> UInt
 
-        // By syscall(2), because glibc has wrappers since 2.36 only. The numbers are the same on every architecture:
-        // they are newer than the common table of Linux 5.1.
+        // Called by syscall(2), because glibc has wrappers only since 2.36. The numbers are the same on every
+        // architecture, because they are newer than the common table of Linux 5.1.
         private static let pidfdOpenNumber = 434
         private static let pidfdSendSignalNumber = 424
         private static let programHeadersKey: UInt = 3  // AT_PHDR, getauxval(3)

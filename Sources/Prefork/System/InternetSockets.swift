@@ -11,11 +11,11 @@
         // linux/inet_diag.h.
         private static let requestSize = 56  // struct inet_diag_req_v2
         private static let answerSize = 72  // struct inet_diag_msg
-        /// Behind the family, the state, the timer and the retransmissions.
+        /// The offset of the port, which follows the family, the state, the timer and the retransmissions.
         private static let portOffset = 4
-        /// Behind two ports.
+        /// The offset of the host, which follows two ports.
         private static let hostOffset = 8
-        /// The last field.
+        /// The offset of the inode, which is the last field.
         private static let inodeOffset = 68
 
         /// One socket.

@@ -3,9 +3,9 @@
 enum Journal {
     static let variable = "JOURNAL_STREAM"
 
-    /// Whether what is written to a descriptor becomes entries of the journal, which have time stamps of their own.
-    /// The variable has the device and inode of the stream (systemd.exec(5)). Both are compared, because a program may
-    /// have redirected its standard error, and a child inherits the variable.
+    /// Whether text that is written to a descriptor becomes entries of the journal, which have time stamps of their
+    /// own. The variable has the device and inode of the stream (systemd.exec(5)). Both are compared, because a program
+    /// may have redirected its standard error, and a child inherits the variable.
     static func receives(_ descriptor: CInt) -> Bool {
         receives(descriptor, stream: System.environmentValue(variable))
     }

@@ -1,4 +1,4 @@
-// Where Linux's sockets differ. `DarwinListener` has the same members.
+// The parts of sockets that differ on Linux. `DarwinListener` has the same members.
 import PreforkLibc
 
 #if os(Linux) || os(Android)
@@ -46,10 +46,10 @@ import PreforkLibc
         private static let readHangUp: Int16 = 0x2000  // POLLRDHUP of poll(2)
 
         /// The indices of those listening sockets that shutdown(2) has stopped. An internet socket has left the state
-        /// LISTEN then, a Unix-domain socket refuses connections in it.
+        /// LISTEN then. A Unix-domain socket stays in it, but refuses connections.
         static func stopped(_ descriptors: [CInt]) -> [Int] {
             var requests = descriptors.map { pollfd(fd: $0, events: readHangUp, revents: 0) }
-            // Without an answer, every socket counts as listening: the next look sees more.
+            // Without an answer, every socket counts as listening. The next check sees more.
             do throws(SystemError) { try System.poll(&requests, until: System.now()) } catch { return [] }
             return requests.indices.filter { requests[$0].revents & (readHangUp | Int16(POLLHUP)) != 0 }
         }
@@ -58,7 +58,7 @@ import PreforkLibc
         private static let endOfQueue: socklen_t = 8 + 6 * 4
 
         /// TCP_INFO of a listening socket has its queue in tcpi_unacked and tcpi_sacked (net/ipv4/tcp.c, tcp_get_info).
-        /// - Returns: `nil` for other sockets than TCP, and if an emulator leaves that part out (QEMU fills four
+        /// - Returns: `nil` for sockets other than TCP, and if an emulator leaves that part out (QEMU fills four
         ///   bytes).
         static func queue(of descriptor: CInt) -> SocketQueue? {
             var info = tcp_info()
@@ -78,15 +78,15 @@ import PreforkLibc
             var instructions: UnsafeRawPointer?
         }
 
-        /// Replaces the program of the whole group that `descriptor` belongs to, atomically: the old program steers a
-        /// connection, or the new one. Linux 4.6 for TCP.
+        /// Replaces the program of the whole group that `descriptor` belongs to, atomically. Each connection is steered
+        /// by the old program or by the new one. Linux 4.6 for TCP.
         static func attach(_ instructions: [FilterInstruction], to descriptor: CInt) throws(SystemError) {
             let name = "SO_ATTACH_REUSEPORT_CBPF"
             guard let length = UInt16(exactly: instructions.count) else {
                 throw SystemError(call: "setsockopt", code: EMSGSIZE, context: name)
             }
-            // The closure returns the error: in Swift 6.0 an array's buffer cannot be used by one that throws its own
-            // type.
+            // The closure returns the error, because in Swift 6.0 an array's buffer cannot be used by a closure with
+            // typed throws.
             let failure: SystemError? = instructions.withUnsafeBufferPointer { buffer in
                 var program = Program(length: length, instructions: buffer.baseAddress)
                 do throws(SystemError) {

@@ -1,4 +1,4 @@
-// Which listening sockets exist, whichever process has them.
+// The listening sockets of this network namespace, whichever process has them.
 import PreforkLibc
 
 enum ListeningSockets {

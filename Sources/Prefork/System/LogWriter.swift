@@ -2,9 +2,9 @@
 import PreforkLibc
 
 enum LogWriter {
-    /// Writes all of `bytes`, or as much as there is room for. A reader that has stopped reading does not block the
-    /// master. The rest is lost. No signal of a failed write ends or stops the master, for example if the reader is
-    /// gone, the file is at its limit, or the terminal stops processes in the background.
+    /// Writes all of `bytes`, or as much as there is room for. The rest is lost, so that a reader that has stopped
+    /// reading does not block the master. No signal of a failed write ends or stops the master, for example if the
+    /// reader is gone, the file is at its limit, or the terminal stops processes in the background.
     /// - Returns: whether all bytes were written.
     static func write(_ bytes: [UInt8], to descriptor: CInt) -> Bool {
         var rest = bytes[...]
@@ -21,10 +21,10 @@ enum LogWriter {
         return true
     }
 
-    /// Like write(2), but does not wait. O_NONBLOCK would affect every process that shares the open file description,
-    /// so this uses a flag of the call if the kernel has one for such a file, and otherwise an open file description of
-    /// its own. If both are impossible, poll(2) has just found room, and waiting takes another process that fills it in
-    /// between.
+    /// Like write(2), but does not wait. O_NONBLOCK would affect every process that shares the open file description.
+    /// This uses a flag of the call if the kernel has one for such a file, and otherwise an open file description of
+    /// its own. If both are impossible, the write waits only if another process fills the room that poll(2) has just
+    /// found.
     static func writeWithoutWaiting(_ bytes: UnsafeRawBufferPointer, to descriptor: CInt) -> Int {
         var status = stat()
         let kind = fstat(descriptor, &status) == 0 ? status.st_mode & S_IFMT : S_IFREG
@@ -48,8 +48,9 @@ enum LogWriter {
     /// stop the whole process.
     private static let causedSignals = [SIGPIPE, SIGXFSZ, SIGTTOU]
 
-    /// Runs `body` with these signals blocked in this thread, then discards those that `body` caused. Only one that was
-    /// pending before can be another's, and it stays pending. A terminal writes the line if SIGTTOU is blocked.
+    /// Runs `body` with these signals blocked in this thread, then discards those that `body` caused. Only a signal
+    /// that was pending before can have another cause, and it stays pending. A terminal writes the line if SIGTTOU is
+    /// blocked.
     private static func withoutSignals(_ body: () -> Bool) -> Bool {
         var blocked = sigset_t()
         var previous = sigset_t()
@@ -78,7 +79,7 @@ enum LogWriter {
             sigwait(&set, &taken)
         }
     #else
-        /// Does not wait: the signal may have been sent to the process, and another thread may have taken it.
+        /// Does not wait, because the signal may have been sent to the process, and another thread may have taken it.
         private static func discard(_ signal: CInt) {
             var set = sigset_t()
             var atOnce = timespec()
@@ -96,8 +97,8 @@ enum LogWriter {
     }
 
     #if os(Linux) || os(Android)
-        /// `nil` if the kernel has no such flag for this file, or denies the call: nothing is written then. Pipes have
-        /// it since Linux 6.4, terminals do not.
+        /// `nil` if the kernel has no such flag for this file, or denies the call. Nothing is written then. Pipes have
+        /// the flag since Linux 6.4, terminals do not.
         private static func writeOnceWithoutWaiting(_ bytes: UnsafeRawBufferPointer, to descriptor: CInt) -> Int? {
             do throws(SystemError) {
                 return try HiddenSymbols.writeWithoutWaiting(bytes, to: descriptor)

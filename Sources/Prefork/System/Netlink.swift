@@ -15,7 +15,7 @@ import PreforkLibc
         /// Asks for sockets and passes the body of each answer to `body`, until that returns `true`.
         /// - Parameters:
         ///   - payload: the bytes after struct nlmsghdr.
-        ///   - all: asks for all sockets that match the payload. Otherwise for the one that it names.
+        ///   - all: asks for all sockets that match the payload. Otherwise it asks for the one that the payload names.
         /// - Throws: the kernel's error, for example if it has no such table or no such socket.
         static func query(
             _ payload: [UInt8], all: Bool, _ body: (ArraySlice<UInt8>) -> Bool

@@ -2,7 +2,7 @@
 import PreforkLibc
 
 enum OpenDescriptors {
-    /// A container's limit may be a billion: trying all those numbers would take minutes.
+    /// A container's limit may be a billion. Trying all those numbers would take minutes.
     static let mostTried = 65_536
 
     /// The open descriptors from `lowest` on, as /proc/self/fd or /dev/fd lists them. If neither exists, each number up

@@ -22,8 +22,8 @@ enum Orphans {
     }
 
     #if os(Linux) || os(Android)
-        /// All zombies among the children that the kernel has given to this process. Not by waitid(2) for "any child":
-        /// that returns the same zombie again until it is reaped.
+        /// All zombies among the children that the kernel has given to this process. waitid(2) for "any child" cannot
+        /// list them, because it returns the same zombie again until that one is reaped.
         /// - Parameters:
         ///   - known: processes to leave out.
         ///   - seen: processes to look at even if the kernel's list misses them.
@@ -47,8 +47,8 @@ enum Orphans {
 
         /// The children of the first thread (proc_tid_children(5)), which is the one that the kernel gives orphans to
         /// (find_new_reaper in its kernel/exit.c). Children in another thread's list were started by that thread, which
-        /// may wait for them at any time. A kernel without these lists makes this all processes. The caller checks
-        /// parents.
+        /// may wait for them at any time. On a kernel without these lists it is all processes, and the caller checks
+        /// their parents.
         private static func childIDs() throws(SystemError) -> [Int32] {
             do throws(SystemError) {
                 return try System.readFile("/proc/self/task/\(System.pid)/children")
@@ -63,7 +63,7 @@ enum Orphans {
             try System.entries(of: "/proc").compactMap { Int32($0) }
         }
     #else
-        /// None: only launchd is process 1 on this system.
+        /// None, because only launchd is process 1 on this system.
         static func zombies(except known: Set<Int32>, seen: [Int32]) throws(SystemError) -> Set<Zombie> { [] }
     #endif
 }

@@ -6,7 +6,7 @@ struct OutOfMemoryCount: Equatable {
     /// cgroup-v1/memory.rst).
     let path: String
 
-    /// `nil` if no group's count can be read: no cgroups, the root of version 2, no /proc.
+    /// `nil` if no group's count can be read, as without cgroups, at the root of version 2, or without /proc.
     /// - Parameter read: the text of the file with that absolute path. `nil` if it cannot be read.
     init?(_ read: (String) -> String?) {
         let candidates = Cgroup.find("memory", read).compactMap { group in

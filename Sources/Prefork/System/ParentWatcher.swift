@@ -3,14 +3,14 @@
 /// Watches one parent process. PR_SET_PDEATHSIG is no help here: it fires when the *thread* that spawned this process
 /// ends (prctl(2)).
 struct ParentWatcher: ~Copyable {
-    /// The announced process id. Not the result of getppid(2), which may be a reaper's already.
+    /// The announced process id, and not the result of getppid(2), which may already be a reaper's.
     let masterPID: Int32
     /// Becomes readable when the master ends. `nil` if callers must check `masterIsGone` at every `pollInterval`.
     private let exitDescriptor: Descriptor?
     private let interval: Duration
 
     /// Starts the watch. Check `masterIsGone` once afterwards: it finds a master that died before the watch began.
-    /// - Parameter isPolling: no descriptor reports exits on this system.
+    /// - Parameter isPolling: whether no descriptor reports exits on this system.
     init(masterPID: Int32, isPolling: Bool, interval: Duration) {
         self.masterPID = masterPID
         self.interval = interval
@@ -24,6 +24,7 @@ struct ParentWatcher: ~Copyable {
     /// How often to check `masterIsGone`. `nil` if the descriptor reports the death.
     var pollInterval: Duration? { descriptor == -1 ? interval : nil }
 
-    /// The kernel gives an abandoned child a new parent at once: process 1, or a subreaper with any number.
+    /// Whether the master is gone. The kernel gives an abandoned child a new parent at once, process 1 or a subreaper
+    /// with any number.
     var masterIsGone: Bool { System.parentPID != masterPID }
 }

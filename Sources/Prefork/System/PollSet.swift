@@ -18,7 +18,7 @@ struct PollSet {
     /// `tokens[i]` belongs to `requests[i]`.
     private var tokens: [Token] = []
 
-    /// After a failed poll(2). Without it a loop would spin until the system recovers.
+    /// The pause after a failed poll(2), in milliseconds. Without it, a loop would spin until the system recovers.
     private static let failurePause: CInt = 10
 
     init() {}

@@ -14,7 +14,7 @@ enum ProcessArguments {
             "__libc_stack_end", as: UnsafePointer<UnsafeRawPointer?>.self)
         private static let mostArguments = 1 << 24
 
-        /// argv as the kernel has put it on the stack, behind its count, which is where glibc's `__libc_stack_end`
+        /// argv as the kernel has put it on the stack. It follows its count, to which glibc's `__libc_stack_end`
         /// points. Swift reads /proc/self/cmdline instead, and finds no arguments without /proc. Empty if the place is
         /// not known, or does not look like arguments.
         static func initial() -> [CString] {

@@ -3,7 +3,7 @@ import PreforkLibc
 
 /// The surroundings of a process at its start, before its program changed them. Children get the same.
 struct ProcessStart: Sendable {
-    /// Of this process, as it is at the first use. ``Prefork/role`` uses it, and so does `run`.
+    /// The surroundings of this process at the first use. ``Prefork/role`` uses this value, and so does `run`.
     static let own = ProcessStart()
 
     /// The signals that were ignored. The program that started this one may have wanted that: nohup ignores HUP, and
@@ -18,8 +18,8 @@ struct ProcessStart: Sendable {
     }
 
     /// The directory that a child must change to, so that it starts in the same one. `nil` if this process is still
-    /// there, which needs no path: the directory may have been renamed or removed. `nil` too if the path now leads
-    /// elsewhere.
+    /// there. That needs no path, because the directory may have been renamed or removed. Also `nil` if the path now
+    /// leads elsewhere.
     var directoryToReturnTo: CString? {
         guard let directory, Self.identity(of: CString(".")) != directory.identity,
             Self.identity(of: directory.path) == directory.identity
@@ -33,7 +33,7 @@ struct ProcessStart: Sendable {
         return identity(of: CString(".")).map { (CString(copying: path), $0) }
     }
 
-    /// Follows symbolic links.
+    /// The identity of the file at a path. It follows symbolic links.
     private static func identity(of path: CString) -> FileIdentity? {
         var status = stat()
         let result = withCStrings([path]) { $0[0].map { stat($0, &status) } ?? -1 }

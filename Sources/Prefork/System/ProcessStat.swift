@@ -3,7 +3,7 @@ struct ProcessStat: Equatable {
     let pid: Int32
     let parent: Int32
     let isZombie: Bool
-    /// The process lives, but its first thread has ended.
+    /// Whether the process lives although its first thread has ended.
     let hasLostFirstThread: Bool
     /// In clock ticks since the system started.
     let started: UInt64

@@ -7,7 +7,7 @@ struct ProcessorCount: Equatable, Sendable {
     /// The tightest CPU quota of this process's cgroup and its parents, in processors. `nil` if there is none.
     var quota: Double?
 
-    /// Of this process.
+    /// The count of this process.
     static func current() -> ProcessorCount {
         ProcessorCount(
             processors: (try? ProcessorSet.current())?.numbers.count ?? Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))),

@@ -10,7 +10,7 @@ struct ProcessorSet: Equatable, Sendable {
 
     init(_ number: Int) { words[number / 64] = 1 << UInt64(number % 64) }
 
-    /// Ascending.
+    /// The numbers of the processors, ascending.
     var numbers: [Int] {
         words.indices.flatMap { index in
             (0..<64).filter { words[index] & (1 << UInt64($0)) != 0 }.map { index * 64 + $0 }

@@ -25,8 +25,8 @@ enum ProgramFile {
     #else
         private static let link = "/proc/self/exe"
 
-        /// There is no /proc, or this process may not read it. The program is then known by its path alone, and CPU
-        /// quotas are not visible.
+        /// Whether there is no /proc, or this process may not read it. The program is then known by its path alone, and
+        /// CPU quotas are not visible.
         static var isProcMissing: Bool { access(link, X_OK) != 0 }
 
         /// /proc/self/exe, the file that this process runs, even if its path leads to another file by now. Without
@@ -118,8 +118,8 @@ enum ProgramFile {
 
         /// The path of the file behind /proc/self/exe. `nil` without /proc.
         static func linkedPath() -> String? {
-            // Not `UInt8`: for a pointer to characters Swift 6.0 would pass the array's inline storage, and overwrite
-            // the stack.
+            // Not `UInt8`, because for a pointer to characters Swift 6.0 would pass the array's inline storage, and
+            // overwrite the stack.
             var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
             let count = readlink(link, &buffer, buffer.count)
             guard count > 0 else { return nil }

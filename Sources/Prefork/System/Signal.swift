@@ -19,12 +19,12 @@ struct Signal: Hashable, Sendable, CustomStringConvertible {
         (SIGXFSZ, "XFSZ"), (SIGSYS, "SYS"),
     ]
 
-    /// Those that this process ignores now.
+    /// The signals that this process ignores now.
     static func ignored() -> [Signal] {
         var ignored: [Signal] = []
         for number in 1...largestNumber {
             var action = sigaction()
-            // Fails for numbers that do not exist, and for those that the C library keeps for itself.
+            // sigaction(2) fails for numbers that do not exist, and for those that the C library keeps for itself.
             guard sigaction(number, nil, &action) == 0, action.handlerAddress == sigaction.ignoreAddress else {
                 continue
             }

@@ -1,4 +1,4 @@
-// A self-pipe and handlers: signals become bits that a poll loop reads.
+// A self-pipe and signal handlers, which turn signals into bits that a poll loop reads.
 import PreforkLibc
 import Synchronization
 
@@ -15,13 +15,13 @@ struct SignalHandling: ~Copyable {
     private let signals: sigset_t
     private let previousMask: sigset_t?
 
-    // Not a tuple: the runtime would have to build the metadata of an array of tuples.
+    // Not a tuple, because the runtime would have to build the metadata of an array of tuples.
     private struct Replaced {
         let signal: CInt
         var previous: sigaction
     }
 
-    /// Installs the handlers, and unblocks the signals in the calling thread: threads of libdispatch and children of
+    /// Installs the handlers, and unblocks the signals in the calling thread. Threads of libdispatch and children of
     /// some shells block them, and a signal needs one thread that does not.
     /// - Parameters:
     ///   - handled: recorded for `take`. SIGCHLD's handler also calls the handler that was installed before.
@@ -32,9 +32,9 @@ struct SignalHandling: ~Copyable {
         let ends = try Channel.makePair().split()
         descriptor = Descriptor(ends.first)
         writeEnd = Descriptor(ends.second)
-        // Discards what an earlier value has not taken.
+        // Discards signals that an earlier value has not taken.
         _ = state.pointee.pending.exchange(0, ordering: .sequentiallyConsistent)
-        // The descriptor before the handlers: no handler finds an old number.
+        // The descriptor is stored before the handlers are installed, so that no handler finds an old number.
         state.pointee.wake.store(ends.second, ordering: .sequentiallyConsistent)
 
         var replaced: [Replaced] = []
@@ -76,7 +76,7 @@ struct SignalHandling: ~Copyable {
     ///   then.
     func take() -> (signals: [Signal], arrival: Instant, sender: SignalSender?) {
         Channel.empty(descriptor.raw)
-        // First the bytes, then the bits: a signal in between leaves a byte, which wakes the caller once more for
+        // The bytes are read before the bits. A signal in between leaves a byte, which wakes the caller once more for
         // nothing. The other order would leave a bit without a byte.
         let state = SignalState.shared()
         let bits = state.pointee.pending.exchange(0, ordering: .sequentiallyConsistent)
@@ -85,7 +85,7 @@ struct SignalHandling: ~Copyable {
         return (Self.signals(in: bits), arrival, sender)
     }
 
-    /// Takes what came after the last `take`, once the handlers are gone.
+    /// Takes the signals that came after the last `take`, once the handlers are gone.
     static func takeRest() -> [Signal] {
         signals(in: SignalState.shared().pointee.pending.exchange(0, ordering: .sequentiallyConsistent))
     }
@@ -97,8 +97,8 @@ struct SignalHandling: ~Copyable {
     /// Any thread may send a byte to this number (`Channel.send`) as long as this value lives.
     var wakeDescriptor: CInt { writeEnd.raw }
 
-    /// Reinstalls the previous handlers, unless the program has installed others meanwhile. Call it in the thread that
-    /// created this value if that has unblocked the signals: a mask belongs to a thread.
+    /// Reinstalls the previous handlers, unless the program has installed others meanwhile. If the thread that created
+    /// this value has unblocked the signals, call it in that thread, because a mask belongs to a thread.
     consuming func restore() {}
 
     deinit {
@@ -115,7 +115,7 @@ struct SignalHandling: ~Copyable {
         let state = SignalState.shared()
         state.pointee.wake.store(-1, ordering: .sequentiallyConsistent)
         // A handler in another thread may have loaded the number already. It counts itself in before it does so. When
-        // no handler is inside, the number can be closed: none will write into the file that gets it next.
+        // no handler is inside, the number can be closed, because none will write into the file that gets it next.
         while state.pointee.inside.load(ordering: .sequentiallyConsistent) != 0 { sched_yield() }
     }
 }

@@ -11,7 +11,7 @@ package struct SignalSender: Hashable, Sendable {
         self.user = user
     }
 
-    /// For a line of the log. A sender without a number is in another pid namespace (pid_namespaces(7)).
+    /// The text for a line of the log. A sender without a number is in another pid namespace (pid_namespaces(7)).
     var origin: String {
         pid == 0 ? " from outside this pid namespace (user \(user))" : " from process \(pid) (user \(user))"
     }

@@ -60,9 +60,9 @@ struct SocketAddress: Sendable {
     }
 
     /// A Unix-domain address.
-    /// - Parameter path: of up to `PlatformListener.longestPath` bytes. The rest is cut off. A path that begins with a
-    ///   NUL is a name of Linux's abstract namespace, which reaches to the end of the address. Any other path ends at a
-    ///   NUL.
+    /// - Parameter path: a path of up to `PlatformListener.longestPath` bytes. The rest is cut off. A path that begins
+    ///   with a NUL is a name of Linux's abstract namespace, which reaches to the end of the address. Any other path
+    ///   ends at a NUL.
     init(unixPath path: String) {
         let size = MemoryLayout<sockaddr_un>.size
         var storage = sockaddr_storage()
@@ -74,7 +74,7 @@ struct SocketAddress: Sendable {
         self.init(storage, length: socklen_t(isAbstract ? min(Self.pathOffset + path.utf8.count, size - 1) : size))
     }
 
-    /// Looks up a host (getaddrinfo(3)). A name takes as long as the resolver likes.
+    /// Looks up a host (getaddrinfo(3)). For a name, the resolver decides how long that takes.
     /// - Parameters:
     ///   - host: numeric, or a name. Empty for any address.
     ///   - family: AF_UNSPEC for all families.
@@ -144,7 +144,7 @@ struct SocketAddress: Sendable {
         }
     }
 
-    /// The host of an internet address in figures (getnameinfo(3)).
+    /// The numeric host of an internet address (getnameinfo(3)).
     func numericHost() throws(SystemError) -> String {
         var host = [CChar](repeating: 0, count: 1025)  // NI_MAXHOST
         let code = withAddress { getnameinfo($0, length, &host, socklen_t(host.count), nil, 0, NI_NUMERICHOST) }

@@ -23,8 +23,8 @@ struct SpawnAttributes: ~Copyable {
         self.raw = raw
     }
 
-    /// An empty signal mask and default dispositions.
-    /// - Parameter ignored: stay ignored, if this process ignores them.
+    /// Sets an empty signal mask and default dispositions.
+    /// - Parameter ignored: the signals that stay ignored, if this process ignores them.
     func setCleanSignals(except ignored: [Signal]) throws(SystemError) {
         var none = sigset_t()
         var all = sigset_t()

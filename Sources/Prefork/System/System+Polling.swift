@@ -2,19 +2,19 @@
 import PreforkLibc
 
 extension System {
-    /// CLOCK_MONOTONIC: setting the clock does not move it, and it runs while this process is stopped.
+    /// The time of CLOCK_MONOTONIC. Setting the clock does not move it, and it runs while this process is stopped.
     static func now() -> Instant {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return Instant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
     }
 
-    /// poll(2). Returns early if a signal interrupts it: the caller handles its signals first.
+    /// Calls poll(2). It returns early if a signal interrupts it, so that the caller handles its signals first.
     /// - Parameter deadline: `nil` waits without a limit.
     static func poll(_ requests: inout [pollfd], until deadline: Instant?) throws(SystemError) {
         var timeout: CInt = -1
         if let deadline {
-            // Rounded up: rounding down would spin through the last millisecond.
+            // Rounded up, because rounding down would spin through the last millisecond.
             let left = max(.zero, deadline - now()).clampedNanoseconds
             timeout = CInt(clamping: left / 1_000_000 + (left % 1_000_000 == 0 ? 0 : 1))
         }

@@ -12,12 +12,12 @@ extension System {
     static var pid: Int32 { getpid() }
     static var parentPID: Int32 { getppid() }
 
-    /// kill(2) of this process: the signal goes to whichever thread, or signalfd, is prepared for it.
+    /// Sends a signal to this process (kill(2)). Any thread, or signalfd, that is prepared for the signal gets it.
     static func signalSelf(_ signal: Signal) {
         kill(getpid(), signal.number)
     }
 
-    /// The same, but if this thread does not block the signal, the signal has had its effect when this returns.
+    /// Like `signalSelf`. If this thread does not block the signal, the signal has had its effect when this returns.
     static func raise(_ signal: Signal) {
         var mask = sigset_t()
         pthread_sigmask(SIG_BLOCK, nil, &mask)
@@ -42,7 +42,7 @@ extension System {
         return entries
     }
 
-    /// Bytes that are not UTF-8 are repaired.
+    /// The value of a variable. Bytes that are not UTF-8 are repaired.
     static func environmentValue(_ name: String) -> String? {
         getenv(name).map { String(cString: $0) }
     }

@@ -5,7 +5,8 @@ import PreforkLibc
     enum SystemConstant {
         static let stream = SOCK_STREAM
         static let datagram = SOCK_DGRAM
-        /// Set by socket(2) and socketpair(2) themselves: a spawn in another thread cannot inherit the new descriptor.
+        /// Set by socket(2) and socketpair(2) themselves, so that a spawn in another thread cannot inherit the new
+        /// descriptor.
         static let closeOnExecNonBlocking = SOCK_CLOEXEC | SOCK_NONBLOCK
         /// No waiting, no SIGPIPE.
         static let withoutWaitingOrSignal = MSG_NOSIGNAL | MSG_DONTWAIT
@@ -20,7 +21,8 @@ import PreforkLibc
     enum SystemConstant {
         static let stream = CInt(SOCK_STREAM.rawValue)
         static let datagram = CInt(SOCK_DGRAM.rawValue)
-        /// Set by socket(2) and socketpair(2) themselves: a spawn in another thread cannot inherit the new descriptor.
+        /// Set by socket(2) and socketpair(2) themselves, so that a spawn in another thread cannot inherit the new
+        /// descriptor.
         static let closeOnExecNonBlocking = CInt(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         /// No waiting, no SIGPIPE.
         static let withoutWaitingOrSignal = CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT)

@@ -5,7 +5,7 @@ func plainNumber<Number: FixedWidthInteger>(_ text: some StringProtocol) -> Numb
     isAllDigits(text.utf8) ? Number(text) : nil
 }
 
-/// Whether all of these bytes are ASCII digits. By bytes: characters would need tables that a start does not map.
+/// Whether all of these bytes are ASCII digits. Characters would need tables that a start does not map.
 func isAllDigits(_ bytes: some Sequence<UInt8>) -> Bool {
     bytes.allSatisfy { UInt8(ascii: "0") <= $0 && $0 <= UInt8(ascii: "9") }
 }

@@ -17,7 +17,7 @@ struct Thread: ~Copyable {
         self.handle = handle
     }
 
-    /// Waits until the thread has ended, and frees it. Not for the thread itself.
+    /// Waits until the thread has ended, and frees it. The thread itself must not call it.
     consuming func join() { pthread_join(handle, nil) }
 
     /// The thread frees itself when it ends.

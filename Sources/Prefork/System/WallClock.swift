@@ -9,8 +9,8 @@ enum WallClock {
         return timestamp(of: now)
     }
 
-    /// In UTC, with milliseconds, as RFC 3339 writes it: `2026-11-27T14:22:30.123Z`. The seconds since 1970 alone if
-    /// the C library can't split them (gmtime_r(3)).
+    /// A time in UTC with milliseconds, as RFC 3339 writes it: `2026-11-27T14:22:30.123Z`. It is the seconds since 1970
+    /// alone if the C library can't split them (gmtime_r(3)).
     static func timestamp(of time: timespec) -> String {
         var seconds = time.tv_sec
         var parts = tm()
@@ -24,7 +24,7 @@ enum WallClock {
         return date + "T" + clock + "." + digits(Int(time.tv_nsec) / 1_000_000, 3) + "Z"
     }
 
-    /// With leading zeros.
+    /// The number with leading zeros.
     private static func digits(_ number: Int, _ width: Int) -> String {
         let text = String(number)
         return String(repeating: "0", count: max(0, width - text.utf8.count)) + text
