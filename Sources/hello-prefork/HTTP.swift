@@ -28,7 +28,7 @@ struct RequestBuffer {
     var bytes: [UInt8] = []
     private(set) var isBroken = false
 
-    /// The next whole request, without its body; nil until it is there.
+    /// The next whole request, without its body. `nil` until it has arrived.
     mutating func next() -> Request? {
         guard !isBroken, let end = endOfHead() else {
             if bytes.count > Self.largestHead { isBroken = true }

@@ -30,7 +30,7 @@ struct Options {
     var isInheriting = false
     var configuration = Prefork.Configuration()
 
-    /// Ends the process with one line and status 64 where something is wrong.
+    /// Ends the process with one line and status 64 if something is wrong.
     init(parsing arguments: some Sequence<String>) {
         var rest = Array(arguments)[...]
         while let argument = rest.popFirst() {

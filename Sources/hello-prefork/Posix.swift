@@ -40,7 +40,7 @@ enum Posix {
         return entries
     }
 
-    /// As /proc/self/fd or /dev/fd lists them, in order.
+    /// The open descriptors as /proc/self/fd or /dev/fd lists them, in order.
     static func openDescriptors() -> [CInt] {
         guard let directory = opendir("/proc/self/fd") ?? opendir("/dev/fd") else { return [] }
         defer { closedir(directory) }
@@ -62,7 +62,7 @@ enum Posix {
         return poll(&requests, nfds_t(requests.count), milliseconds) > 0
     }
 
-    /// nil where another child was quicker, or nothing is waiting.
+    /// `nil` if another child was quicker, or nothing is waiting.
     static func accept(_ listener: CInt) -> CInt? {
         while true {
             let connection = acceptConnection(listener, nil, nil)
@@ -76,7 +76,7 @@ enum Posix {
             switch errno {
             case EINTR, ECONNABORTED: continue
             case EMFILE, ENFILE, ENOBUFS, ENOMEM:
-                // The connection stays in the queue; poll would say so at once, again and again.
+                // The connection stays in the queue, so poll(2) would report it at once, again and again.
                 sleep(milliseconds: 10)
                 return nil
             default: return nil
@@ -118,7 +118,7 @@ enum Posix {
         {}
     }
 
-    /// A detached thread.
+    /// Starts a detached thread.
     static func startThread(_ body: @escaping @Sendable () -> Void) -> Bool {
         let box = Unmanaged.passRetained(Body(body))
         if createThread(box.toOpaque()) { return true }
@@ -132,9 +132,9 @@ enum Posix {
     }
 }
 
-/// How many connections are open, and a way to wait until none is.
+/// The number of open connections, and a way to wait until none is open.
 final class Connections: Sendable {
-    // Allocated once and used through pthread functions alone, which synchronise: safe from any thread.
+    // Allocated once and used through pthread functions alone, which synchronise, so any thread may use it.
     private nonisolated(unsafe) let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private nonisolated(unsafe) let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     // Only touched with the mutex held.

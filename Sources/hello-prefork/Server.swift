@@ -1,4 +1,4 @@
-// Accepts in the calling thread, serves each connection in one of its own, drains when the child must exit.
+// Accepts on the calling thread, serves each connection on its own thread, and drains when the child must exit.
 import Prefork
 
 final class Server: Sendable {
