@@ -16,7 +16,7 @@
             private struct Log {
                 var killed: Set<pid_t> = []
                 var recoveries: [Duration] = []
-                /// When a slot had no child that serves: from the attack until its replacement serves.
+                /// The time in which a slot has no child that serves, from the attack until its replacement serves.
                 var absences: [(slot: Int, from: Instant, to: Instant)] = []
                 var kills = 0
                 var stops = 0

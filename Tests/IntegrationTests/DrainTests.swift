@@ -91,7 +91,7 @@
                 subject.signal(SIGTERM)
                 try subject.waitForReport("returned")
                 #expect(subject.reports("stopping") == ["true"], subject.log)
-                // Each once and in order. The late one runs at once, beside the others.
+                // Each runs once and in order. The late one runs at once, beside the others.
                 let calls = subject.reports("onStop")
                 #expect(calls.filter { $0 != "late" } == ["1", "2"], subject.log)
                 #expect(calls.contains("late"), subject.log)

@@ -160,7 +160,8 @@
                 let start = ContinuousClock.now
                 for pid in pids { kill(pid, SIGKILL) }
                 try subject.eventually("three replacements") { subject.reports("onChildRecover").count == 3 }
-                // By the signal, not by the look of every second, which is for programs that replace the handler.
+                // The signal wakes the master, and not the check of every second, which is for programs that replace
+                // the handler.
                 if !isSanitized { #expect(ContinuousClock.now - start < .milliseconds(800), subject.log) }
                 subject.signal(SIGTERM)
                 try subject.waitForReport("clean")

@@ -60,7 +60,7 @@
                 let pids = try subject.waitForReady(3)
                 let text = ": there is no /proc: children are started as \(program), "
                 #expect(subject.standardError.contains(text), subject.log)
-                // The arguments are known all the same.
+                // The arguments are still known.
                 #expect(subject.standardError.contains("listening on 127.0.0.1:"), subject.log)
                 kill(pids[0], SIGKILL)
                 try subject.eventually("a replacement") { subject.readyPIDs.count == 4 }

@@ -111,7 +111,7 @@
                 #expect(subject.standardError.contains("not trying again"), subject.log)
             }
 
-            /// Every second spawn fails. All slots get a child all the same, and those that have one serve meanwhile.
+            /// Every second spawn fails. All slots still get a child, and those that have one serve meanwhile.
             @Test func failingSpawnIsTriedAgain() throws {
                 let subject = try Subject.start(
                     FleetRole(

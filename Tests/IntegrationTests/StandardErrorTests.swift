@@ -60,7 +60,7 @@
                 let (terminal, name) = try openTerminal()
                 defer { close(terminal) }
                 try prove(.background(of: name)) { try $0.descendant(1) }
-                // The master's own words are there all the same.
+                // The master's own lines are still there.
                 var buffer = [UInt8](repeating: 0, count: 65_536)
                 _ = fcntl(terminal, F_SETFL, O_NONBLOCK)
                 let count = max(0, read(terminal, &buffer, buffer.count))

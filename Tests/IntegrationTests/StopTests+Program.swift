@@ -131,7 +131,7 @@
             try #require(pipe(&ends) == 0)
             for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
             if !closed {
-                // Until not a byte more fits.
+                // The pipe is filled until not one more byte fits.
                 _ = fcntl(ends[1], F_SETFL, O_NONBLOCK)
                 let block = [UInt8](repeating: 0, count: 4096)
                 while write(ends[1], block, block.count) > 0 {}

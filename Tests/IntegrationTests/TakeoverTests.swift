@@ -59,7 +59,7 @@
                 try subject.expectExit(0)
             }
 
-            @Test("Given addresses are bound first, and one on all interfaces stands for a concrete one")
+            @Test("Given addresses are bound first, and one on all interfaces stands for a specific one")
             func given() throws {
                 let subject = try Subject.takeover("give:0.0.0.0:0", "bind:127.0.0.1:0", "bind:127.0.0.1:0", "serve")
                 let children = try subject.waitForReady(2)
@@ -181,7 +181,7 @@
                 try subject.expectExit(0)
             }
 
-            @Test("What cannot work is one line and a status", arguments: ["twice", "run"])
+            @Test("A takeover that cannot work ends with one line and a status", arguments: ["twice", "run"])
             func misuse(step: String) throws {
                 let subject = try Subject.takeover("never-recover", "children:1", step)
                 try subject.expectExit(70)

@@ -3,7 +3,7 @@ import Testing
 @testable import Prefork
 
 @Suite("Affinity") struct AffinityTests {
-    @Test("gives each slot a processor, and starts over if there are no more")
+    @Test("gives each slot a processor, and starts over after the last one")
     func turns() {
         var whole = ProcessorSet()
         for number in [1, 63, 64, 200] { whole.words[number / 64] |= 1 << UInt64(number % 64) }
@@ -13,12 +13,12 @@ import Testing
         #expect(affinity.processors(of: 2) == ProcessorSet(64))
     }
 
-    @Test("of nothing is nothing") func empty() {
+    @Test("without a processor gives none") func empty() {
         #expect(Affinity(ProcessorSet()).processors(of: 3) == ProcessorSet())
     }
 
     #if os(Linux)
-        @Test("is this thread's alone, and is given back") func thread() throws {
+        @Test("affects this thread alone, and is restored") func thread() throws {
             let before = try ProcessorSet.current()
             #expect(before.numbers.count == ProcessorCount.current().processors)
             let affinity = try Affinity()

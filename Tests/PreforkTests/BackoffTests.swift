@@ -11,7 +11,7 @@ struct BackoffTests {
     struct Delays {
         private typealias Interval = Prefork.Configuration.Recovery.Delays
 
-        @Test("None, 100 ms, doubled, at most 25 s")
+        @Test("The delays are zero, then 100 ms, then doubled up to 25 s")
         func usual() {
             let usual = Interval()
             #expect((0...4).map(usual.delay) == [0, 100, 200, 400, 800].map { .milliseconds($0) })
@@ -49,7 +49,7 @@ struct BackoffTests {
 
     @Suite("Failed starts")
     struct Failures {
-        @Test("Up to five for each child are few, however long they take")
+        @Test("Up to five for each child are not enough to give up, however long they take")
         func few() {
             var failures = StartFailures()
             #expect(failures.state(ofChildren: 2, at: at(.zero)) == .few)
@@ -62,7 +62,7 @@ struct BackoffTests {
             #expect(failures.state(ofChildren: 3, at: at(.seconds(1100))) == .few)
         }
 
-        @Test("More are not too many before 15 seconds have passed since the first")
+        @Test("More are not enough before 15 seconds have passed since the first")
         func time() {
             var failures = StartFailures()
             for _ in 0..<100 { failures.note(at: at(.seconds(5))) }
@@ -75,7 +75,7 @@ struct BackoffTests {
             #expect(failures.state(ofChildren: 1, at: border) == .tooMany)
         }
 
-        @Test("Any number of children is few enough")
+        @Test("The limit does not overflow for any number of children")
         func overflow() {
             var failures = StartFailures()
             failures.note(at: at(.zero))
@@ -93,7 +93,7 @@ struct BackoffTests {
             }
         }
 
-        @Test("Within a window older exits are forgotten; one that is exactly as old counts")
+        @Test("Exits that are older than the window are forgotten, and one that is exactly as old counts")
         func window() {
             var exits = StrictExits()
             let window = Duration.seconds(60)
@@ -115,7 +115,7 @@ struct BackoffTests {
             return crashes.suspicion
         }
 
-        @Test("Fewer than four say nothing")
+        @Test("Fewer than four arouse no suspicion")
         func few() {
             #expect(Crashes().suspicion == .unknown)
             #expect(Self.suspicion(start: 100, services: [0, 0, 0]) == .unknown)
@@ -137,7 +137,7 @@ struct BackoffTests {
             #expect(Self.suspicion(start: 100, services: [50, 99, 60, 70, 80, 90, 50]) == .poison)
         }
 
-        @Test("Only the last eight are looked at")
+        @Test("Only the last eight count")
         func last() {
             let random = [50, 500, 60, 300, 80, 900, 55, 120]
             #expect(Self.suspicion(start: 100, services: random) == .poison)
@@ -169,7 +169,7 @@ struct BackoffTests {
             #expect(policy.areSuppressed)
         }
 
-        @Test("Five crashes in more than a minute are not")
+        @Test("Five crashes in more than a minute are not too many")
         func slow() {
             var policy = BacktracePolicy()
             for number in 0..<1000 {
@@ -180,7 +180,7 @@ struct BackoffTests {
             #expect(!policy.areSuppressed)
         }
 
-        @Test("Only signals count that print a backtrace")
+        @Test("Only signals that print a backtrace count")
         func signals() {
             func isCounted(_ status: WaitStatus) -> Bool {
                 var policy = BacktracePolicy()
@@ -194,13 +194,13 @@ struct BackoffTests {
             #expect(!isCounted(.lost))
         }
 
-        @Test("They are printed again after a minute without a crash, which is said once")
+        @Test("Backtraces are printed again after a minute without a crash, and that is reported once")
         func resume() {
             var policy = BacktracePolicy()
             #expect(policy.resume(at: at(.seconds(1000))) == false)
             for _ in 0..<5 { _ = policy.noteCrash(Self.trap, at: at(.zero)) }
             #expect(policy.resume(at: at(.seconds(59))) == false)
-            // Each further crash prolongs it.
+            // Each further crash prolongs the suppression.
             let isNew = policy.noteCrash(Self.trap, at: at(.seconds(59)))
             #expect(!isNew)
             #expect(policy.resume(at: at(.seconds(119) - .nanoseconds(1))) == false)
@@ -208,7 +208,7 @@ struct BackoffTests {
             #expect(policy.resume(at: at(.seconds(119))) == true)
             #expect(!policy.areSuppressed)
             #expect(policy.resume(at: at(.seconds(119))) == false)
-            // And the next five print again.
+            // The next five print again.
             let verdicts = (0..<5).map { _ in policy.noteCrash(Self.trap, at: at(.seconds(120))) }
             #expect(verdicts == [false, false, false, false, true])
         }

@@ -44,7 +44,7 @@ struct ChildMessageTests {
         #expect(ChildMessage.cancelling(after: .nanoseconds(3)).frame == [3, 8, 0, 3, 0, 0, 0, 0, 0, 0, 0])
     }
 
-    @Test("Times that no frame holds are clamped")
+    @Test("Durations that a frame cannot hold are clamped")
     func clamped() throws {
         #expect(try Self.read(ChildMessage.ready(startCost: .seconds(-1)).frame) == [.ready(startCost: .zero)])
         #expect(
@@ -60,7 +60,7 @@ struct ChildMessageTests {
         #expect(try Self.read([]) == [])
     }
 
-    @Test("A message may come in pieces, wherever it is cut", arguments: 1...13)
+    @Test("A message may come in pieces, cut at any byte", arguments: 1...13)
     func pieces(size: Int) throws {
         var reader = ChildMessageReader()
         var rest = samples.flatMap(\.frame)[...]
@@ -86,7 +86,7 @@ struct ChildMessageTests {
     func unknownTypes(type: UInt8) throws {
         let ready = ChildMessage.ready(startCost: .zero)
         for length in [0, 1, 8, 300, ChildMessage.longestPayload] {
-            // With a payload that would be frames itself.
+            // The payload would be frames itself.
             let payload = Array((0..<length).map { _ in ready.frame }.joined().prefix(length))
             #expect(try Self.read(ready.frame + frame(type, payload) + ready.frame) == [ready, ready])
         }
@@ -102,7 +102,7 @@ struct ChildMessageTests {
         }
     }
 
-    @Test("A drain for a reason of a newer version is a drain")
+    @Test("A drain for a reason that only a newer version knows is still a drain")
     func unknownOrigin() throws {
         #expect(try Self.read(frame(2, [9])) == [.draining(.program)])
         #expect(try Self.read(frame(2, [2, 1, 2, 3])) == [.draining(.program)])
@@ -142,7 +142,7 @@ struct ChildMessageTests {
         #expect(Self.fault(bytes + [0]) == .flood)
         #expect(Fault.flood.description == "more than 16384 bytes within a second")
 
-        // In pieces over nearly a second.
+        // The bytes come in pieces over nearly a second.
         var reader = ChildMessageReader()
         let piece = Array(bytes.prefix(most / 4))
         for number in 0..<4 { _ = try reader.read(piece, at: begin + .milliseconds(333 * number)) }
@@ -150,7 +150,7 @@ struct ChildMessageTests {
         #expect(failure { () throws(Fault) in try reader.read([0], at: early) } == .flood)
     }
 
-    @Test("The same number of bytes every second is no flood")
+    @Test("The same number of bytes every second is not a flood")
     func steady() throws {
         var reader = ChildMessageReader()
         let frame = ChildMessage.draining(.program).frame

@@ -80,7 +80,7 @@ private final class CrashLoop {
         #expect(loop.exits(slot: 1))
     }
 
-    /// Random storms: no exit gets lost, however they fall.
+    /// Random storms. No exit gets lost, whenever it comes.
     @Test func everyExitIsLoggedOrCounted() throws {
         var generator = SplitMix64(seed: 5)
         var (all, logged, counted) = (0, 0, 0)

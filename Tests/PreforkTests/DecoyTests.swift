@@ -30,7 +30,7 @@
             #expect(System.isAnyReadable(sockets) == false)
 
             listener.closeAfterExitRequests([])
-            // Without a list of all listening sockets, several copies stay open: none may leave the group yet.
+            // Without a list of all listening sockets, several copies stay open, and none may leave the group yet.
             #expect(listener.sockets.isEmpty == ((shards ?? 1) == 1))
             let stillLate = try Client(like: late[0])
             #expect(!stillLate.isEstablished && stillLate.error == 0)
@@ -51,7 +51,7 @@
             try eventually("the decoy") { listener.isAdmissionClosed([1], at: System.now()) }
         }
 
-        @Test("gives nothing to a slot that is deserted meanwhile") func narrowed() throws {
+        @Test("gives nothing to a slot that loses its child meanwhile") func narrowed() throws {
             let listener = try openForStop(.tcp("127.0.0.1", port: 0), shards: 3)
             let sockets = listener.sockets.map(\.raw)
             listener.beginClosingAdmission([0, 1, 2], at: System.now())
@@ -64,7 +64,7 @@
             #expect(listener.decoy?.isActive == true)
         }
 
-        /// A stranger's socket has the number that the decoy would have had.
+        /// Another process's socket has the number that the decoy would have had.
         @Test("is given up soon if it cannot be filled", arguments: [nil, 2])
         func unfillable(shards: Int?) throws {
             let listener = try openForStop(.tcp("127.0.0.1", port: 0), shards: shards)
@@ -84,7 +84,7 @@
             #expect(listener.sockets.map { acceptAll($0.raw) }.reduce(0, +) == 60)
         }
 
-        @Test("does not wait for handshakes that may take for ever", arguments: [nil, 30 as CInt])
+        @Test("does not wait for handshakes that may take forever", arguments: [nil, 30 as CInt])
         func deferred(seconds: CInt?) throws {
             let listener = try openListeners(.tcp("127.0.0.1", port: 0), shards: 2) {
                 $0.closesAdmission = true
@@ -100,7 +100,7 @@
             #expect(client.error == 0)
         }
 
-        @Test("can be given up: all is as it was", arguments: [nil, 2])
+        @Test("can be given up, and restores the earlier state", arguments: [nil, 2])
         func givenUp(shards: Int?) throws {
             let listener = try openForStop(.tcp("127.0.0.1", port: 0), shards: shards)
             let rotation = Array(listener.sockets.indices)
@@ -145,7 +145,7 @@
                     try eventually("clients") { storm.attempts > attempts + 5 }
                     #expect(storm.refused == 0)
                     close(copy)
-                    // In some rounds several are closed between two looks.
+                    // In some rounds several are closed between two checks.
                     if Bool.random(using: &generator) { continue }
                     _ = listener.release(try ListeningSockets.inodes([AF_INET]))
                 }
@@ -175,8 +175,9 @@
             #expect(listener.decoy == nil)
         }
 
-        /// When a socket leaves the group the last takes its number. If connections were steered to that one, the
-        /// kernel would spread them over what is left, and reset those that it lets in when that is closed.
+        /// When a socket leaves the group, the last one takes its number. If connections were steered to that number,
+        /// the kernel would spread them over the other sockets, and reset those that it accepts when that socket is
+        /// closed.
         @Test("closes the slots' sockets one by one, and refuses new connections meanwhile", arguments: [1, 2, 40])
         func closing(shards: Int) throws {
             for _ in 0..<20 {
@@ -204,7 +205,7 @@
 
         init(against name: SocketAddress) { self.name = name }
 
-        /// Until `stop`.
+        /// Connects until `stop`.
         func run() {
             while !(state.withLock { $0.isOver }) {
                 guard let client = try? PlatformListener.makeSocket(family: name.family) else { continue }

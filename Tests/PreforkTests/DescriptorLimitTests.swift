@@ -3,7 +3,7 @@ import Testing
 @testable import Prefork
 
 @Suite("The limit of descriptors") struct DescriptorLimitTests {
-    @Test("is told of before a fleet passes it")
+    @Test("is reported before a fleet passes it")
     func arithmetic() {
         // 10 are open, 100 slots with 2 addresses, a channel and a watch; 4 decoys with 8 clients; 16 in
         // reserve.
@@ -13,7 +13,7 @@ import Testing
                 == "100 slots need 438 descriptors, and this process may have 437 (RLIMIT_NOFILE)")
     }
 
-    @Test("does not stand in the way of a few children here")
+    @Test("allows a few children here")
     func here() {
         #expect(DescriptorLimit.fault(addresses: 1, children: 2) == nil)
         #expect(DescriptorLimit.fault(addresses: 1, children: Int(Int32.max)) != nil)

@@ -67,7 +67,7 @@ private func isNonBlocking(_ descriptor: CInt) -> Bool { fcntl(descriptor, F_GET
         #expect(isCloseOnExec(moved.raw))
         Channel.send(7, to: moved.raw)
         #expect(Channel.receive(from: other.raw) == .bytes([7]))
-        // The old copy is closed: nothing else holds this end open.
+        // The old copy is closed, so nothing else holds this end open.
         moved.close()
         #expect(isHungUp(other.raw))
     }

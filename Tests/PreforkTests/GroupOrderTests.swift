@@ -3,7 +3,7 @@ import Testing
 @testable import Prefork
 
 @Suite("The numbers of a group's sockets") struct GroupOrderTests {
-    @Test("are those of listen(2); the last fills the gap of one that leaves") func rules() {
+    @Test("follow the order of listen(2), and the last socket fills the gap of one that leaves") func rules() {
         var order = GroupOrder(count: 4)
         #expect(order.numbers(of: [1, 3]) == [1, 3])
         order.remove([1])
@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    @Test("are known again when one is left") func again() {
+    @Test("are known again when only one socket is left") func again() {
         var order = GroupOrder(count: 4)
         order.remove([0, 1])
         #expect(!order.isKnown && order.numbers(of: [2]) == nil && order.number(of: 2) == nil)

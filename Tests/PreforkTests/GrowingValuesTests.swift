@@ -80,7 +80,7 @@ private let errors: [(PreforkError, code: String, details: Set<String>)] = [
     (.system(systemError), "system", ["systemError"]),
 ]
 
-/// An error without an equality.
+/// An error that is not `Equatable`.
 private struct Plain: Error { var text: String }
 private struct Comparable: Error, Hashable { var text: String }
 
@@ -120,7 +120,7 @@ private struct Comparable: Error, Hashable { var text: String }
         #expect(Set(errors.map(\.0.code)).count == errors.count)
     }
 
-    @Test("The smaller values, too")
+    @Test("The smaller values have their codes and details, too")
     func details() {
         let reason = Prefork.ChildExit.Reason.signal(9, coreDumped: true)
         #expect((reason.code, reason.signal, reason.isCoreDumped) == (.signal, 9, true))

@@ -12,7 +12,7 @@ private let sample = Handshake(
     channel: FileIdentity(device: 12, inode: 3456)
 )
 
-/// Not in the arguments of a test: the compiler of Swift 6.0.3 crashes at a closure there.
+/// Not in the arguments of a test, because the compiler of Swift 6.0.3 crashes at a closure there.
 private let manyAddresses = (0..<100).map { Prefork.Address.tcp("127.0.0.1", port: 1000 + $0) }
 
 private func dictionary(_ handshake: Handshake) -> [String: String] {

@@ -15,7 +15,7 @@ import Testing
             }
             linesInMinute.append(count)
         }
-        // The burst, then four a second, each with the line that tells how many were left out.
+        // After the burst, four lines a second are written, each with the line that reports how many were left out.
         let steady = 60 * LineLimiter.perSecond * 2
         #expect(linesInMinute[0] <= LineLimiter.burst + steady)
         #expect(linesInMinute[0] > LineLimiter.burst + steady - 20)
@@ -69,7 +69,7 @@ import Testing
         let next = Instant(nanoseconds: 250_000_000)
         #expect(limiter.admit("line", always: false, at: next) == ["901 lines left out", "line"])
         #expect(limiter.admit("line", always: false, at: next) == [])
-        // Never more than the burst is saved up.
+        // No more than the burst is saved up.
         let muchLater = Instant(nanoseconds: 1_000_000_000_000_000)
         let admitted = (0..<1000).filter { _ in !limiter.admit("line", always: false, at: muchLater).isEmpty }
         #expect(admitted.count == LineLimiter.burst)

@@ -16,7 +16,7 @@
         return sockets.map { acceptAll($0) }
     }
 
-    /// Each slot alone gets all connections if it is alone in rotation.
+    /// Each slot gets all connections while it is alone in rotation.
     private func expectSteering(_ listener: Listener, sourceLocation: SourceLocation = #_sourceLocation) throws {
         for slot in listener.sockets.indices {
             #expect(listener.steer(to: [slot]) == nil, sourceLocation: sourceLocation)
@@ -84,7 +84,7 @@
                 #expect(stopped.map(\.slot) == [index] && stopped.map(\.outcome) == [.listens])
                 try expectSteering(listener)
             }
-            // Together, but at the end of the order: no gap is open to doubt.
+            // They are together, but at the end of the order, so no gap is open to doubt.
             let last = listener.order.members.suffix(2)
             for index in last { try stop(listener, index) }
             #expect(outcomes(listener) == [.listens, .listens])
@@ -130,7 +130,7 @@
                 #expect(error.code == EADDRINUSE)
             }
             #expect(listener.faults.count == listener.sockets.count)
-            // Reported once.
+            // The error is reported once.
             #expect(outcomes(listener) == [])
             other.close()
             #expect(outcomes(listener) == Array(repeating: .listens, count: listener.sockets.count))
@@ -157,7 +157,7 @@
             }
         }
 
-        @Test("cannot close admission if nothing of it listens", arguments: [nil, 2])
+        @Test("cannot close admission if none of its sockets listens", arguments: [nil, 2])
         func nothing(shards: Int?) throws {
             let listener = try openListeners(shards: shards) { $0.closesAdmission = true }
             for index in listener.sockets.indices { try stop(listener, index) }

@@ -122,7 +122,7 @@ private func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
         #expect(openingFails(address) == nil)
     }
 
-    /// Numeric, of the other family: no name server is asked.
+    /// The host is numeric and of the other family, so no name server is asked.
     @Test func hostThatCannotBeResolved() throws {
         let error = try #require(openingFails(.tcp("::1", port: 0, network: .tcp4)))
         #expect(error.call == "getaddrinfo")
@@ -279,7 +279,7 @@ private func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
         }
     }
 
-    /// A link is no socket, even if it leads to one.
+    /// A link is not a socket, even if it leads to one.
     @Test func linkIsRefusedAndStays() throws {
         try withTemporaryDirectory { directory in
             let path = "\(directory)/a.sock"
@@ -305,7 +305,7 @@ private func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
         try withTemporaryDirectory { directory in
             let path = "\(directory)/a.sock"
             let listener = try openListener(.unix(path))
-            // Renamed, not removed: a new file could get the number of a removed one.
+            // The file is renamed and not removed, because a new file could get the number of a removed one.
             try #require(rename(path, "\(directory)/old.sock") == 0)
             let successor = try openListener(.unix(path))
             listener.close()

@@ -25,7 +25,7 @@ private func exit(
     )
 }
 
-// With its message: each C library has its own.
+// The message is included, because each C library has its own.
 private let noMemory = Prefork.SystemError(
     call: "posix_spawn",
     code: 12,
@@ -116,7 +116,7 @@ private let noMemory = Prefork.SystemError(
             "child 1240 (slot 1) exited: status 0 after 12.4 s, as when serve returns; recovering at once"
         ),
         (.exited(exit(.status(0)), .expected), "child 1240 (slot 1) exited: status 0 after 12.4 s"),
-        // An earlier event has said why it drains.
+        // An earlier event has reported why it drains.
         (.exited(exit(.status(0)), .replaced), "child 1240 (slot 1) exited: status 0 after 12.4 s; already replaced"),
         (.exited(exit(.status(1)), .replaced), "child 1240 (slot 1) exited: status 1 after 12.4 s; already replaced"),
         (

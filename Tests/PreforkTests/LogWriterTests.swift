@@ -19,7 +19,7 @@ import Testing
         let writeEnd = Descriptor(pipe.writeEnd)
         let line = [UInt8](repeating: 46, count: 1023) + [10]
         let isDone = try endsWithoutAReader(pipe) {
-            // More than a pipe holds.
+            // This is more than a pipe holds.
             for _ in 0..<2000 { _ = LogWriter.write(line, to: pipe.writeEnd) }
         }
         #expect(isDone)
@@ -41,8 +41,8 @@ import Testing
         #expect(!contents(of: readEnd.raw).isEmpty)
     }
 
-    /// Another process may fill the pipe after poll(2) has found room: the write itself must not wait, and must leave
-    /// the others who share the pipe's description as they are.
+    /// Another process may fill the pipe after poll(2) has found room. The write itself must not wait, and must not
+    /// affect the other processes that share the pipe's description.
     @Test func writeToAFullPipeDoesNotWait() throws {
         let pipe = try makePipe()
         let readEnd = Descriptor(pipe.readEnd)
@@ -59,7 +59,7 @@ import Testing
         readEnd.close()
     }
 
-    /// Whether `body`, in a thread of its own, ends before the pipe is read. It does end in any case.
+    /// Whether `body`, in a thread of its own, ends before the pipe is read. It ends in any case.
     private func endsWithoutAReader(
         _ pipe: (readEnd: CInt, writeEnd: CInt),
         _ body: @escaping @Sendable () -> Void
@@ -98,7 +98,7 @@ import Testing
         #expect(!LogWriter.write([10], to: -1))
     }
 
-    /// Up to the end of the file.
+    /// The bytes up to the end of the file.
     private func contents(of descriptor: CInt) -> [UInt8] {
         var found: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65_536)

@@ -25,7 +25,7 @@ import Testing
         #expect(reaper.look([Self.zombie(5)], at: Self.at(3000)) == [Self.zombie(5)])
     }
 
-    /// Other code has waited for it, and its number was used again.
+    /// Other code has waited for the process, and its number was used again.
     @Test func aNumberGivenAnewStartsAnew() {
         var reaper = OrphanReaper(delay: .seconds(2))
         #expect(reaper.look([Self.zombie(5, started: 1)], at: Self.at(0)).isEmpty)
@@ -33,7 +33,7 @@ import Testing
         #expect(reaper.look([Self.zombie(5, started: 2)], at: Self.at(4500)) == [Self.zombie(5, started: 2)])
     }
 
-    /// Gone and there again. A waiter is not robbed because of an earlier process of that number.
+    /// A number is gone and comes back. A waiter is not robbed because of an earlier process with that number.
     @Test func whatIsGoneIsForgotten() {
         var reaper = OrphanReaper(delay: .seconds(2))
         #expect(reaper.look([Self.zombie(5)], at: Self.at(0)).isEmpty)
@@ -41,7 +41,7 @@ import Testing
         #expect(reaper.look([Self.zombie(5)], at: Self.at(2500)).isEmpty)
     }
 
-    /// A paused container. Code that would have waited in time was paused, too.
+    /// In a paused container, code that would have waited in time was paused, too.
     @Test func aPauseCountsForNobody() {
         var reaper = OrphanReaper(delay: .seconds(2))
         reaper.childHasEnded(at: Self.at(0))
@@ -86,7 +86,7 @@ import Testing
         #expect(reaper.next == Self.at(5500) + OrphanReaper.sweepInterval)
     }
 
-    /// Random ends and waits, lists that leave some out, and a clock: a waiter in time is never robbed, and no zombie
+    /// Random ends and waits, lists that leave some out, and a clock. A waiter in time is never robbed, and no zombie
     /// is older than the delay and a second.
     @Test(arguments: 0..<200)
     func randomSchedules(seed: Int) {
@@ -111,7 +111,7 @@ import Testing
                 if let wait = state.waitedFor, wait <= now { dead[zombie] = nil }
             }
             if reaper.next <= now {
-                // Once in a while one is left out, of those that were not seen last time.
+                // Once in a while one of the processes that were not seen last time is left out.
                 var shown = Set(dead.keys)
                 if Int.random(in: 0..<10, using: &random) == 0,
                     let left = shown.first(where: { now - (dead[$0]?.end ?? now) < .milliseconds(5) })
@@ -155,7 +155,7 @@ import Testing
         #expect(Orphans.Zombie(stat, childOf: 1) == Orphans.Zombie(pid: 17, started: 4711))
     }
 
-    /// By a number that was used again, or from a list of all processes.
+    /// The zombie has a number that was used again, or comes from a list of all processes.
     @Test func aZombieOfAnothers() throws {
         #expect(Orphans.Zombie(try stat("Z", parent: 2, threads: 1), childOf: 1) == nil)
         #expect(Orphans.Zombie(try stat("Z", parent: 1, threads: 1), childOf: 2) == nil)
@@ -166,7 +166,7 @@ import Testing
         #expect(Orphans.Zombie(stat, childOf: 1) == nil && !stat.hasLostFirstThread)
     }
 
-    /// Its first thread has ended, the others go on: waiting for it would wait.
+    /// Its first thread has ended, but the others go on, so waiting for it would block.
     @Test func aProcessWithoutItsFirstThreadLives() throws {
         let stat = try stat("Z", parent: 1, threads: 2)
         #expect(Orphans.Zombie(stat, childOf: 1) == nil && stat.hasLostFirstThread)

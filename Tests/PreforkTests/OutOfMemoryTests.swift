@@ -2,9 +2,9 @@ import Testing
 
 @testable import Prefork
 
-/// `memory.events` of version 2 as Linux 6.1 writes it; `oom_group_kill` is there since 5.17.
+/// `memory.events` of version 2 as Linux 6.1 writes it. `oom_group_kill` exists since 5.17.
 private let events = "low 0\nhigh 12\nmax 4711\noom 5\noom_kill 3\noom_group_kill 1\n"
-/// `memory.oom_control` of version 1; `oom_kill` is there since 4.13.
+/// `memory.oom_control` of version 1. `oom_kill` exists since 4.13.
 private let control = "oom_kill_disable 0\nunder_oom 1\noom_kill 2\n"
 
 private let unified = "31 23 0:28 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -33,7 +33,7 @@ private let legacy = """
         #expect(OutOfMemoryCount.decode(text) == nil)
     }
 
-    /// The group's own file: in version 1 it counts the group alone, in version 2 what is below it, too.
+    /// The group's own file. In version 1 it counts the group alone, and in version 2 also the groups below it.
     @Test func ownGroup() {
         let files = [
             "/proc/self/cgroup": "0::/system.slice/app.service\n",
@@ -60,7 +60,7 @@ private let legacy = """
         #expect(count?.current { files[$0] } == 2)
     }
 
-    /// Docker on version 1 without a namespace: the path is the host's, the mount shows the container's part.
+    /// Docker on version 1 without a namespace. The path is the host's, and the mount shows the container's part.
     @Test func containerWithoutNamespace() {
         let files = [
             "/proc/self/cgroup": "4:memory:/docker/0123\n",
@@ -97,7 +97,7 @@ private let legacy = """
         #expect(verdicts == [false, true])
     }
 
-    /// Both were struck before the first was reaped, and its replacement was started before the second was.
+    /// Both were killed before the first was reaped, and its replacement was started before the second was.
     @Test func twoAtOnce() {
         var blame = OutOfMemoryAttribution()
         let (first, second) = (blame.mark(count: 0), blame.mark(count: 0))
@@ -114,7 +114,7 @@ private let legacy = """
         #expect(verdicts == [true, false])
     }
 
-    /// A count that shrinks is another group's: the process was moved.
+    /// A count that shrinks belongs to another group, because the process was moved.
     @Test func countThatShrinks() {
         var blame = OutOfMemoryAttribution()
         let mark = blame.mark(count: 5)
@@ -137,7 +137,8 @@ private let legacy = """
         #expect(verdict, "the strike was still there to be blamed")
     }
 
-    /// A deaf one, while a helper was struck; the strike is left for whose it is.
+    /// The master kills a child that ignores TERM while the killer strikes a helper. The strike is left for the process
+    /// that it hit.
     @Test func whomTheMasterHasKilledIsNotBlamed() {
         var blame = OutOfMemoryAttribution()
         let mark = blame.mark(count: 0)

@@ -1,6 +1,6 @@
 import Prefork
 
-// Compiled, never called: each shape of a closure finds its form of `main` and `run`, and none is ambiguous.
+// Compiled, but never called. Each shape of a closure finds its form of `main` and `run`, and none is ambiguous.
 
 private let address = Prefork.Address.tcp("127.0.0.1", port: 8080)
 

@@ -8,7 +8,7 @@ import Testing
         var requests: [pollfd] = []
         let deadline = System.now() + .microseconds(1500)
         try System.poll(&requests, until: deadline)
-        // Not before: a loop would spin through the last millisecond.
+        // It must not return earlier, because a loop would spin through the last millisecond.
         #expect(System.now() >= deadline)
     }
 

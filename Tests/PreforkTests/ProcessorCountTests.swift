@@ -2,7 +2,7 @@ import Testing
 
 @testable import Prefork
 
-/// The quota that is found where only these files are there.
+/// The quota that is found if only these files exist.
 private func quota(_ files: [String: String]) -> Double? { CgroupQuota.find { files[$0] } }
 
 private let cgroupTwo = "31 23 0:28 / /sys/fs/cgroup rw,nosuid,nodev,noexec,relatime - cgroup2 cgroup2 rw,nsdelegate\n"
@@ -88,7 +88,7 @@ private let versionOne = """
         #expect(quota(files) == 2.5)
     }
 
-    /// The group lies outside of the namespace: its path cannot be followed, the mount itself still counts.
+    /// The group lies outside of the namespace. Its path cannot be followed, but the mount itself still counts.
     @Test(arguments: ["0::/../..", "0::/..", "0::/../other/app"])
     func pathOutsideOfTheNamespace(line: String) {
         let files = [
@@ -129,7 +129,7 @@ private let versionOne = """
         #expect(quota(files) == 0.7)
     }
 
-    /// Docker on v1: /proc/self/cgroup shows the host's path, and the mount shows only the container's part of it.
+    /// Docker on v1. /proc/self/cgroup shows the host's path, and the mount shows only the container's part of it.
     @Test func dockerWithoutNamespace() {
         var files = [
             "/proc/self/cgroup": "4:cpu,cpuacct:/docker/0123abcd\n1:name=systemd:/docker/0123abcd\n",
@@ -179,7 +179,7 @@ private let versionOne = """
         #expect(quota(files) == nil)
     }
 
-    // MARK: Missing and senseless files
+    // MARK: Missing and malformed files
 
     @Test func withoutProc() {
         #expect(quota([:]) == nil)

@@ -20,7 +20,7 @@
             #expect(texts(found) == ["/bin/app", "./app", "/usr/bin/app"])
         }
 
-        @Test("has no candidate if nothing is known, and none of a nameless program")
+        @Test("has no candidate if nothing is known or the program has no name")
         func nothing() {
             #expect(ProgramFile.candidates(executed: nil, name: nil, searchPath: "/bin").isEmpty)
             #expect(ProgramFile.candidates(executed: nil, name: CString(""), searchPath: "/bin").isEmpty)
@@ -70,7 +70,7 @@
             }
         }
 
-        @Test("is the one of this process") func ownExecutable() throws {
+        @Test("is the program of this process") func ownExecutable() throws {
             let executed = try #require(HiddenSymbols.executedPath())
             let path = try #require(ProgramFile.absolute(executed))
             #expect(path.text == ProgramFile.linkedPath())

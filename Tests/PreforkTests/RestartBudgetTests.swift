@@ -6,7 +6,7 @@ private let begin = Instant(nanoseconds: 1_000_000_000_000)
 
 @Suite("Restart budget")
 struct RestartBudgetTests {
-    /// A quarter of a processor: 2.5 s are saved up at most.
+    /// A quarter of a processor. At most 2.5 s are saved up.
     private static let quarter = RestartBudget(perMille: 250)
 
     @Test("Savings of ten seconds are spent without waiting, and no more")
@@ -36,7 +36,7 @@ struct RestartBudgetTests {
         #expect(budget.charge(.milliseconds(1), at: later) == .milliseconds(4))
     }
 
-    @Test("A debt is waited for, but never for longer than thirty seconds")
+    @Test("A debt delays a restart, but never for longer than thirty seconds")
     func debt() {
         var budget = Self.quarter
         var waits: [Duration] = []
@@ -44,7 +44,7 @@ struct RestartBudgetTests {
         #expect(waits == [0, 10, 20, 30, 30, 30].map { .seconds($0) })
     }
 
-    @Test("A debt is worked off like anything else, however long nothing was charged", arguments: [30, 31, 35, 39])
+    @Test("A debt is paid off over time, however long nothing was charged", arguments: [30, 31, 35, 39])
     func oldDebt(seconds: Int) {
         var budget = Self.quarter
         for _ in 0..<4 { _ = budget.charge(.milliseconds(2500), at: begin) }
@@ -53,14 +53,14 @@ struct RestartBudgetTests {
         #expect(budget.charge(saved + .milliseconds(250), at: begin + .seconds(seconds)) == .seconds(1))
     }
 
-    @Test("A start that costs more than the bucket holds is waited for, up to the largest debt")
+    @Test("A start that costs more than the bucket holds delays the next one, up to the largest debt")
     func expensive() {
         var budget = Self.quarter
         #expect(budget.charge(.seconds(100), at: begin) == .seconds(20))
         #expect(budget.charge(.seconds(100), at: begin) == .seconds(30))
     }
 
-    @Test("Restarts that wait as they are told never cost more than their share over any long time", arguments: 0..<20)
+    @Test("Restarts that wait as requested never cost more than their share over any long time", arguments: 0..<20)
     func average(seed: Int) {
         var random = SplitMix64(seed: UInt64(seed))
         let perMille = [80, 250, 1000, 16_000].randomElement(using: &random) ?? 250
@@ -83,7 +83,7 @@ struct RestartBudgetTests {
             due[slot] = due[slot] + wait + .nanoseconds(life)
         }
         spent.sort { $0.time < $1.time }
-        // Over any window: its share, the savings, and one start of each slot.
+        // Over any window, the cost is at most the share, the savings, and one start of each slot.
         var sums: [Double] = [0]
         for restart in spent { sums.append(sums[sums.count - 1] + Double(restart.cost)) }
         let allowance = Double(most) * Double(1 + slots)
@@ -115,7 +115,7 @@ struct RestartBudgetTests {
         }
     }
 
-    @Test("A negative cost brings nothing in, and a clock that goes back neither")
+    @Test("Neither a negative cost nor a clock that goes back adds savings")
     func negative() {
         var budget = Self.quarter
         #expect(budget.charge(.milliseconds(2500), at: begin) == .zero)

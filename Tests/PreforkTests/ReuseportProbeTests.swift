@@ -6,7 +6,7 @@ import Testing
     private static let refusal = SystemError(
         call: "setsockopt", code: 92, context: "SO_REUSEPORT", message: "not available")
 
-    @Test("knows what follows from what it has seen")
+    @Test("draws the right conclusion from each observation")
     func outcomes() {
         func outcome(_ observation: ReuseportProbe.Observation, spreads: Bool = true) -> ReuseportProbe.Outcome {
             ReuseportProbe.outcome(observation, spreads: spreads)

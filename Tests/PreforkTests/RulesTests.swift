@@ -39,7 +39,7 @@ struct RulesTests {
         #expect(rules.processors == 6)
     }
 
-    @Test("Each threshold is its rule's")
+    @Test("Each threshold reaches its rule")
     func thresholds() {
         #expect(Self.rules().recovery == .automatic)
         #expect(Self.rules { $0.recovery.threshold = .never }.recovery == .never)

@@ -88,7 +88,7 @@
             }
         }
 
-        @Test("keep out who does not share", arguments: [nil, 2])
+        @Test("refuse a process that does not set SO_REUSEPORT", arguments: [nil, 2])
         func keepOut(shards: Int?) throws {
             let listener = try openListeners(shards: shards) { $0.closesAdmission = true }
             let address = Prefork.Address.tcp("127.0.0.1", port: try #require(listener.address.port))
@@ -124,7 +124,7 @@
             }
         }
 
-        @Test("tell how many connections wait for each slot, and how many may")
+        @Test("report how many connections wait for each slot, and how many may wait")
         func queues() throws {
             let listener = try openListeners(shards: 2)
             #expect(listener.steer(to: [1]) == nil)
@@ -162,12 +162,12 @@
             try eventually("all connections") { (early + late).allSatisfy(\.isEstablished) }
             let counts = sockets.map { acceptAll($0) }
             #expect(counts[2] == 50)
-            // Of 400 each gets 133, by chance; a fifth of that is 10 standard deviations away.
+            // By chance, each gets 133 of 400. A fifth of that is 10 standard deviations away.
             for slot in [0, 1, 3] { #expect(counts[slot] > 27, "\(counts)") }
             #expect(counts.reduce(0, +) == 450)
         }
 
-        @Test("say once that the kernel refuses to steer")
+        @Test("report once that the kernel refuses to steer")
         func refusal() throws {
             let sockets = try (0..<2).map { _ in OpenSocket(try PlatformListener.makeSocket(family: AF_INET)) }
             let listener = Listener(
@@ -179,7 +179,7 @@
             #expect(listener.steer(to: [0]) == nil)
         }
 
-        @Test("get their backlog back after a listen(2) of the child's", arguments: [nil, 2])
+        @Test("get their backlog back after the child has called listen(2)", arguments: [nil, 2])
         func backlog(shards: Int?) throws {
             let listener = try openListeners(shards: shards)
             let raw = try #require(listener.socket(of: 1))
@@ -227,7 +227,7 @@
             do throws(SystemError) {
                 let listener = try open()
                 state.withLock { $0.opened += 1 }
-                // Until the other one has tried.
+                // Waits until the other one has tried.
                 while state.withLock({ $0.opened + $0.errors.count < 2 }) { System.pause(milliseconds: 1) }
                 listener.close()
             } catch {

@@ -24,7 +24,7 @@ private func isPending(_ signal: CInt) -> Bool {
     return sigismember(&set, signal) == 1
 }
 
-/// Runs `body` with the signal blocked or unblocked in this thread; signals that are pending at the end are discarded.
+/// Runs `body` with the signal blocked or unblocked in this thread. Signals that are pending at the end are discarded.
 private func withMask(_ how: CInt, _ signal: CInt, _ body: () throws -> Void) rethrows {
     var set = signalSet(signal)
     var previous = sigset_t()
@@ -56,11 +56,11 @@ private struct Calls {
 
 private typealias SimpleHandler = @convention(c) (CInt) -> Void
 
-/// signal(3). Installs a handler and returns the earlier one. `nil` is SIG_DFL.
+/// signal(3). Installs a handler and returns the earlier one. `nil` stands for SIG_DFL.
 private func install(_ handler: SimpleHandler?, for number: CInt) -> SimpleHandler? { signal(number, handler) }
 
-/// Runs `body` with that handler and the signal unblocked, as it is not in libdispatch's threads; then puts back what
-/// was there.
+/// Runs `body` with that handler and the signal unblocked, because libdispatch's threads block it. Then it restores
+/// both.
 private func withHandler(
     _ signal: CInt,
     _ handler: @escaping SimpleHandler,
@@ -71,8 +71,8 @@ private func withHandler(
     try withMask(SIG_UNBLOCK, signal, body)
 }
 
-/// All that raises a signal or changes what happens to one: a process has only one disposition for each. `raise`
-/// delivers to this thread before it returns; none of these tests suspends, so each stays in its thread.
+/// All tests that raise a signal or change its disposition, because a process has only one disposition for each.
+/// `raise` delivers to this thread before it returns. None of these tests suspends, so each stays in its thread.
 @Suite(.serialized) struct SignalTests {
     @Test func takesASignalToThisProcess() throws {
         let handling = try SignalHandling(handled: [.user1])
@@ -92,7 +92,7 @@ private func withHandler(
         handling.restore()
     }
 
-    /// No reader empties the pipe; the bit must come through nevertheless.
+    /// No reader empties the pipe. The bit must come through nevertheless.
     @Test(.timeLimit(.minutes(1))) func losesNoSignalWhereThePipeIsFull() throws {
         let handling = try SignalHandling(handled: [.user1, .terminate])
         for _ in 0..<2000 { raise(SIGUSR1) }
@@ -114,7 +114,7 @@ private func withHandler(
     @Test func keepsErrno() throws {
         let handling = try SignalHandling(handled: [.user1])
         for _ in 0..<2000 { raise(SIGUSR1) }
-        // The pipe is full: the handler's write fails, and sets errno.
+        // The pipe is full, so the handler's write fails and sets errno.
         errno = ENOTTY
         raise(SIGUSR1)
         let after = errno
@@ -171,7 +171,7 @@ private func withHandler(
         let handling = try SignalHandling(handled: [.user1], silenced: [silenced])
         raise(SIGUSR2)
         #expect(handling.take().signals == [])
-        // Not ignored: that would survive exec into what this process starts.
+        // The signal is not ignored, because that would survive exec into the processes that this one starts.
         let installed = install(firstHandler, for: SIGUSR2)
         #expect(unsafeBitCast(installed, to: UInt.self) > 1)
         _ = install(installed, for: SIGUSR2)

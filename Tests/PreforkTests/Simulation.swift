@@ -30,7 +30,7 @@ struct SplitMix64 {
     mutating func pick<Value>(_ values: [Value]) -> Value { values[below(values.count)] }
 }
 
-/// How often what happened; a simulation in which a thing never happens proves nothing about it.
+/// How often each thing happened. A simulation in which a thing never happens proves nothing about it.
 struct Coverage {
     enum Kind: Int, CaseIterable {
         case inputs, recoveries, failedStarts, shortages, refusedStarts, readiness, notReady, kills, suspensions, strays
@@ -53,8 +53,8 @@ struct Coverage {
     }
 }
 
-/// Plays schedules: the operating system and the operator of a `Supervisor`, under a virtual clock. It feeds it as
-/// `Master` does, in the same order and with the same guards, and asks a `Referee` after every step.
+/// Plays schedules. It is the operating system and the operator of a `Supervisor`, under a virtual clock. It feeds the
+/// supervisor as `Master` does, in the same order and with the same guards, and asks a `Referee` after every step.
 ///
 /// One object plays many schedules, one after another, so that its buffers are reused.
 final class Simulation {
@@ -68,7 +68,7 @@ final class Simulation {
     /// How long the master was not in its loop although something waited for it.
     private var away: Int64 = 0
     private var turns = 0
-    /// Started and not reaped.
+    /// The children that were started and not reaped.
     private var children: [SimulatedChild] = []
     private var inbox: [Supervisor.Input] = []
     /// Pids in this turn's order.
@@ -79,7 +79,7 @@ final class Simulation {
     private var operatorPlan: [(at: Int64, reason: Prefork.StopReason)] = []
     private var stalls = 0
     private var isFeeding = false
-    /// A hook has failed, or a stop has begun: no more hooks are called.
+    /// Whether a hook has failed, or a stop has begun. Then no more hooks are called.
     private var hooksAreOver = false
 
     private(set) var coverage = Coverage()
@@ -151,7 +151,7 @@ final class Simulation {
         if case .filling = supervisor.phase { false } else { true }
     }
 
-    /// Until something happens that the master can see; and longer, if it is itself kept from running.
+    /// Waits until something happens that the master can see, and longer if the master itself is kept from running.
     private func sleep(_ isSupervising: Bool) throws(Violation) {
         var wake = min(operatorPlan.first?.at ?? .max, admissionAt)
         if let deadline = supervisor.nextDeadline { wake = min(wake, deadline.nanoseconds) }
@@ -159,7 +159,7 @@ final class Simulation {
             for child in children { wake = min(wake, child.nextSign) }
         }
         if wake == .max {
-            // All children serve, or those that are left ignore TERM without an end.
+            // Either all children serve, or those that are left ignore TERM forever.
             stalls += 1
             try require(!supervisor.isStopping || schedule.limits.grace == .max, "a stop waits for nothing")
             try require(stalls < 4, "nothing happens any more")
@@ -183,7 +183,7 @@ final class Simulation {
     private func arrangeOrder() {
         order.removeAll(keepingCapacity: true)
         guard !children.isEmpty else { return }
-        // The master walks over a dictionary: in any order.
+        // The master walks over a dictionary, so the order is random.
         let first = random.below(children.count)
         for index in children.indices { order.append(children[(index + first) % children.count].pid) }
     }
@@ -214,7 +214,7 @@ final class Simulation {
         case 1: try feed(.exited(pid: pid, .exited(0)))
         case 2: try feed(.draining(pid: pid, .program))
         case 3: try feed(.hungUp(pid: pid))
-        // Once more, in any state.
+        // The message comes once more, in any state.
         case 4: if let child = children.first, referee.hasBeenReady(child.pid) { try feed(.ready(pid: child.pid)) }
         case 5:
             if let child = children.last, referee.hasWithdrawn(child.pid) {
@@ -236,14 +236,14 @@ final class Simulation {
     // MARK: The master's hands
 
     private func requestStop(_ reason: Prefork.StopReason) throws(Violation) {
-        // The master was busy when it came. But it cannot have come before the one before it.
+        // The master may have been busy when it came. But it cannot have come before the one before it.
         let arrival =
             random.chance(of: 500) ? max(lastArrival, now - random.time(upTo: 300_000_000)) : max(lastArrival, now)
         lastArrival = arrival
         try feed(.stop(reason, at: Instant(nanoseconds: arrival)))
     }
 
-    /// As the master does it: an input that comes from an action waits until the actions before it are carried out.
+    /// As the master does it, an input that comes from an action waits until the actions before it are carried out.
     private func feed(_ input: Supervisor.Input) throws(Violation) {
         inbox.append(input)
         if isFeeding { return }
@@ -296,7 +296,7 @@ final class Simulation {
         return .spawned(slot: slot, pid: pid)
     }
 
-    /// From a small range, so that numbers come again soon.
+    /// Pids come from a small range, so that numbers come again soon.
     private func freePID() -> Int32 {
         while true {
             let pid = Int32(100 + random.below(24))

@@ -46,7 +46,7 @@ extension Referee {
         }
     }
 
-    /// The slots with a ready child. All slots if there is none, for then connections wait.
+    /// The slots with a ready child, or all slots if there is none, because connections wait then.
     var wantedRotation: [Int] {
         let accepting = acceptingSlots
         return accepting.isEmpty ? Array(slots.indices) : accepting

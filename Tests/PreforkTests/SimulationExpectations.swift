@@ -200,7 +200,7 @@ extension Referee {
         }
         let strict = countStrictly(exit)
         if kid?.cause == .unrequested {
-            // Replaced already: here it only counts.
+            // It was replaced already, so here it only counts.
             coverage.note(.replacedExits)
             batch.consequence = .replaced
             if let strict { giveUp(strict) }
@@ -296,7 +296,7 @@ extension Referee {
 
     // MARK: Withdrawing
 
-    /// The replacement of a child that serves no more is started beside it.
+    /// A child that no longer serves gets a replacement beside it.
     private mutating func withdraw(_ slot: Int, _ coverage: inout Coverage) {
         guard stop == nil, !batch.stops, var kid = slots[slot].current, kid.readyAt != nil else { return }
         var isReplaced = limits.recovery != .never && !slots[slot].outgoing.contains { $0.cause == .unrequested }
@@ -317,7 +317,7 @@ extension Referee {
     /// The judgement of a timer on children that are late.
     mutating func expectJudgements(_ coverage: inout Coverage) {
         if isFilling { return }
-        // When the wait for the queues ends, all children are told to exit. From then on none is judged.
+        // When the wait for the queues ends, all children are asked to exit. From then on none is judged.
         if let closing, closing <= batch.now { return }
         for index in slots.indices {
             guard let kid = slots[index].current else { continue }

@@ -1,7 +1,7 @@
 @testable import Prefork
 
-/// Knows the rules of the fleet a second time, from their description and in plain numbers, and holds everything that a
-/// `Supervisor` does against them. It looks at inputs and actions. Of the supervisor's own state it reads only the
+/// Knows the rules of the fleet a second time, from their description and in plain numbers, and compares everything
+/// that a `Supervisor` does with them. It looks at inputs and actions. Of the supervisor's own state it reads only the
 /// public parts: the children in the slots, whether they accept, and the next deadline.
 struct Referee {
     /// A child that was started and not reaped.
@@ -14,11 +14,11 @@ struct Referee {
         var upAt: Int64 = .max
         var provenAt: Int64 = .max
         var startCost: Int64?
-        /// It drains, or its channel is closed.
+        /// Whether it drains, or its channel is closed.
         var isWithdrawn = false
-        /// Why, if it or its channel has said so.
+        /// The reason, if it or its channel has given one.
         var drainOrigin: Prefork.DrainOrigin?
-        /// It is replaced beside its exit then.
+        /// The time at which it is replaced, even if it has not exited.
         var exitDue: Int64?
 
         // Once it must exit:
@@ -116,7 +116,7 @@ struct Referee {
     var expectedBy: Int64?
 
     var hasBeenUp = false
-    /// The same when the stop began: a child may still become up during the stop.
+    /// The value of `hasBeenUp` when the stop began. A child may still come up during the stop.
     var hadBeenUp = false
     var startFailures = 0
     var shortages = 0
@@ -239,7 +239,7 @@ struct Referee {
         return overflow ? .max : sum
     }
 
-    /// A bucket of processor time, refilled at so many thousandths of a processor.
+    /// A bucket of processor time, refilled at this many thousandths of a processor.
     struct Bucket {
         let perMille: Int64
         var level: Int64

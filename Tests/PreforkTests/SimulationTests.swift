@@ -9,7 +9,7 @@ import Testing
 ///   (a number, by default 1, or `random`).
 @Suite("Simulation")
 struct SimulationTests {
-    /// The usual run is bounded by time; on a slow machine it must nevertheless mean something.
+    /// The usual run is bounded by time. On a slow machine it must nevertheless mean something.
     private static let usualTime: Duration = .seconds(15)
     private static let fewestSchedules = 2000
 
@@ -28,7 +28,7 @@ struct SimulationTests {
             campaign = Campaign(from: try Self.base(), fewest: Int(count), until: nil)
             await campaign.run(threads: max(1, ProcessorCount.current().allowed))
         } else {
-            // One thread: other tests, some of which watch the time, run beside this one.
+            // One thread, because other tests, some of which watch the time, run beside this one.
             campaign = Campaign(from: 1, fewest: Self.fewestSchedules, until: System.now() + Self.usualTime)
             await campaign.run(threads: 1)
         }
@@ -59,7 +59,7 @@ struct SimulationTests {
         }
     }
 
-    @Test("Seeds differ")
+    @Test("Different seeds give different schedules")
     func seeds() {
         var first = SplitMix64(seed: 0)
         // The first outputs of the published reference implementation for this seed.
@@ -114,10 +114,10 @@ private final class Campaign: Sendable {
     private let from: UInt64
     private let fewest: Int
     private let deadline: Instant?
-    /// So many are taken at once.
+    /// The number of seeds that are taken at once.
     private let block = 50
 
-    /// `fewest` schedules, and if there is a deadline, as many more as fit before it.
+    /// Plays `fewest` schedules and, if there is a deadline, as many more as fit before it.
     init(from: UInt64, fewest: Int, until deadline: Instant?) {
         self.from = from
         self.fewest = fewest

@@ -46,14 +46,14 @@ struct Schedule: CustomStringConvertible {
     /// Chances of a thousand.
     struct Mood {
         var crashes: Int
-        /// Of those that crash: shortly after they were ready, at a random age.
+        /// Among crashes, the chance of one at a random age, shortly after the child was ready.
         var poison: Int
-        /// Of those that crash: always at the same age after they were ready.
+        /// Among crashes, the chance of one that always comes at the same age after the child was ready.
         var broken: Int
         var brokenAge: Int64
         var hangs: Int
         var deaf: Int
-        /// Unasked drains, and channels that close without an exit.
+        /// The chances of an unasked drain, and of a channel that closes without an exit.
         var withdrawals: Int
         var failedStarts: Int
         var shortages: Int
@@ -161,7 +161,7 @@ struct Schedule: CustomStringConvertible {
         }
     }
 
-    /// Between two signals of an operator.
+    /// The time between two signals of an operator.
     func pause(_ random: inout SplitMix64) -> Int64 {
         switch random.below(6) {
         case 0: 0
@@ -175,9 +175,9 @@ struct Schedule: CustomStringConvertible {
 
 /// A process as the operating system sees it. Everything that it will do unasked is decided at its start.
 struct SimulatedChild {
-    /// From SIGKILL to a zombie.
+    /// The time from SIGKILL until the process is a zombie.
     static let longestDeath: Int64 = 20_000_000
-    /// From the end of a process, which closes its channel, until it can be reaped: a debugger may hold it.
+    /// The time from the end of a process, which closes its channel, until it can be reaped. A debugger may hold it.
     static let longestHold: Int64 = 400_000_000
     /// ENOENT and ETXTBSY of Linux, then EAGAIN and ENOMEM.
     static let startErrors = [2, 26].map(error)
@@ -198,7 +198,7 @@ struct SimulatedChild {
     /// When it can be reaped.
     private(set) var exitAt = Int64.max
     private(set) var end = Supervisor.End(status: .exited(0))
-    /// From TERM to its end. `Int64.max`: it ignores TERM.
+    /// The time from TERM to its end. `Int64.max` means that it ignores TERM.
     private let drain: Int64
     private let hold: Int64
     var hasHungUp = false
@@ -252,7 +252,7 @@ struct SimulatedChild {
             let at = random.chance(of: 100) ? now : serves + random.time(upTo: 3 * second)
             let origin: Prefork.DrainOrigin = random.chance(of: 500) ? .program : .signal(sender: 1, user: 0)
             if random.chance(of: 600) { words.append((at, .draining(pid: pid, origin))) }
-            // The rest closes its channel without a word. Either goes on for a while, or for ever.
+            // The rest closes its channel without a word. Both kinds go on for a while, or forever.
             if words.last?.at != at || random.chance(of: 300) { endAt = min(endAt, at) }
             if random.chance(of: 800) { die(at + random.time(upTo: grace + 2 * second), .exited(0)) }
         }
@@ -267,7 +267,7 @@ struct SimulatedChild {
         end.status = status
     }
 
-    /// When the master could next hear of it.
+    /// The time at which the master could next learn of it.
     var nextSign: Int64 {
         var next = exitAt
         if let word = words.first, word.at <= endAt { next = min(next, word.at) }
@@ -285,7 +285,7 @@ struct SimulatedChild {
     }
 
     mutating func get(_ signal: Signal, at now: Int64, _ random: inout SplitMix64) {
-        // A zombie does not care.
+        // A zombie ignores signals.
         guard exitAt > now else { return }
         if signal == .kill {
             let at = now + random.time(upTo: Self.longestDeath)

@@ -12,7 +12,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
 }
 
 @Suite("Adopted sockets") struct SocketSourceTests {
-    @Test("are as found when they are given back", arguments: [true, false])
+    @Test("are restored to the state in which they were found", arguments: [true, false])
     func restored(isBlocking: Bool) throws {
         let owned = try ownListener()
         let raw = owned.raw
@@ -82,7 +82,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
         #expect(fcntl(raw, F_GETFL) == found)
     }
 
-    /// The second finds what the first has made of it.
+    /// The second adoption finds the state that the first has left.
     @Test("are left as found if one was handed over twice", arguments: [true, false])
     func twice(isBlocking: Bool) throws {
         let owned = try ownListener()
@@ -105,7 +105,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
         #expect(Listener.fault(of: raw) == nil)
     }
 
-    @Test("are refused with a reason if they are no listeners")
+    @Test("are refused with a reason if they are not listeners")
     func faults() throws {
         let (end, other) = try Channel.makePair().split()
         defer {
@@ -122,7 +122,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
         #expect(Listener.fault(of: -1) == "descriptor -1 is not a socket")
     }
 
-    @Test("have the names of unix(7)") func unixNames() throws {
+    @Test("get addresses as unix(7) describes them") func unixNames() throws {
         try withTemporaryDirectory { directory in
             for (path, expected) in [
                 ("\(directory)/a", "\(directory)/a"), ("\0prefork-\(getpid())", "@prefork-\(getpid())"),
@@ -140,7 +140,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
         }
     }
 
-    @Test("may be named, and must not be there twice") func sockets() throws {
+    @Test("may be named, and must not be listed twice") func sockets() throws {
         typealias Socket = Prefork.SocketSource.Socket
         #expect(try Prefork.SocketSource.none.sockets() == [])
         #expect(
@@ -220,7 +220,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
         )
     }
 
-    @Test("are told of once, when they pass their share, and again when they have been at half of it")
+    @Test("are reported once when they pass their share, and again after they have been at half of it")
     func alarms() {
         var alarms = QueueMonitor(.init(share: 0.5))
         func events(_ listeners: Prefork.Status.Listener...) -> [String] { alarms.check(listeners).map(\.description) }
@@ -241,7 +241,7 @@ private func ownListener(backlog: CInt = 77) throws -> OpenSocket {
         #expect(events(listener(.shared, [nil]), listener(.shared, [nil], .adopted)) == [])
     }
 
-    @Test("are looked at in intervals") func intervals() throws {
+    @Test("are checked at intervals") func intervals() throws {
         var alarms = QueueMonitor(.init(interval: .seconds(2)))
         let start = Instant(nanoseconds: 1_000_000_000)
         _ = alarms.check([], at: start)

@@ -16,7 +16,7 @@ final class Client {
         try name.connect(descriptor.raw)
     }
 
-    /// To where another client wants to.
+    /// Connects to the address of another client's connection.
     init(like other: Client) throws {
         name = other.name
         descriptor = try PlatformListener.makeSocket(family: name.family)
@@ -30,7 +30,7 @@ final class Client {
         return requests[0].revents & Int16(POLLOUT) != 0 && requests[0].revents & Int16(POLLERR | POLLHUP) == 0
     }
 
-    /// 0, or why the connection has failed.
+    /// 0, or the error of the failed connection.
     var error: CInt { (try? SocketOption.get(raw, SOL_SOCKET, SO_ERROR, "SO_ERROR")) ?? -1 }
 
     /// Whether the server has closed or reset the connection.
@@ -60,7 +60,7 @@ func eventually(_ what: String, _ condition: () throws -> Bool) throws {
     }
 }
 
-/// A container of Docker's has none unless asked for, not even on the loopback interface.
+/// By default, a Docker container has no IPv6, not even on the loopback interface.
 let hasIPv6: Bool = {
     let address = Prefork.Address.tcp("::1", port: 0)
     guard let resolved = try? Listener.resolve(address),
@@ -70,7 +70,7 @@ let hasIPv6: Bool = {
     return true
 }()
 
-/// One of each kind, as far as a client can reach it here.
+/// One address of each kind, as far as a client can reach it here.
 let tcpAddresses: [Prefork.Address] =
     [.tcp("127.0.0.1", port: 0), .tcp("", port: 0)]
     + (hasIPv6 ? [.tcp("::1", port: 0), .tcp("", port: 0, network: .tcp), .tcp("", port: 0, network: .tcp6)] : [])

@@ -58,7 +58,7 @@ private struct Machine {
         (Array(stride(from: 0, to: 600, by: 2)), 600), (Array(stride(from: 1, to: 601, by: 2)), 601),
     ]
 
-    @Test("gives each member the same share, and others none", arguments: rotations)
+    @Test("gives each member the same share, and other sockets none", arguments: rotations)
     func spread(rotation: [Int], count: Int) {
         let program = ReuseportSteering.spread(over: rotation, of: count)
         // Each remainder twice, because the remainder of a random number decides.
@@ -72,7 +72,7 @@ private struct Machine {
         #expect(program.instructions.count <= 3 + 2 * min(rotation.count, count - rotation.count))
     }
 
-    @Test("is never longer than the kernel takes") func limit() {
+    @Test("is never longer than the kernel accepts") func limit() {
         for first in [0, 1] {
             let rotation = Array(stride(from: first, to: 4096, by: 2))
             let program = ReuseportSteering.spread(over: rotation, of: 4096)
@@ -82,7 +82,7 @@ private struct Machine {
         }
     }
 
-    @Test("sends all to one") func all() {
+    @Test("sends all connections to one socket") func all() {
         for index in [0, 1, 4097] { #expect(Machine(random: 7).run(.all(to: index)) == index) }
     }
 
@@ -101,7 +101,7 @@ private struct Machine {
     }
 
     #if os(Linux)
-        @Test("is a program that the kernel takes", arguments: rotations)
+        @Test("is a program that the kernel accepts", arguments: rotations)
         func isAccepted(rotation: [Int], count: Int) throws {
             let socket = try PlatformListener.makeSocket(family: 2)
             try PlatformListener.setReuseport(socket.raw)
@@ -113,7 +113,7 @@ private struct Machine {
             try PlatformListener.detachProgram(from: socket.raw)
         }
 
-        @Test("is refused on a socket that is in no group") func isRefused() throws {
+        @Test("is refused on a socket that is not in a group") func isRefused() throws {
             let socket = try PlatformListener.makeSocket(family: 2)
             let error = failure { () throws(SystemError) in
                 try ReuseportSteering.all(to: 0).attach(to: socket.raw)

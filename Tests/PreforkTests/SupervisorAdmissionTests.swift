@@ -16,7 +16,7 @@ extension SupervisorTests {
 
     @Suite("Rotation")
     struct Rotation {
-        @Test("All slots are in it while no child is ready")
+        @Test("All slots are in rotation while no child is ready")
         func nobody() {
             var bench = Bench.filled(children: 3)
             #expect(bench.supervisor.rotation == [0, 1, 2])
@@ -26,7 +26,7 @@ extension SupervisorTests {
             #expect(bench.supervisor.rotation == [0, 1, 2])
         }
 
-        @Test("Each change is told once, in order, before everything else")
+        @Test("Each change is made once, in order, before all other actions")
         func changes() {
             var bench = Bench.filled(children: 3)
             #expect(bench.feed(.ready(pid: 102)).rotation == [2])
@@ -40,7 +40,7 @@ extension SupervisorTests {
             #expect(bench.feed(.ready(pid: 200)).rotation == [0, 1, 2])
         }
 
-        @Test("A child that was never ready changes nothing by its end")
+        @Test("The exit of a child that was never ready changes nothing")
         func neverReady() {
             var bench = Bench.filled(children: 2)
             bench.feed(.ready(pid: 100))
@@ -50,7 +50,7 @@ extension SupervisorTests {
             #expect(bench.supervisor.rotation == [0])
         }
 
-        @Test("From the beginning of a stop on it stays")
+        @Test("The rotation does not change after a stop has begun")
         func stop() {
             var bench = half()
             #expect(bench.stop().rotation == nil)
@@ -66,7 +66,7 @@ extension SupervisorTests {
             .signal(pid: 100, .terminate), .signal(pid: 101, .terminate), .closeListeners,
         ]
 
-        @Test("Children that are not ready get TERM at once; the others when nothing is queued any more")
+        @Test("Children that are not ready get TERM at once, and the others when nothing is queued any more")
         func order() {
             var bench = half { $0.grace = .seconds(5) }
             #expect(
@@ -78,14 +78,14 @@ extension SupervisorTests {
             #expect(bench.supervisor.isStopping)
             #expect(bench.untilDeadline == .seconds(1))
             #expect(bench.feed(.admissionClosed, after: .milliseconds(10)) == both)
-            // Their time begins now; the others' has begun before.
+            // Their time begins now. The time of the others has begun before.
             #expect(bench.untilDeadline == .milliseconds(4990))
             #expect(bench.feed(.admissionClosed).isEmpty)
             #expect(bench.timer().pids(with: .kill) == [102, 103])
             #expect(bench.untilDeadline == .milliseconds(10))
         }
 
-        @Test("Queues that do not become empty are waited for until queueDrain is over")
+        @Test("A stop waits until queueDrain is over for queues that do not become empty")
         func deadline() {
             var bench = half()
             bench.stop()
@@ -105,7 +105,7 @@ extension SupervisorTests {
             #expect(bench.feed(.exited(pid: 103, .exited(0))).last == .finish)
         }
 
-        @Test("Children that drain by themselves accept no more, so nothing is waited for")
+        @Test("A stop does not wait for children that drain by themselves, because they no longer accept")
         func draining() {
             var bench = half()
             bench.stop()
@@ -119,13 +119,13 @@ extension SupervisorTests {
             )
         }
 
-        @Test("If no child is ready, or none may wait, a stop is one step", arguments: [true, false])
+        @Test("If no child is ready, or waiting is off, a stop takes one step", arguments: [true, false])
         func oneStep(isReady: Bool) {
             var bench = isReady ? Bench.ready { $0.queueDrain = .zero } : Bench.filled { $0.queueDrain = .seconds(1) }
             #expect(bench.stop() == [.report(.stopping(.request, grace: .seconds(5)))] + both)
         }
 
-        @Test("A second INT does not wait: the children are asked and killed in one batch")
+        @Test("A second INT does not wait, and the children are asked and killed in one batch")
         func secondInterrupt() {
             var bench = half { $0.queueDrain = .seconds(10) }
             bench.stop(.signal(2))
@@ -138,7 +138,7 @@ extension SupervisorTests {
             #expect(kills == [.zero, .zero, .seconds(1), .seconds(1)])
         }
 
-        @Test("A second TERM, a request, a hook's failure and a held Ctrl-C do not shorten it")
+        @Test("A second TERM, a request, a hook's failure and a held Ctrl-C do not shorten the wait")
         func patience() {
             var bench = half { $0.grace = .seconds(5) }
             bench.stop(.signal(15))
@@ -180,6 +180,6 @@ extension SupervisorTests {
 }
 
 extension Bench {
-    /// The time that the log must give the children: the rest of the admission, and the grace period.
+    /// The time that the log must report for the children, which is the rest of the admission and the grace period.
     fileprivate var remaining: Duration { (untilDeadline ?? .zero) + .seconds(5) }
 }

@@ -91,10 +91,10 @@ struct Bench {
         feed(.spawned(slot: slot, pid: pid))
     }
 
-    /// How long it is to the next deadline.
+    /// The time until the next deadline.
     var untilDeadline: Duration? { supervisor.nextDeadline.map { $0 - now } }
 
-    /// How long it is to the slot's next try.
+    /// The time until the slot's next try.
     func untilTry(_ slot: Int) -> Duration? { supervisor.slots[slot].nextTry.map { $0 - now } }
 
     func current(_ slot: Int) -> Supervisor.Child? { supervisor.slots[slot].current }
@@ -137,7 +137,7 @@ extension [Supervisor.Action] {
 }
 
 extension PreforkError? {
-    /// The pids of the exits that an `.overRecovery` tells of.
+    /// The pids of the exits that an `.overRecovery` contains.
     var overRecovery: [Int32]? {
         if case .overRecovery(let exits) = self?.payload { exits.map(\.pid) } else { nil }
     }
@@ -146,6 +146,6 @@ extension PreforkError? {
 extension SystemError {
     /// EAGAIN, a shortage.
     static let noProcess = SystemError(call: "posix_spawn", code: 11, context: "", message: "try again")
-    /// ENOENT: the program is not there.
+    /// ENOENT. The program is not there.
     static let noProgram = SystemError(call: "posix_spawn", code: 2, context: "", message: "no such file")
 }

@@ -3,7 +3,7 @@ import Testing
 @testable import Prefork
 
 extension SupervisorTests {
-    /// Children that were ready, but not proven: a client crashes them, or the program is broken.
+    /// Children that were ready, but not proven. A client crashes them, or the program is broken.
     @Suite("Early crashes")
     struct EarlyCrashes {
         private static let trap = WaitStatus.signaled(4, coreDumped: false)
@@ -81,7 +81,7 @@ extension SupervisorTests {
             )
         }
 
-        @Test("A fleet that has never been up counts it as a failed start")
+        @Test("In a fleet that has never been up, it counts as a failed start")
         func neverUp() {
             var bench = Bench.filled(children: 1)
             for delay in [0, 100, 200] {
@@ -92,7 +92,7 @@ extension SupervisorTests {
             #expect(bench.supervisor.startFailures.count == 3)
         }
 
-        @Test("Children that serve for random times are taken for victims of a client, even if none was ever up")
+        @Test("Children that serve for random times count as victims of a client, even if none was ever up")
         func poisonFromTheBegin() {
             var bench = Bench.filled(children: 1)
             for service in [10, 200, 35] {
@@ -133,7 +133,7 @@ extension SupervisorTests {
             #expect(free == .zero)
         }
 
-        @Test("A proven child clears what its slot was suspected of")
+        @Test("A proven child clears the suspicion against its slot")
         func provenForgets() {
             var bench = Self.bench()
             for _ in 0..<5 { Self.crash(&bench, start: .milliseconds(10), service: .zero) }
@@ -145,7 +145,7 @@ extension SupervisorTests {
 
         // MARK: Backtraces
 
-        @Test("The first five crashes within a minute print a backtrace; the children after them do not")
+        @Test("The first five crashes within a minute print a backtrace, and the children after them do not")
         func backtraces() {
             var bench = Bench.proven(children: 8)
             for pid: Int32 in 100..<104 {

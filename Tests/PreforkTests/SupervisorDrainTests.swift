@@ -7,7 +7,7 @@ extension SupervisorTests {
     struct UnrequestedDrain {
         private static let stranger = Prefork.DrainOrigin.signal(sender: 4711, user: 1000)
 
-        @Test("The child leaves rotation first; its replacement is started beside it and takes its place")
+        @Test("The child leaves rotation first, and its replacement is started beside it and takes its place")
         func order() {
             var bench = Bench.proven(children: 3)
             #expect(
@@ -38,7 +38,7 @@ extension SupervisorTests {
             #expect(bench.outgoing(1).isEmpty)
         }
 
-        @Test("The exit of a child that was replaced already starts nothing, however it ends, even with a fatal status")
+        @Test("The exit of a child that was already replaced starts nothing, however it ends, even with a fatal status")
         func exitStartsNothing() {
             for status: WaitStatus in [.exited(0), .exited(1), .exited(78), .signaled(11, coreDumped: true), .lost] {
                 var bench = Bench.proven()
@@ -50,7 +50,7 @@ extension SupervisorTests {
             }
         }
 
-        @Test("The exit of the old child does not touch the replacement that is still waited for")
+        @Test("The exit of the old child does not affect a replacement that is not ready yet")
         func exitBeforeReplacement() {
             var bench = Bench.proven { $0.delays = .constant(.seconds(3)) }
             bench.feed(.draining(pid: 100, .program))
@@ -74,7 +74,7 @@ extension SupervisorTests {
             )
         }
 
-        @Test("Saying it twice, or after the exit was asked for, changes nothing")
+        @Test("A second message, or one after the request to exit, changes nothing")
         func twice() {
             var bench = Bench.proven()
             bench.feed(.draining(pid: 100, Self.stranger))
@@ -98,7 +98,7 @@ extension SupervisorTests {
             #expect(bench.supervisor.nextDeadline == nil)
         }
 
-        @Test("At most one child of a slot is replaced beside its drain; the next one is replaced after its exit")
+        @Test("At most one child of a slot is replaced during its drain, and the next one after its exit")
         func onePerCause() {
             var bench = Bench.proven()
             bench.feed(.draining(pid: 100, .program))
@@ -154,7 +154,7 @@ extension SupervisorTests {
             #expect(bench.feed(.timer).spawns == [0])
         }
 
-        @Test("A fleet that was never up gives up by a drain, too")
+        @Test("A fleet that was never up gives up after drains, too")
         func givesUp() {
             var bench = Bench.filled(children: 1) { $0.delays = .constant(.seconds(4)) }
             for pid: Int32 in 100..<105 {
@@ -170,7 +170,7 @@ extension SupervisorTests {
 
         // MARK: Starting children
 
-        @Test("A child that drains before it is ready is not replaced beside, but judged by its exit")
+        @Test("A child that drains before it is ready gets no replacement beside it, and its exit decides")
         func starting() {
             var bench = Bench.filled()
             #expect(
@@ -197,7 +197,7 @@ extension SupervisorTests {
 
         // MARK: Strict modes
 
-        @Test("An unasked drain counts by its exit, also if it was replaced already")
+        @Test("An unasked drain counts at its exit, even if the child was already replaced")
         func threshold() {
             var bench = Bench.proven { $0.recovery = .upTo(exits: 1) }
             for (pid, next) in [(100, 200), (200, 300)] as [(Int32, Int32)] {
@@ -212,7 +212,7 @@ extension SupervisorTests {
             #expect(bench.supervisor.failure.overRecovery == [100, 200])
         }
 
-        @Test("Without recovery it is not replaced, and its exit ends the fleet")
+        @Test("Without recovery the child is not replaced, and its exit ends the fleet")
         func never() {
             var bench = Bench.proven { $0.recovery = .never }
             #expect(bench.feed(.draining(pid: 100, .program)).rotation == [1])
@@ -221,7 +221,7 @@ extension SupervisorTests {
             #expect(bench.feed(.exited(pid: 100, .exited(0))).consequence == .givingUp)
         }
 
-        @Test("It uses up one recovery of its slot, and without one left its exit ends the fleet")
+        @Test("A drain uses up one recovery of its slot, and the exit ends the fleet if none is left")
         func limit() {
             var bench = Bench.proven { $0.limitPerSlot = 1 }
             bench.feed(.draining(pid: 100, .program))

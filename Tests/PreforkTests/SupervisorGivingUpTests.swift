@@ -147,7 +147,7 @@ extension SupervisorTests {
             #expect(bench.feed(.exited(pid: 102, .exited(1))).consequence == .givingUp)
         }
 
-        @Test("A limit for each slot", arguments: [0, 1, 3])
+        @Test("The limit for each slot ends the fleet", arguments: [0, 1, 3])
         func limit(limit: Int) {
             var bench = Bench.filled {
                 $0.limitPerSlot = limit

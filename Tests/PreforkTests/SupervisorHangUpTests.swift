@@ -27,7 +27,7 @@ extension SupervisorTests {
             #expect(bench.supervisor.startFailures.count == 1)
         }
 
-        @Test("A child that lives on is replaced beside it after 100 ms, and killed after its grace period")
+        @Test("A child that lives on gets a replacement beside it after 100 ms, and is killed after its grace period")
         func livesOn() {
             var bench = Bench.proven { $0.grace = .seconds(5) }
             bench.feed(.hungUp(pid: 100))
@@ -55,7 +55,7 @@ extension SupervisorTests {
             #expect(bench.untilDeadline == .milliseconds(50))
         }
 
-        @Test("A child that drains hangs up when it exits, which says nothing new")
+        @Test("The hang-up of a child that drains changes nothing")
         func afterDrain() {
             var bench = Bench.proven()
             bench.feed(.draining(pid: 100, .program))
@@ -64,14 +64,14 @@ extension SupervisorTests {
             #expect(bench.untilDeadline == .seconds(7))
         }
 
-        @Test("The only child that hangs up leaves all slots in rotation: connections wait for the next one")
+        @Test("If the only child hangs up, all slots stay in rotation and connections wait for its replacement")
         func only() {
             var bench = Bench.ready()
             #expect(bench.feed(.exited(pid: 101, .exited(1))).rotation == [0])
             #expect(bench.feed(.hungUp(pid: 100)).rotation == [0, 1])
         }
 
-        @Test("A starting child that hangs up can no longer become ready: it is asked to exit after 100 ms")
+        @Test("A starting child that hangs up is asked to exit after 100 ms, because it can no longer become ready")
         func starting() {
             var bench = Bench.filled { $0.readinessTimeout = .seconds(60) }
             #expect(bench.feed(.hungUp(pid: 100), after: .seconds(1)).isEmpty)
@@ -108,7 +108,7 @@ extension SupervisorTests {
             #expect(bench.feed(.exited(pid: 100, .exited(0))).consequence == .givingUp)
         }
 
-        @Test("A master that was suspended gives the exit its time anew")
+        @Test("After a suspension, the exit gets its whole time again")
         func suspended() {
             var bench = Bench.proven()
             bench.feed(.hungUp(pid: 100))
@@ -123,7 +123,7 @@ extension SupervisorTests {
             bench.feed(.hungUp(pid: 100))
             #expect(bench.stop().last == .closeAdmission)
             #expect(bench.timer() == [.report(.draining(slot: 0, pid: 100, .closedChannel))])
-            // The last one that accepts.
+            // It is the last one that accepts.
             #expect(bench.feed(.hungUp(pid: 101)).pids(with: .terminate) == [100, 101])
         }
     }

@@ -23,7 +23,7 @@ extension SupervisorTests {
             }
         }
 
-        @Test("The delays of one slot are not another's")
+        @Test("The delays of one slot do not affect another slot")
         func perSlot() {
             var bench = Bench.filled()
             bench.feed(.exited(pid: 100, .exited(1)))
@@ -34,7 +34,7 @@ extension SupervisorTests {
             )
         }
 
-        @Test("A proven child is replaced at once, any number of times, and counts for nothing")
+        @Test("A proven child is replaced at once, any number of times, and its exits do not count")
         func proven() {
             var bench = Bench.proven(children: 1)
             var pid: Int32 = 100
@@ -71,7 +71,7 @@ extension SupervisorTests {
             #expect(bench.feed(.timer).spawns == [1])
         }
 
-        @Test("An exit tells how it came")
+        @Test("An exit reports its cause")
         func reasons() {
             func reason(_ status: WaitStatus) -> Prefork.ChildExit? {
                 var bench = Bench.ready(children: 1)
@@ -211,7 +211,7 @@ extension SupervisorTests {
                 $0.fatalExitStatuses = [78, 3]
             }
             #expect(bench.feed(.exited(pid: 100, .exited(1))).consequence == .recovering(after: .zero))
-            // A signal's number is no status.
+            // A signal's number is not a status.
             bench.replace(slot: 0, by: 200)
             #expect(bench.feed(.exited(pid: 200, .signaled(3, coreDumped: false))).consequence != .givingUp)
             let actions = bench.feed(.exited(pid: 101, .exited(78)))
@@ -232,7 +232,7 @@ extension SupervisorTests {
             #expect(bench.feed(.exited(pid: 200, .exited(78))).consequence == .recovering(after: .zero))
             bench.replace(slot: 0, by: 201)
             bench.feed(.ready(pid: 201))
-            // Even if it had served.
+            // This holds even if it had served.
             bench.wait(.seconds(5))
             #expect(bench.feed(.exited(pid: 201, .exited(78))).consequence == .recovering(after: .zero))
             bench.replace(slot: 0, by: 202)
@@ -248,7 +248,7 @@ extension SupervisorTests {
             #expect(bench.feed(.exited(pid: 101, .exited(78))).consequence == .givingUp)
         }
 
-        @Test("Nor does a child that accepts no more")
+        @Test("A child that no longer accepts does not save it either")
         func fatalBesideDraining() {
             for input: Supervisor.Input in [.draining(pid: 100, .program), .hungUp(pid: 100)] {
                 var bench = Bench.proven()

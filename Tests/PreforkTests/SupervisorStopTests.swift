@@ -5,7 +5,7 @@ import Testing
 extension SupervisorTests {
     @Suite("Stopping")
     struct Stopping {
-        @Test("All get TERM, then the listeners are closed, and the last exit is the end")
+        @Test("All children get TERM, then the listeners are closed, and the last exit ends the fleet")
         func order() {
             var bench = Bench.ready(children: 3)
             #expect(
@@ -32,7 +32,7 @@ extension SupervisorTests {
             bench.stop(.signal(15), after: .seconds(8), arrivedAgo: .seconds(6))
             #expect(bench.untilDeadline == .seconds(5))
 
-            // The same for the admission, and for a child that is not ready.
+            // The same holds for the admission, and for a child that is not ready.
             bench = Bench.filled { $0.queueDrain = .seconds(1) }
             bench.feed(.ready(pid: 100))
             bench.wait(.seconds(8))
@@ -69,7 +69,7 @@ extension SupervisorTests {
             #expect(bench.feed(.timer).pids(with: .kill) == [100])
         }
 
-        @Test("The same for a child that was not ready in time, and after an admission that took too long")
+        @Test("KILL also has a batch of its own after a child was not ready in time, or after a slow admission")
         func noGraceByTimer() {
             var bench = Bench.filled(children: 1) { $0.grace = .zero }
             let late = bench.timer()
@@ -129,7 +129,7 @@ extension SupervisorTests {
             #expect(bench.supervisor.phase == .finished)
         }
 
-        @Test("A child that was killed already is only waited for")
+        @Test("A stop only waits for a child that was already killed")
         func killedBefore() {
             var bench = Bench.proven()
             bench.feed(.draining(pid: 100, .program))
@@ -143,7 +143,7 @@ extension SupervisorTests {
             #expect(bench.feed(.exited(pid: 100, .signaled(9, coreDumped: false))).last == .finish)
         }
 
-        @Test("A slot that waits for its next try gives it up, and nothing is started any more")
+        @Test("A slot in back-off gives up its next try, and no child is started")
         func dropsTries() {
             var bench = Bench.proven { $0.delays.first = .seconds(1) }
             bench.feed(.exited(pid: 100, .exited(1)))
@@ -202,7 +202,7 @@ extension SupervisorTests {
             #expect(exit.pid == 100)
         }
 
-        @Test("An orderly stop stays one, even if something fails after it")
+        @Test("An orderly stop stays orderly, even if something fails after it")
         func orderly() {
             var bench = Bench.ready()
             bench.stop()
@@ -211,7 +211,7 @@ extension SupervisorTests {
             #expect(bench.supervisor.failure == nil)
         }
 
-        @Test("A hook's failure stops the fleet and says so")
+        @Test("A hook's failure stops the fleet and is reported as the reason")
         func hookFailure() {
             var bench = Bench.ready()
             let actions = bench.feed(.fail(description: "a hook failed: no"))
@@ -226,7 +226,7 @@ extension SupervisorTests {
         private static let interrupt = Prefork.StopReason.signal(2)
         private static let terminate = Prefork.StopReason.signal(15)
 
-        @Test("Any number of TERMs and requests is one, and each is told how much time is left")
+        @Test("Any number of TERMs and requests is one request, and each event reports how much time is left")
         func idempotent() {
             var bench = Bench.proven { $0.grace = .seconds(5) }
             bench.stop(Self.terminate)
@@ -245,7 +245,7 @@ extension SupervisorTests {
             )
         }
 
-        @Test("A second INT a second after the first kills at once, and says how long the drain had lasted")
+        @Test("A second INT after a second kills at once, and the event reports how long the drain has lasted")
         func secondInterrupt() {
             var bench = Bench.proven()
             bench.stop(Self.interrupt)
@@ -273,7 +273,7 @@ extension SupervisorTests {
             #expect(bench.stop(Self.interrupt, after: .milliseconds(10)).pids(with: .kill) == [100, 101])
         }
 
-        @Test("Two INTs are told apart by the moments of their arrival, not of their reading")
+        @Test("Two INTs are distinguished by the times of their arrival, not by the times at which they are read")
         func arrival() {
             var bench = Bench.proven()
             bench.stop(Self.interrupt, arrivedAgo: .seconds(1))
@@ -283,7 +283,7 @@ extension SupervisorTests {
             #expect(late.pids(with: .kill) == [100, 101])
         }
 
-        @Test("An INT after a TERM or a request is a first one", arguments: [Prefork.StopReason.signal(15), .request])
+        @Test("An INT after a TERM or a request counts as first", arguments: [Prefork.StopReason.signal(15), .request])
         func afterOther(reason: Prefork.StopReason) {
             var bench = Bench.proven()
             bench.stop(reason)

@@ -5,7 +5,7 @@ import Testing
 extension SupervisorTests {
     @Suite("A suspended master")
     struct Suspension {
-        @Test("Readiness is waited for anew, and it is said")
+        @Test("Children get their whole time to become ready again, and an event reports the suspension")
         func readiness() {
             var bench = Bench.filled(children: 1) { $0.readinessTimeout = .seconds(60) }
             #expect(bench.timer(late: .seconds(2)) == [.report(.suspended(.seconds(2)))])
@@ -17,7 +17,7 @@ extension SupervisorTests {
             )
         }
 
-        @Test("The grace period begins anew", arguments: [false, true])
+        @Test("The grace period starts again", arguments: [false, true])
         func grace(stops: Bool) {
             var bench = Bench.filled(children: 1) { $0.grace = .seconds(5) }
             if stops { bench.stop() } else { bench.timer() }
@@ -28,7 +28,7 @@ extension SupervisorTests {
             #expect(bench.timer().pids(with: .kill) == [100])
         }
 
-        @Test("A child that drains unasked has its whole time again")
+        @Test("A child that drains unasked gets its whole time again")
         func draining() {
             var bench = Bench.proven(children: 1)
             bench.feed(.draining(pid: 100, .program))
@@ -39,7 +39,7 @@ extension SupervisorTests {
             #expect(bench.untilDeadline == .seconds(7))
         }
 
-        @Test("Children that accept what had come in get their time anew")
+        @Test("Children that accept queued connections get their whole time again")
         func admission() {
             var bench = Bench.ready { $0.queueDrain = .seconds(1) }
             bench.stop()
@@ -49,7 +49,7 @@ extension SupervisorTests {
             #expect(bench.timer().pids(with: .terminate) == [100, 101])
         }
 
-        @Test("A second late is late; more is a suspension")
+        @Test("A delay of a second is not a suspension, but a longer one is")
         func border() {
             var late = Bench.filled(children: 1)
             #expect(late.timer(late: .seconds(1)).pids(with: .terminate) == [100])
@@ -58,7 +58,7 @@ extension SupervisorTests {
             #expect(actions == [.report(.suspended(.seconds(1) + .nanoseconds(1)))])
         }
 
-        @Test("The first input after it reports it, once")
+        @Test("The first input after a suspension reports it once")
         func anyInput() {
             var bench = Bench.filled(children: 3) { $0.readinessTimeout = .seconds(60) }
             let late = Duration.seconds(70)
@@ -69,7 +69,7 @@ extension SupervisorTests {
             #expect(bench.untilDeadline == .seconds(59))
         }
 
-        @Test("Whether a child was up while the master slept is not known: it must stay alive once more")
+        @Test("A child that may have come up during a suspension must stay alive for the whole time again")
         func settling() {
             var bench = Bench.ready(children: 1)
             #expect(bench.timer(late: .seconds(10)).isEmpty)
@@ -79,7 +79,7 @@ extension SupervisorTests {
             #expect(!bench.supervisor.hasBeenUp)
         }
 
-        @Test("A replacement that is due, and a child that is killed already, wait for nothing that could begin anew")
+        @Test("A replacement that is due and a child that was already killed have no timer that could start again")
         func nothingToRestart() {
             var bench = Bench.proven { $0.delays.first = .seconds(1) }
             bench.feed(.exited(pid: 100, .exited(1)))
@@ -91,7 +91,7 @@ extension SupervisorTests {
             #expect(bench.feed(.timer, after: .seconds(100)).isEmpty)
         }
 
-        @Test("A late timer for one slot lets all others wait anew")
+        @Test("A late timer for one slot restarts the timers of all others")
         func others() {
             var bench = Bench.filled {
                 $0.readinessTimeout = .seconds(60)
@@ -108,7 +108,7 @@ extension SupervisorTests {
             #expect(bench.untilDeadline == .seconds(60))
         }
 
-        @Test("A long sleep with nothing to wait for is no suspension")
+        @Test("A long sleep with nothing to wait for is not a suspension")
         func idle() {
             var bench = Bench.proven()
             #expect(bench.feed(.exited(pid: 100, .exited(1)), after: .seconds(100_000)).suspension == nil)

@@ -56,7 +56,7 @@ struct SupervisorTests {
             #expect(bench.feed(.timer) == [.spawn(slot: 1, launch: 1, printsBacktrace: true)])
         }
 
-        @Test("The last slot's failed start announces the fleet too")
+        @Test("If the start of the last slot fails, the fleet is announced, too")
         func lastFails() {
             var bench = Bench(children: 1)
             bench.feed(.timer)
@@ -64,15 +64,15 @@ struct SupervisorTests {
             #expect(bench.supervisor.phase == .running)
         }
 
-        @Test("A hook that throws ends it: nothing more is started, and the fleet is not announced", arguments: 0..<3)
+        @Test("After a hook throws, no more children start and the fleet is not announced", arguments: 0..<3)
         func hookFailure(failing: Int) {
             var bench = Bench(children: 3)
             var inputs: [Supervisor.Input] = Array(repeating: .timer, count: 5)
             var announcements: [[Int32]] = []
             var hasFailed = false
             var spawns = 0
-            // As the master does it: an input that comes from an action waits until the batch is carried out, and
-            // once a hook has failed no further hook is called.
+            // As the master does it, an input that comes from an action waits until the batch is carried out, and once
+            // a hook has failed no further hook is called.
             while !inputs.isEmpty {
                 var answers: [Supervisor.Input] = []
                 for action in bench.feed(inputs.removeFirst()) {
@@ -94,7 +94,7 @@ struct SupervisorTests {
             #expect(bench.supervisor.isStopping)
             for slot in 0...failing { bench.feed(.exited(pid: 100 + Int32(slot), .exited(0))) }
             #expect(bench.supervisor.phase == .finished)
-            // The master has the hook's own error.
+            // The master throws the hook's own error.
             #expect(bench.supervisor.failure == nil)
         }
 
@@ -130,7 +130,7 @@ struct SupervisorTests {
             #expect(bench.feed(.exited(pid: 100, .exited(0))).last == .finish)
         }
 
-        @Test("A start that was under way when a stop began, and fails, ends it")
+        @Test("A start that was under way when a stop began ends the stop if it fails")
         func failedAfterStop() {
             var bench = Bench(children: 1)
             bench.feed(.timer)

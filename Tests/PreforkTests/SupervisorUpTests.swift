@@ -6,7 +6,7 @@ extension SupervisorTests {
     /// When a ready child counts as up, and when as proven.
     @Suite("Up")
     struct Up {
-        /// Slot 0 has failed once. Its next child was ready for `time` when it exits: what follows?
+        /// The outcome for slot 0, which has failed once and whose next child was ready for `time` when it exits.
         private static func afterService(
             _ time: Duration, _ change: (inout Supervisor.Rules) -> Void = { _ in }
         ) -> (consequence: Prefork.Event.Consequence?, hasBeenUp: Bool) {
@@ -47,7 +47,7 @@ extension SupervisorTests {
             #expect(bench.current(0)?.isProven == true)
         }
 
-        @Test("Ready is not up: only time makes it so")
+        @Test("A ready child is not up before its settle time has passed")
         func timers() {
             var bench = Bench.ready()
             #expect(bench.current(0)?.isUp == false)
@@ -60,7 +60,7 @@ extension SupervisorTests {
             #expect(bench.supervisor.nextDeadline == nil)
         }
 
-        @Test("Alive for long is not up: a child that was never ready fails its start")
+        @Test("A child that was never ready fails its start, however long it lived")
         func neverReady() {
             var bench = Bench.filled(children: 1)
             bench.feed(.exited(pid: 100, .exited(1)))
@@ -71,7 +71,7 @@ extension SupervisorTests {
             #expect(!bench.supervisor.hasBeenUp)
         }
 
-        @Test("An up child sets its own slot's delays back, and no other's")
+        @Test("A child that is up resets the delays of its own slot and of no other")
         func delays() {
             var bench = Bench.filled()
             bench.feed(.exited(pid: 100, .exited(1)))
@@ -94,7 +94,7 @@ extension SupervisorTests {
             #expect(!bench.supervisor.hasBeenUp)
         }
 
-        @Test("The first proven child lets all slots try soon that had waited")
+        @Test("The first proven child lets all waiting slots try soon")
         func retry() {
             var bench = Bench.filled(children: 3)
             var pid: Int32 = 200
@@ -120,7 +120,7 @@ extension SupervisorTests {
             #expect(bench.feed(.timer).spawns == [2])
         }
 
-        @Test("A further proven child hurries no slot")
+        @Test("A second proven child does not shorten the delay of any slot")
         func noRetry() {
             var bench = Bench.proven(children: 3) { $0.delays = .init(first: .seconds(20)) }
             bench.feed(.exited(pid: 102, .exited(1)))

@@ -48,7 +48,7 @@ private func isNonBlocking(_ descriptor: CInt) -> Bool { fcntl(descriptor, F_GET
         }
     }
 
-    /// A pipe in the file system without a writer: an open(2) that waits would hang for ever.
+    /// A pipe in the file system without a writer. An open(2) that waits would hang forever.
     @Test func doesNotWaitForAPipe() throws {
         try withTemporaryDirectory { directory in
             try #require(mkfifo("\(directory)/pipe", 0o600) == 0)
@@ -80,7 +80,7 @@ private func isNonBlocking(_ descriptor: CInt) -> Bool { fcntl(descriptor, F_GET
 
     @Test(.timeLimit(.minutes(1))) func fullBufferDrops() throws {
         let pair = try Channel.makePair()
-        // More than any system's default buffer holds; each send returns at once.
+        // This is more than any system's default buffer holds. Each send returns at once.
         for _ in 0..<20_000 { Channel.send(1, to: pair.first.raw) }
         var received = 0
         while case .bytes(let bytes) = Channel.receive(from: pair.second.raw) { received += bytes.count }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Prefork
 
-// Made for these tests; the keys are used nowhere.
+// Made for these tests. The keys are used nowhere.
 private let certificate = """
     -----BEGIN CERTIFICATE-----
     MIIBfzCCASWgAwIBAgIUKx5odFobX4cX/VH6o1dcWUOiotgwCgYIKoZIzj0EAwIw
@@ -251,7 +251,7 @@ private func check(_ chain: String, _ key: String) -> String? {
         }
     }
 
-    /// The same for root: nothing can be opened below a file.
+    /// The same holds for root, because nothing can be opened below a file.
     @Test func fileBelowAFile() throws {
         try withTemporaryDirectory { directory in
             try writeFile("\(directory)/file", certificate)

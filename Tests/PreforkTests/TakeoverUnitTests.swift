@@ -34,12 +34,12 @@ private func unixBytes(_ path: String) -> [UInt8] {
         #expect(BindAnswer(bytes: [3, 0, 0, 0, 0]) == nil)
     }
 
-    @Test("Payloads of a wrong length are no requests", arguments: [0, 1, 3, 5, 132, 200])
+    @Test("Payloads of a wrong length are not requests", arguments: [0, 1, 3, 5, 132, 200])
     func lengths(count: Int) {
         #expect(BindRequest(payload: [UInt8](repeating: 1, count: count)[...]) == nil)
     }
 
-    @Test("Any bytes are an address or none", arguments: 0..<20)
+    @Test("Any bytes are either an address or refused", arguments: 0..<20)
     func noise(seed: Int) {
         var random = SplitMix64(seed: UInt64(seed))
         for _ in 0..<2000 {
@@ -57,7 +57,7 @@ private func unixBytes(_ path: String) -> [UInt8] {
         }
     }
 
-    @Test("An address that is too short for its family is none")
+    @Test("An address that is too short for its family is refused")
     func shortAddresses() throws {
         for (full, least) in [(try bytes("127.0.0.1", 80), 16), (try bytes("::1", 80), 28), (unixBytes("/a"), 3)] {
             for count in 0..<full.count {

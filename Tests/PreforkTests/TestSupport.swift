@@ -13,7 +13,7 @@ func failure<Value, Failure>(_ body: () throws(Failure) -> Value) -> Failure? {
     }
 }
 
-/// A fresh directory for `body`, removed afterwards with the files in it. Its path is short: a socket's path is
+/// A fresh directory for `body`, removed afterwards with the files in it. Its path is short, because a socket's path is
 /// limited.
 func withTemporaryDirectory(_ body: (String) throws -> Void) throws {
     var template = Array("/tmp/prefork-XXXXXX".utf8CString)
@@ -54,7 +54,7 @@ func makePipe() throws -> (readEnd: CInt, writeEnd: CInt) {
     return (ends[0], ends[1])
 }
 
-/// Waits until poll(2) finds something in `descriptor`; false after ten seconds.
+/// Waits until poll(2) finds something in `descriptor`. `false` after ten seconds.
 func becomesReadable(_ descriptor: CInt) throws -> Bool {
     let deadline = System.now() + .seconds(10)
     repeat {

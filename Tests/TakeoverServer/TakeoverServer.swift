@@ -94,7 +94,7 @@ enum Steps {
         sockets.with { $0.append(socket) }
     }
 
-    /// After fork(2) without exec, the process is no child of the fleet.
+    /// After fork(2) without exec, the process is not a child of the fleet.
     private static func forkAndBind(_ text: Substring) {
         let fork = unsafeBitCast(dlsym(nil, "fork"), to: (@convention(c) () -> pid_t).self)
         let pid = fork()

@@ -14,9 +14,9 @@
             case returningFirstChild
             /// Every second call fails for lack of processes, as under a limit.
             case failingEverySecond
-            /// From a thread that ends then.
+            /// Starts the child from a thread that ends afterwards.
             case byEndingThread
-            /// Through a shell that replaces itself by the child.
+            /// Starts the child through a shell that replaces itself by the child.
             case throughShell
         }
     }

@@ -7,7 +7,7 @@
 
     struct ForeignProcessRole: Role {
         var mechanisms = MechanismChoice.best
-        /// Starts so many orphans, and then runs until the test stops it. Without orphans it stops by itself.
+        /// Starts this many orphans, and then runs until the test stops it. Without orphans it stops by itself.
         var orphans: Orphans?
 
         struct Orphans: Codable, Sendable {

@@ -2,7 +2,7 @@
 #if os(Linux)
     @testable import Prefork
 
-    /// By parts, not by text: a test also sends addresses that Prefork refuses to parse.
+    /// Encoded by parts and not as text, because a test also sends addresses that Prefork refuses to parse.
     extension Prefork.Address: Codable {
         private enum Part: String, CodingKey { case host, port, network, path, name }
 

@@ -89,7 +89,7 @@
             setsockopt(raw, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
             do { try name.connect(raw) } catch { return .refused }
             guard let port = try? SocketAddress(of: raw).port else { return .refused }
-            // While the port cannot be the next connection's.
+            // Reset while the port cannot be the next connection's.
             defer { map[port: port] = 0 }
             guard send(raw, text, 1, CInt(MSG_NOSIGNAL)) == 1 else { return .failed(by: map[port: port]) }
             var buffer = [UInt8](repeating: 0, count: 32)

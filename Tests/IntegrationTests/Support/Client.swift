@@ -17,7 +17,7 @@
         } == 0
     }()
 
-    /// Another address than 127.0.0.1:0, of the other family if there is IPv6.
+    /// An address other than 127.0.0.1:0, of the other family if there is IPv6.
     let otherLoopback = Prefork.Address.tcp(hasIPv6 ? "::1" : "127.0.0.2", port: 0)
 
     enum Reply: Equatable {

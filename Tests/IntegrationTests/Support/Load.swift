@@ -13,7 +13,7 @@
             var description: String { "answered \(answered), refused \(refused), cut \(cut), timed out \(timedOut)" }
         }
 
-        // Atomics: the thread sanitizer reports races for Synchronization.Mutex.
+        // These are atomics, because the thread sanitizer reports races for Synchronization.Mutex.
         private let answers = Atomic<Int>(0)
         private let refusals = Atomic<Int>(0)
         private let cuts = Atomic<Int>(0)
