@@ -5,8 +5,8 @@
     CI/readme.py --program PATH           the program of README.md, which was built from its copy
 
 Every relative link must lead to a file, and its fragment to a heading. Every path of the repository in a text must
-exist. The program of Platforms/Frameworks/Plain/README.md, word for word, must build, answer and stop. That of README.md
-needs Hummingbird. It must be the same as its copy, which CI/frameworks.py builds.
+exist. The program of Platforms/Frameworks/Plain/README.md, word for word, must build, answer and stop. That of
+README.md needs Hummingbird. It must be the same as its copy, which CI/frameworks.py builds.
 """
 import collections
 import ctypes

@@ -63,7 +63,7 @@ enum SystemCall {
 }
 
 #if os(Linux) || os(Android)
-    /// syscall(2). It takes its arguments in registers, as a function with this many parameters does on x86-64 and arm64.
+    /// syscall(2). It takes its arguments in registers, like a function with as many parameters on x86-64 and arm64.
     @_silgen_name("syscall")
     private func systemCall(_ number: Int, _ first: Int, _ second: Int, _ third: Int) -> Int
 #else

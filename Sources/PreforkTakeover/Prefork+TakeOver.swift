@@ -3,9 +3,9 @@
 extension Prefork {
     /// Makes a fleet of a program that binds and listens by itself. Call it first in `main`.
     ///
-    /// In the master it runs the fleet and never returns, like ``Prefork/Prefork/main(_:adopting:configuration:serve:)``.
-    /// In a child it returns at once. From then on, bind(2) gives the program the fleet's listeners. The rest of the
-    /// program stays as it is.
+    /// In the master, it runs the fleet and never returns, like
+    /// ``Prefork/Prefork/main(_:adopting:configuration:serve:)``. In a child it returns at once. From then on, bind(2)
+    /// gives the program the fleet's listeners. The rest of the program stays as it is.
     ///
     /// ```swift
     /// import PreforkTakeover

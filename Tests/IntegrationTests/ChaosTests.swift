@@ -163,8 +163,8 @@
                 try subject.eventually("the other children serve") {
                     (1..<Self.slots).allSatisfy { map[slot: $0] != 0 }
                 }
-                // Until the master knows of a ready child, connections are queued for every slot, also for one that never
-                // gets a child.
+                // Until the master knows of a ready child, new connections are queued for every slot, also for one that
+                // never gets a child.
                 try subject.eventually("the others are ready") { subject.readyPIDs.count >= Self.slots - 1 }
                 let load = ChaosLoad(port: try subject.port(), map: map)
                 load.start(clients: 2)
