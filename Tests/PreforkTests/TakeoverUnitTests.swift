@@ -215,6 +215,23 @@ private func unixBytes(_ path: String) -> [UInt8] {
         }
     }
 
+    /// Another child removes the path while the master binds it.
+    @Test("A file that is removed before it has a second name is made again", .timeLimit(.minutes(1)))
+    func removedMeanwhile() throws {
+        try withTemporaryDirectory { directory in
+            let path = "\(directory)/socket"
+            for _ in 0..<200 {
+                let thread = try Thread { while unlink(path) != 0 {} }
+                let (_, file) = try Self.bind(path)
+                thread.join()
+                #expect(file.restoreLink())
+                #expect(try System.identity(ofPath: path).identity == file.identity)
+                file.removeIfOwn()
+            }
+            #expect(try System.entries(of: directory) == [])
+        }
+    }
+
     @Test("Another file at the path stays, and a name that was left behind is replaced")
     func foreign() throws {
         try withTemporaryDirectory { directory in

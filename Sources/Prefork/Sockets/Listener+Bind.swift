@@ -199,17 +199,28 @@ extension Listener {
     static func bindUnix(
         _ address: Prefork.Address, _ path: String, backlog: CInt, lowest: CInt, keepsFile: Bool
     ) throws(SystemError) -> (OpenSocket, SocketFile) {
-        let socket = try System.move(try PlatformListener.makeSocket(family: AF_UNIX), atLeast: lowest)
-        try SocketAddress(unixPath: path).bind(socket.raw, context: address.description)
-        let made = try System.identity(ofPath: path).identity
-        do throws(SystemError) {
-            try System.listen(socket.raw, backlog: backlog, address.description)
-            var file = SocketFile(path: path, identity: made)
-            if keepsFile { file.keep() }
-            return (OpenSocket(socket), file)
-        } catch {
-            unlink(path)
-            throw error
+        // A child of a takeover removes the path before it asks for it. If it removes a file that has no second name yet,
+        // the file is made again. Each start of a child does so once.
+        var tries = keepsFile ? mostUnixTries : 1
+        while true {
+            let socket = try System.move(try PlatformListener.makeSocket(family: AF_UNIX), atLeast: lowest)
+            try SocketAddress(unixPath: path).bind(socket.raw, context: address.description)
+            do throws(SystemError) {
+                var file = SocketFile(path: path, identity: try System.identity(ofPath: path).identity)
+                if keepsFile { try file.keep() }
+                do throws(SystemError) {
+                    try System.listen(socket.raw, backlog: backlog, address.description)
+                } catch {
+                    file.removeIfOwn()
+                    throw error
+                }
+                return (OpenSocket(socket), file)
+            } catch {
+                tries -= 1
+                guard error.code == ENOENT, tries > 0 else { throw error }
+            }
         }
     }
+
+    private static let mostUnixTries = 16
 }

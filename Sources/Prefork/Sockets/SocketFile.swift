@@ -14,13 +14,18 @@ struct SocketFile {
     }
 
     /// Gives the file a second name in the same directory. Call it while the directory is locked, because it replaces a
-    /// name that a killed master has left behind. Without a second name, a file that was removed is replaced by another
-    /// socket's.
-    mutating func keep() {
+    /// name that a killed master has left behind. If the file system has no second names, another socket's file replaces
+    /// one that was removed.
+    /// - Throws: ENOENT if the file was removed meanwhile.
+    mutating func keep() throws(SystemError) {
         let parts = Self.split(path)
         let other = "\(parts.directory).\(parts.name).prefork"
         unlink(other)
-        if systemLink(path, other) == 0 { link = other }
+        if systemLink(path, other) == 0 {
+            link = other
+        } else if errno == ENOENT {
+            throw SystemError(call: "link", code: ENOENT, context: path)
+        }
     }
 
     /// Gives the file its path back if it has none. It is the same socket, so all children get its connections.
