@@ -32,11 +32,14 @@
                 let subject = try Subject.takeover("bind:127.0.0.1:0", "serve")
                 let children = try subject.waitForReady(2)
                 let port = try subject.port()
+                // A child reports its socket after listen(2), which makes it ready.
+                try subject.eventually("two sockets") { subject.boundPorts.count == 2 }
                 #expect(subject.boundPorts == [port, port], subject.log)
                 #expect(answering(port) == Set(children), subject.log)
                 kill(children[0], SIGKILL)
                 try subject.eventually("a replacement") { subject.readyPIDs.count == 3 }
                 #expect(answering(port) == [children[1], subject.readyPIDs[2]], subject.log)
+                try subject.eventually("three sockets") { subject.boundPorts.count == 3 }
                 #expect(subject.boundPorts == [port, port, port], subject.log)
                 subject.signal(SIGTERM)
                 try subject.expectExit(0)
@@ -64,7 +67,9 @@
                 let subject = try Subject.takeover("give:0.0.0.0:0", "bind:127.0.0.1:0", "bind:127.0.0.1:0", "serve")
                 let children = try subject.waitForReady(2)
                 let port = try subject.port()
-                // The second one of each child is its own, because the fleet has no other port of the kernel's choice.
+                // The second one of each child is its own, because the fleet has no other port of the kernel's choice. A
+                // child is ready before it has bound that one.
+                try subject.eventually("four sockets") { subject.boundPorts.count == 4 }
                 let ports = subject.boundPorts
                 #expect(ports.filter { $0 == port }.count == 2, subject.log)
                 #expect(Set(ports).count == 3, subject.log)
@@ -231,6 +236,48 @@
                 #expect(ports.allSatisfy { $0.hasPrefix("0 ") }, subject.log)
                 subject.signal(SIGTERM)
                 try subject.expectExit(0)
+            }
+
+            // MARK: A wait for the master
+
+            /// Starts a child, suspends the master, and lets the child bind.
+            private static func waiting() throws -> (subject: Subject, child: pid_t) {
+                let subject = try Subject.takeover(
+                    "children:1", "grace:500", "ignore-term", "await", "bind:127.0.0.1:0", "idle")
+                try subject.waitForReport("awaiting")
+                let child = try #require(subject.descendants.first, subject.log).pid
+                subject.signal(SIGSTOP)
+                try subject.eventually("a suspended master") { ProcessState(subject.pid)?.state == "T" }
+                kill(child, SIGUSR1)
+                try subject.waitForReport("awaited")
+                // Nothing but bind(2) can hold it from now on.
+                try subject.eventually("a child that waits") { ProcessState(child)?.state == "S" }
+                return (subject, child)
+            }
+
+            @Test("A signal does not end the wait for the master's answer")
+            func interrupted() throws {
+                let (subject, child) = try Self.waiting()
+                kill(child, SIGUSR2)
+                try subject.waitForReport("interrupted")
+                try subject.eventually("a child that waits again") { ProcessState(child)?.state == "S" }
+                #expect(subject.reports("bind") == [], subject.log)
+                subject.signal(SIGCONT)
+                try subject.waitForReport("bind 127.0.0.1:0 0")
+                #expect(try subject.waitForReady(1) == [child], subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
+            /// The program goes on after the error and ignores SIGTERM, so only the child's own thread can end it.
+            @Test("The master's death ends the wait, and a program that ignores SIGTERM ends with the grace period")
+            func masterDeathDuringTheWait() throws {
+                let (subject, _) = try Self.waiting()
+                subject.signal(SIGKILL)
+                try subject.wait()
+                try subject.waitForReport("bind 127.0.0.1:0 errno \(EADDRNOTAVAIL)")
+                try subject.waitUntilAlone()
+                #expect(subject.logLines("not drained within 0.5 s; exiting").count == 1, subject.log)
             }
 
             // MARK: The master's death

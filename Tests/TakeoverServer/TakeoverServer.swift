@@ -29,6 +29,7 @@ struct Arguments {
             case "give":
                 do { given.append(try Prefork.Address(String(value))) } catch { report("\(error)") }
             case "children": configuration.children = Int(value)
+            case "grace": configuration.shutdown.gracePeriod = .milliseconds(Int(value)!)
             case "timeout": configuration.readiness.timeout = .milliseconds(Int(value)!)
             case "never-recover": configuration.recovery.threshold = .never
             case "shared": configuration.sockets.mode = .shared
@@ -58,10 +59,25 @@ enum Steps {
             } catch {
                 report("run \(error)")
             }
+        case "ignore-term": signal(SIGTERM, SIG_IGN)
+        case "await": awaitSignals()
         case "idle": while true { pause() }
         case "serve": Service(sockets.value, removesAtEnd: value.isEmpty ? nil : String(value)).run()
         default: report("unknown step \(step)")
         }
+    }
+
+    /// Waits for SIGUSR1. From then on, each SIGUSR2 interrupts the call that this thread is in.
+    private static func awaitSignals() {
+        var awaited = sigset_t()
+        sigemptyset(&awaited)
+        sigaddset(&awaited, SIGUSR1)
+        pthread_sigmask(SIG_BLOCK, &awaited, nil)
+        signal(SIGUSR2) { _ in report("interrupted") }
+        report("awaiting")
+        var received: CInt = 0
+        sigwait(&awaited, &received)
+        report("awaited")
     }
 
     /// `ADDRESS[,nonblocking][,cloexec][,v6only][,unlink]`
