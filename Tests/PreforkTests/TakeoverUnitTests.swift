@@ -1,4 +1,5 @@
 import PreforkLibc
+import Synchronization
 import Testing
 
 @testable import Prefork
@@ -193,6 +194,11 @@ private func unixBytes(_ path: String) -> [UInt8] {
     }
 }
 
+/// Shared with a thread.
+private final class Flag: Sendable {
+    let value = Atomic<Bool>(false)
+}
+
 @Suite("Second names of socket files") struct SocketLinkTests {
     private static func bind(_ path: String) throws -> (OpenSocket, SocketFile) {
         try Listener.bindUnix(.unix(path), path, backlog: 5, lowest: 3, keepsFile: true)
@@ -221,7 +227,11 @@ private func unixBytes(_ path: String) -> [UInt8] {
         try withTemporaryDirectory { directory in
             let path = "\(directory)/socket"
             for _ in 0..<200 {
-                let thread = try Thread { while unlink(path) != 0 {} }
+                let isRunning = Flag()
+                let thread = try Thread {
+                    repeat { isRunning.value.store(true, ordering: .releasing) } while unlink(path) != 0
+                }
+                while !isRunning.value.load(ordering: .acquiring) {}
                 let (_, file) = try Self.bind(path)
                 thread.join()
                 #expect(file.restoreLink())
