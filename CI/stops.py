@@ -4,8 +4,8 @@ cuts before they have an answer. Fails if hello-prefork cuts one.
 
     CI/stops.py [N]    N stops of each server (100 by default), 1.3 s a stop
 
-Compares hello-prefork (sharded and shared, stopped by SIGTERM) with nginx (SIGQUIT) and gunicorn (SIGTERM) if they are
-installed. Each server has 4 workers.
+Compares hello-prefork (sharded and shared, stopped by SIGTERM, and under dumb-init) with nginx (SIGQUIT) and gunicorn
+(SIGTERM), as far as they are installed. Each server has 4 workers.
 """
 import collections
 import shutil
@@ -57,6 +57,12 @@ def prefork(listening, program):
     return lambda port, _: [program, "--children", "4", "--listening", listening, f"{HOST}:{port}"]
 
 
+def wrapped(program):
+    """Without the option, dumb-init sends SIGTERM to the children, too, before the master closes admission."""
+    plain = prefork("sharded", program)
+    return lambda port, directory: ["dumb-init", "--single-child", *plain(port, directory)]
+
+
 def nginx(option):
     return lambda port, directory: nginx_command(port, directory, 4, option)
 
@@ -70,6 +76,8 @@ def main():
     needs("swift=")
     program = swift_product("hello-prefork")
     servers = [(f"hello-prefork, {kind}", prefork(kind, program), signal.SIGTERM) for kind in ("sharded", "shared")]
+    if shutil.which("dumb-init"):
+        servers.append(("hello-prefork under dumb-init --single-child", wrapped(program), signal.SIGTERM))
     if find_nginx():
         servers.append(("nginx, QUIT", nginx(""), signal.SIGQUIT))
         servers.append(("nginx, reuseport, QUIT", nginx(" reuseport"), signal.SIGQUIT))

@@ -12,6 +12,8 @@ import Prefork
 /// | `prefork.children.recovered` | counter | starts in place of a child that has ended |
 /// | `prefork.children.exited` | counter | also with `reason`: `status 1`, `signal 9`, `unknown` |
 /// | `prefork.children.spawn.failed` | counter | also with `reason`: `errno 11` |
+/// | `prefork.children.start.failed` | counter | starts that led to no ready child, for any reason |
+/// | `prefork.children.out.of.memory` | counter | probably killed by the kernel's out-of-memory killer |
 /// | `prefork.children.ready.time` | timer | from the start of a child to its readiness |
 public struct MetricsObserver: Sendable {
     private let factory: any MetricsFactory
@@ -33,10 +35,14 @@ public struct MetricsObserver: Sendable {
             let timer = Timer(label: label("ready.time"), dimensions: dimensions(slot), factory: factory)
             if let time = event.duration { timer.record(duration: time) }
         case .exited:
-            alive(slot, 0)
+            // A child that was replaced before its exit leaves its replacement in the slot.
+            if event.consequence?.code != .replaced { alive(slot, 0) }
             count("exited", slot, event.exit?.reason)
+            if event.exit?.isProbablyOutOfMemory == true { count("out.of.memory", slot) }
+            if event.exit?.wasReady == false, event.consequence?.code != .expected { count("start.failed", slot) }
         case .spawnFailed:
             count("spawn.failed", slot, event.exit?.reason)
+            count("start.failed", slot)
         default:
             break
         }

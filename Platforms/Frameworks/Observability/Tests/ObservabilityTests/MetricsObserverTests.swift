@@ -31,6 +31,17 @@ extension ObservabilityTests {
             #expect(try metrics.expectCounter("prefork.children.exited", exited).totalValue == 1)
             let failed = [("slot", "0"), ("reason", "errno 2")]
             #expect(try metrics.expectCounter("prefork.children.spawn.failed", failed).totalValue == 1)
+            #expect(try metrics.expectCounter("prefork.children.start.failed", [("slot", "0")]).totalValue == 2)
+        }
+
+        @Test func aReplacedChildLeavesItsSlotAlive() throws {
+            let observer = MetricsObserver(factory: metrics)
+            observer.observe(.spawned(slot: 0, pid: 7, replaces: nil))
+            observer.observe(.spawned(slot: 0, pid: 8, replaces: 7))
+            let exit = Prefork.ChildExit(
+                slot: 0, pid: 7, reason: .status(0), lifetime: .seconds(1), wasReady: true)
+            observer.observe(.exited(exit, .replaced))
+            #expect(try metrics.expectMeter("prefork.children.alive", [("slot", "0")]).lastValue == 1)
         }
 
         @Test func timeToReady() throws {
