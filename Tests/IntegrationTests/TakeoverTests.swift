@@ -280,6 +280,18 @@
                 #expect(subject.logLines("not drained within 0.5 s; exiting").count == 1, subject.log)
             }
 
+            @Test("A signal that the program blocks waits for the program")
+            func blockedSignal() throws {
+                let subject = try Subject.takeover("children:1", "bind:127.0.0.1:0", "sigwait")
+                let child = try subject.waitForReady(1)[0]
+                try subject.waitForReport("blocked")
+                kill(child, SIGTERM)
+                try subject.waitForReport("took \(SIGTERM)")
+                try subject.waitForLog("child \(child) (slot 0) exited: status 0")
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
             // MARK: The master's death
 
             @Test("The master's death reaches the program as SIGTERM")

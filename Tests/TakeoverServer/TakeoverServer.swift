@@ -62,6 +62,7 @@ enum Steps {
         case "ignore-term": signal(SIGTERM, SIG_IGN)
         case "await": awaitSignals()
         case "idle": while true { pause() }
+        case "sigwait": waitForTerm()
         case "serve": Service(sockets.value, removesAtEnd: value.isEmpty ? nil : String(value)).run()
         default: report("unknown step \(step)")
         }
@@ -108,6 +109,20 @@ enum Steps {
         report("bind \(words[0]) 0\(flags)")
         report("name \(SocketName(of: socket).text)")
         sockets.with { $0.append(socket) }
+    }
+
+    /// Blocks SIGTERM in this thread, and takes it later, as programs with threads for signals do.
+    private static func waitForTerm() {
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGTERM)
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        report("blocked")
+        usleep(300_000)  // The signal comes while no thread waits for it.
+        var number: CInt = 0
+        sigwait(&signals, &number)
+        report("took \(number)")
+        exit(0)
     }
 
     /// After fork(2) without exec, the process is not a child of the fleet.

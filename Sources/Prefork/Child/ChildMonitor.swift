@@ -50,7 +50,11 @@ final class ChildMonitor: Sendable {
         }
         let thread: Thread
         do throws(SystemError) {
-            thread = try Thread { watch.run() }
+            // The monitor takes only the signals that it handles. The program may block any other in all of its threads
+            // and wait for it (sigwait(3)), and the kernel would deliver it to a thread that does not block it.
+            thread = try SignalMask.withAllBlocked { mask throws(SystemError) in
+                try Thread { watch.run(mask) }
+            }
         } catch {
             child.setDrainRequest(nil)
             throw .system(error)
@@ -88,7 +92,8 @@ final class ChildMonitor: Sendable {
         var deadline: Instant? { [cancelAt, exitAt].compactMap { $0 }.min() }
     }
 
-    private func run() {
+    /// - Parameter mask: of the thread that has started the child. The program's own code gets it.
+    private func run(_ mask: SignalMask) {
         signals.unblock()
         var plan = Plan()
         while !isOver.load(ordering: .sequentiallyConsistent) {
@@ -106,7 +111,7 @@ final class ChildMonitor: Sendable {
                 EventLog.write("not drained within \(configuration.shutdown.gracePeriod.inSeconds); exiting")
                 System.exitNow(Self.lateStatus)
             }
-            startPending(&plan)
+            startPending(&plan, mask)
         }
     }
 
@@ -190,10 +195,13 @@ final class ChildMonitor: Sendable {
     }
 
     /// Starts a thread for each piece of the program's code. If the system cannot start one, it is tried again later.
-    private func startPending(_ plan: inout Plan) {
+    private func startPending(_ plan: inout Plan, _ mask: SignalMask) {
         while let body = plan.pending.first {
             do throws(SystemError) {
-                try Thread(body).detach()
+                try Thread {
+                    mask.apply()
+                    body()
+                }.detach()
                 plan.pending.removeFirst()
             } catch {
                 EventLog.write("\(error); trying again")

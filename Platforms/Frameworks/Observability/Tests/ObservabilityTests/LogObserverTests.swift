@@ -64,7 +64,8 @@ extension ObservabilityTests {
             let fleet = try RealFleet("exit 1")
             let more: [Prefork.Event] = [
                 .moreChildrenThanProcessors(children: 8, allowed: 2), .ready(slot: 1, pid: 7, after: .milliseconds(5)),
-                .bindRetry(.tcp("127.0.0.1", port: 80), attempt: 1, of: 5, after: .seconds(1)),
+                .bindRetry(
+                    .tcp("127.0.0.1", port: 80), .init(call: "bind", code: 98), attempt: 1, of: 5, after: .seconds(1)),
                 .sharing(reason: "old kernel"), .notReady(slot: 1, pid: 7, after: .seconds(60)),
                 .suspended(.seconds(3)), .stopping(.signal(15), grace: .seconds(5)),
                 .alreadyStopping(.request, remaining: .seconds(2)),
