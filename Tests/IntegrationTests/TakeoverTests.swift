@@ -292,6 +292,62 @@
                 try subject.expectExit(0)
             }
 
+            @Test("A child that dies while it waits is no error of the master")
+            func deathDuringTheWait() throws {
+                let (subject, child) = try Self.waiting()
+                kill(child, SIGKILL)
+                subject.signal(SIGCONT)
+                try subject.waitForLog("child \(child) (slot 0) exited: signal 9")
+                #expect(subject.logLines("sendmsg").isEmpty, subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
+            // MARK: Many requests
+
+            @Test("A program that binds in a loop gets all answers, and the log says once why they fail")
+            func loop() throws {
+                let subject = try Subject.takeover(
+                    "children:1", "give:127.0.0.1:0", "bind:127.0.0.1:0", "repeat:3000,127.0.0.1:0", "serve")
+                try subject.waitForReport("serving")
+                let port = try subject.port()
+                #expect(subject.reports("repeat") == ["3000 0"], subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+                let wider = try Subject.takeover(
+                    "children:1", "give:127.0.0.1:\(port)", "bind:127.0.0.1:\(port)", "repeat:3000,0.0.0.0:\(port)",
+                    "serve")
+                try wider.waitForReport("serving")
+                #expect(wider.reports("repeat") == ["3000 errno \(EADDRINUSE)"], wider.log)
+                #expect(wider.logLines("which 127.0.0.1:\(port) excludes").count == 1, wider.log)
+                wider.signal(SIGTERM)
+                try wider.expectExit(0)
+            }
+
+            @Test("A master without a free descriptor fails one bind, and answers the next")
+            func masterWithoutDescriptors() throws {
+                let subject = try Subject.takeover(
+                    "children:1", "await", "bind:127.0.0.1:0", "await", "bind:127.0.0.1:0", "serve")
+                try subject.waitForReport("awaiting")
+                let child = try #require(subject.descendants.first, subject.log).pid
+                let open = Set(listDirectory("/proc/\(subject.pid)/fd").compactMap { Int($0) })
+                let free = try #require((0...).first { !open.contains($0) })
+                func limit(_ number: Int) throws {
+                    let words = ["/usr/bin/prlimit", "--pid", "\(subject.pid)", "--nofile=\(number):"]
+                    try #require(Namespace.runs(words), "prlimit (util-linux)")
+                }
+                try limit(free)
+                kill(child, SIGUSR1)
+                try subject.waitForReport("bind 127.0.0.1:0 errno \(EADDRNOTAVAIL)")
+                try limit(1024)
+                try subject.eventually("a second wait") { subject.reports.filter { $0 == "awaiting" }.count == 2 }
+                kill(child, SIGUSR1)
+                try subject.waitForReport("bind 127.0.0.1:0 0")
+                try subject.waitForReport("serving")
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
             // MARK: The master's death
 
             @Test("The master's death reaches the program as SIGTERM")

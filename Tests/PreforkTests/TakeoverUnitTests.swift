@@ -35,6 +35,23 @@ private func unixBytes(_ path: String) -> [UInt8] {
         #expect(BindAnswer(bytes: [3, 0, 0, 0, 0]) == nil)
     }
 
+    /// A program may look for a free port, or bind each outgoing connection.
+    @Test("Any number of requests within a second is no flood, but other messages are")
+    func noFlood() throws {
+        let frame = ChildMessage.bind(BindRequest(address: try bytes("127.0.0.1", 80))).frame
+        var reader = ChildMessageReader()
+        for _ in 0..<5000 {
+            let middle = frame.count / 2
+            #expect(try reader.read(Array(frame[..<middle]), at: Instant(nanoseconds: 0)) == [])
+            #expect(try reader.read(Array(frame[middle...]), at: Instant(nanoseconds: 0)).count == 1)
+        }
+        #expect(throws: ChildMessageReader.Fault.flood) {
+            for _ in 0..<5000 {
+                _ = try reader.read(ChildMessage.ready(startCost: .zero).frame, at: Instant(nanoseconds: 0))
+            }
+        }
+    }
+
     @Test("Payloads of a wrong length are not requests", arguments: [0, 1, 3, 5, 132, 200])
     func lengths(count: Int) {
         #expect(BindRequest(payload: [UInt8](repeating: 1, count: count)[...]) == nil)
@@ -77,7 +94,7 @@ private func unixBytes(_ path: String) -> [UInt8] {
         let file = try #require(System.identity(of: 0))
         try Channel.send([1, 2, 3], passing: 0, to: first.raw)
         Channel.send([4], to: first.raw)
-        let (input, descriptors) = Channel.receiveWithDescriptors(from: second.raw)
+        let (input, descriptors, _) = Channel.receiveWithDescriptors(from: second.raw)
         #expect(input == .bytes([1, 2, 3]), "bytes that came without a descriptor come later")
         let received = try #require(descriptors.first)
         #expect(descriptors.count == 1)
@@ -109,6 +126,32 @@ private func unixBytes(_ path: String) -> [UInt8] {
         // The last copies are gone, so the other end hangs up.
         #expect(Channel.receive(from: kept.raw) == .hungUp)
         kept.close()
+        childEnd.close()
+    }
+
+    /// Otherwise a program would wait for an answer forever.
+    @Test("After a fault, requests that wait or come later fail")
+    func requestsAfterFault() throws {
+        let ends = try Channel.makePair().split()
+        let childEnd = Descriptor(ends.second)
+        let child = ChildHandle(7, slot: 0, exit: nil, channel: Descriptor(ends.first), outOfMemory: nil)
+        let frame = ChildMessage.bind(BindRequest(address: try bytes("127.0.0.1", 80))).frame
+        Channel.send([2, 0, 0], to: childEnd.raw)
+        let question = try Channel.makePair().split()
+        let waiting = Descriptor(question.first)
+        let sent = Descriptor(question.second)
+        try Channel.send(frame, passing: sent.raw, to: childEnd.raw)
+        try Channel.send(frame, passing: sent.raw, to: childEnd.raw)
+        sent.close()
+        var isFault = false
+        if case .fault(.malformed(type: 2)) = child.receive(at: Instant(nanoseconds: 0)) { isFault = true }
+        #expect(isFault)
+        #expect(Channel.receive(from: waiting.raw) == .hungUp)
+        #expect(throws: SystemError(call: "sendmsg", code: EPIPE)) {
+            try Channel.send(frame, passing: 0, to: childEnd.raw)
+        }
+        #expect(Channel.receive(from: childEnd.raw) == .nothing, "the master is not dead")
+        waiting.close()
         childEnd.close()
     }
 

@@ -51,6 +51,8 @@ enum Steps {
         case "udp": report("udp \(outcome { bind(on: newSocket(AF_INET, datagram), .loopback(0)) })")
         case "fork": forkAndBind(value)
         case "threads": bindInThreads(Int(value)!)
+        case "repeat": bindAndClose(value)
+        case "chdir": chdir(String(value))
         case "close": for socket in sockets.take() { close(socket) }
         case "twice": Prefork.takeOver()
         case "run":
@@ -123,6 +125,20 @@ enum Steps {
         sigwait(&signals, &number)
         report("took \(number)")
         exit(0)
+    }
+
+    /// `COUNT,ADDRESS`. A `#` in the address stands for the number of the round.
+    private static func bindAndClose(_ text: Substring) {
+        let words = text.split(separator: ",")
+        var outcomes: [String: Int] = [:]
+        for round in 0..<Int(words[0])! {
+            let parts = words[1].split(separator: "#", omittingEmptySubsequences: false)
+            let address = SocketName(Substring(parts.joined(separator: "\(round)")))
+            let socket = newSocket(address.family, stream)
+            outcomes[outcome { bind(on: socket, address) }, default: 0] += 1
+            close(socket)
+        }
+        for (outcome, count) in outcomes.sorted(by: { $0.key < $1.key }) { report("repeat \(count) \(outcome)") }
     }
 
     /// After fork(2) without exec, the process is not a child of the fleet.

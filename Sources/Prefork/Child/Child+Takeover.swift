@@ -11,13 +11,17 @@ extension Prefork.Child {
         let ends = try Channel.makePair().split()
         let own = Descriptor(ends.first)
         let other = Descriptor(ends.second)
-        try send(.bind(request), passing: other.raw)
+        do throws(SystemError) {
+            try send(.bind(request), passing: other.raw)
+        } catch {
+            throw error.code == EPIPE || error.code == ECONNRESET ? gone : error
+        }
         // Closed after the send and before the wait, because a copy that stays open here would hide the master's end.
         other.close()
         while true {
             var requests = [pollfd(fd: own.raw, events: Int16(POLLIN), revents: 0)]
             try System.poll(&requests, until: nil)
-            let (input, descriptors) = Channel.receiveWithDescriptors(from: own.raw)
+            let (input, descriptors, _) = Channel.receiveWithDescriptors(from: own.raw)
             switch input {
             case .nothing: continue
             case .hungUp: throw gone
@@ -37,6 +41,6 @@ extension Prefork.Child {
     }
 
     private var gone: SystemError {
-        SystemError(call: "bind", code: EADDRNOTAVAIL, context: "the master \(masterPID), which is gone")
+        SystemError(call: "bind", code: EADDRNOTAVAIL, context: "the master \(masterPID), which gives no answer")
     }
 }

@@ -1,3 +1,5 @@
+import PreforkLibc
+
 /// A child that was started and is not reaped yet, and the descriptors that the master watches it by.
 final class ChildHandle {
     let pid: Int32
@@ -12,9 +14,12 @@ final class ChildHandle {
     var isKilled = false
     /// Whether the program has got a listener of the fleet by a takeover of bind(2).
     var hasBound = false
+    /// The last error of a bind(2) that the child has asked for.
+    var lastBindFault: String?
 
-    /// The sockets for answers to `ChildMessage.bind`, in the order of those messages.
-    private var replies: [OpenSocket] = []
+    /// The sockets for answers to `ChildMessage.bind`, in the order of those messages. `nil` for one that has not got a
+    /// number here, because this process had too many open descriptors.
+    private var replies: [OpenSocket?] = []
     private static let mostReplies = 8
 
     private var reader = ChildMessageReader()
@@ -45,15 +50,15 @@ final class ChildHandle {
         /// The child has closed its end, or has ended.
         case hungUp
         /// The child broke the protocol. Its channel is no longer read, but stays open. Closing it would tell the child
-        /// that its master is dead.
+        /// that its master is dead. Further messages fail in the child.
         case fault(ChildMessageReader.Fault)
     }
 
     /// Reads the messages of the child, up to a few hundred bytes.
     func receive(at now: Instant) -> Heard {
         guard channelDescriptor != -1 else { return .messages([]) }
-        let (input, descriptors) = Channel.receiveWithDescriptors(from: channelDescriptor)
-        replies += descriptors
+        let (input, descriptors, areMissing) = Channel.receiveWithDescriptors(from: channelDescriptor)
+        replies += descriptors.isEmpty && areMissing ? [nil] : descriptors
         switch input {
         case .nothing: return .messages([])
         case .hungUp:
@@ -68,13 +73,24 @@ final class ChildHandle {
                 guard requests <= replies.count, replies.count <= Self.mostReplies else { throw .descriptors }
                 return .messages(messages)
             } catch {
-                isIgnored = true
-                replies = []
+                ignore()
                 return .fault(error)
             }
         }
     }
 
-    /// The socket for the answer to the first `ChildMessage.bind` that has none yet.
+    /// Stops reading the channel. A program that waits for an answer, or asks later, gets an error.
+    private func ignore() {
+        let raw = channelDescriptor
+        isIgnored = true
+        replies = []
+        // The kernel refuses what the child sends from now on. What it has sent before is read, because the sockets for
+        // the answers hang up only when their last copies are closed.
+        _ = shutdown(raw, CInt(SHUT_RD))
+        while case (.bytes, _, _) = Channel.receiveWithDescriptors(from: raw) {}
+    }
+
+    /// The socket for the answer to the first `ChildMessage.bind` that has none yet. `nil` if it has been lost. Then the
+    /// child's end hangs up.
     func takeReply() -> OpenSocket? { replies.isEmpty ? nil : replies.removeFirst() }
 }

@@ -7,19 +7,25 @@ extension Master {
     /// The child waits for the answer, or until its end of the pair hangs up. The end of this process causes that, too.
     /// If the child has died meanwhile, the answer is dropped with the pair.
     func answer(_ request: BindRequest, of child: ChildHandle, on reply: OpenSocket) {
-        let answer: BindAnswer
+        let socket: CInt?
         do throws(SystemError) {
-            if let socket = try socket(for: request, slot: child.slot) {
-                try Channel.send(BindAnswer.listener.bytes, passing: socket, to: reply.raw)
-                child.hasBound = true
-                return
-            }
-            answer = .notTaken
+            socket = try self.socket(for: request, slot: child.slot)
         } catch {
-            observe(.systemError(error))
-            answer = .failed(error.code)
+            // Reported once, because a program may try the same address in a loop.
+            if child.lastBindFault != error.description { observe(.systemError(error)) }
+            child.lastBindFault = error.description
+            return Channel.send(BindAnswer.failed(error.code).bytes, to: reply.raw)
         }
-        Channel.send(answer.bytes, to: reply.raw)
+        guard let socket else { return Channel.send(BindAnswer.notTaken.bytes, to: reply.raw) }
+        do throws(SystemError) {
+            try Channel.send(BindAnswer.listener.bytes, passing: socket, to: reply.raw)
+            child.hasBound = true
+        } catch {
+            // A child that has died waits for no answer.
+            if error.code == EPIPE || error.code == ECONNRESET { return }
+            observe(.systemError(error))
+            Channel.send(BindAnswer.failed(error.code).bytes, to: reply.raw)
+        }
     }
 
     /// - Returns: `nil` if the address is not the fleet's.

@@ -1,3 +1,5 @@
+import PreforkLibc
+
 /// The loop that feeds the `Supervisor` and carries out its actions. It stays on one thread.
 final class Master {
     let observe: @Sendable (Prefork.Event) -> Void
@@ -217,7 +219,11 @@ final class Master {
         case .draining(let origin):
             repairListeners(suspect: (child.slot, child.pid))
             feed(.draining(pid: child.pid, origin))
-        case .bind(let request): if let reply = child.takeReply() { answer(request, of: child, on: reply) }
+        case .bind(let request):
+            guard let reply = child.takeReply() else {
+                return observe(.systemError(SystemError(call: "recvmsg", code: EMFILE, context: "a request to bind")))
+            }
+            answer(request, of: child, on: reply)
         case .cancelling(let drained): observe(.cancelling(slot: child.slot, pid: child.pid, after: drained))
         }
     }

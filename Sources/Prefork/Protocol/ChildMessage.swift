@@ -60,7 +60,8 @@ enum ChildMessage: Equatable, Sendable {
 
 /// Assembles the bytes of a channel into messages, and notices a child that breaks the protocol.
 struct ChildMessageReader: Sendable {
-    /// A child that sends more than this within a second floods its channel. A message has about ten bytes.
+    /// A child that sends more than this within a second floods its channel. A message has about ten bytes. Requests to
+    /// bind do not count, because a thread sends one only after the answer to the one before.
     static let mostBytesPerSecond = 16_384
 
     /// A violation of the protocol by a child.
@@ -96,6 +97,7 @@ struct ChildMessageReader: Sendable {
         buffer += bytes
         var messages: [ChildMessage] = []
         while let (type, payload) = try nextFrame() {
+            if type == ChildMessage.Kind.bind.rawValue { bytesInSecond -= min(bytesInSecond, 3 + payload.count) }
             if let message = try Self.decode(type, payload) { messages.append(message) }
         }
         return messages

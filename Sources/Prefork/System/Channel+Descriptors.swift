@@ -29,9 +29,14 @@ extension Channel {
     }
 
     /// Receives the bytes that have arrived, up to `mostBytes`, and the descriptors that came with them.
-    static func receiveWithDescriptors(from channel: CInt) -> (input: ChannelInput, descriptors: [OpenSocket]) {
+    /// - Returns: `areMissing` if the kernel could not install all of the descriptors, for example because this process
+    ///   has too many. It has closed those.
+    static func receiveWithDescriptors(
+        from channel: CInt
+    ) -> (input: ChannelInput, descriptors: [OpenSocket], areMissing: Bool) {
         var buffer = [UInt8](repeating: 0, count: mostBytes)
         var received: [OpenSocket] = []
+        var areMissing = false
         let capacity = aligned(headerSize + mostDescriptors * MemoryLayout<CInt>.size)
         let outcome: Result<Int, SystemError> = withControl(capacity) { control in
             withMessage(&buffer, control) { message in
@@ -41,16 +46,17 @@ extension Channel {
                 if case .success = result {
                     let written = control[..<Int(message.msg_controllen)]
                     received = descriptors(in: UnsafeRawBufferPointer(rebasing: written))
+                    areMissing = message.msg_flags & CInt(MSG_CTRUNC) != 0
                 }
                 return result
             }
         }
         switch outcome {
-        case .success(0): return (.hungUp, received)
-        case .success(let count): return (.bytes(Array(buffer.prefix(count))), received)
+        case .success(0): return (.hungUp, received, areMissing)
+        case .success(let count): return (.bytes(Array(buffer.prefix(count))), received, areMissing)
         case .failure(let error):
             let isNothing = error.code == EAGAIN || error.code == EWOULDBLOCK
-            return (isNothing ? .nothing : .hungUp, [])
+            return (isNothing ? .nothing : .hungUp, [], false)
         }
     }
 
