@@ -119,7 +119,27 @@
                 try subject.expectExit(0)
             }
 
+            @Test("A program lets the kernel choose a port, and binds it by its number later")
+            func chosenPortAgain() throws {
+                let subject = try Subject.takeover("children:1", "rebind", "bind:127.0.0.1:0", "serve")
+                try subject.waitForReport("serving")
+                #expect(subject.reports("rebind") == ["0"], subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
             // MARK: Unix-domain sockets
+
+            @Test("A relative path belongs to the working directory of the program")
+            func relativePath() throws {
+                let directory = try makeDirectory()
+                defer { removeTree(directory) }
+                let subject = try Subject.takeover("children:1", "chdir:\(directory)", "bind:./socket", "serve")
+                let child = try subject.waitForReady(1)[0]
+                #expect(Connection.open(path: "\(directory)/socket")?.request("/").pid == child, subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
 
             /// The program removes the path before it binds, and at its end, as if it were alone.
             @Test(arguments: [[], ["give"]])
@@ -322,6 +342,40 @@
                 #expect(wider.logLines("which 127.0.0.1:\(port) excludes").count == 1, wider.log)
                 wider.signal(SIGTERM)
                 try wider.expectExit(0)
+            }
+
+            @Test("Listeners that only dead children have used make room for new ones")
+            func addressesOfDeadChildren() throws {
+                let directory = try makeDirectory()
+                defer { removeTree(directory) }
+                let subject = try Subject.takeover(
+                    "children:1", "bind:127.0.0.1:0", "repeat:150,\(directory)/%-#", "serve")
+                try subject.waitForReport("serving")
+                let port = try subject.port()
+                // The program has closed them, but the master keeps them while the child lives.
+                let expected = ["127 0", "23 errno \(EMFILE)"]
+                #expect(subject.reports("repeat") == expected, subject.log)
+                kill(subject.readyPIDs[0], SIGKILL)
+                try subject.eventually("a replacement") { subject.reports.filter { $0 == "serving" }.count == 2 }
+                #expect(subject.reports("repeat") == expected + expected, subject.log)
+                #expect(subject.boundPorts == [port, port], subject.log)
+                #expect(answering(port) == [subject.readyPIDs[1]], subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+                #expect(listDirectory(directory) == [], subject.log)
+            }
+
+            @Test("A master that may open few files keeps some to replace children")
+            func reserve() throws {
+                let directory = try makeDirectory()
+                defer { removeTree(directory) }
+                let subject = try Subject.takeover(
+                    "children:1", "bind:127.0.0.1:0", "repeat:100,\(directory)/%-#", "serve",
+                    under: ["/usr/bin/prlimit", "--nofile=64"])
+                try subject.waitForReport("serving")
+                #expect(listDirectory("/proc/\(subject.pid)/fd").count <= 48, subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
             }
 
             @Test("A master without a free descriptor fails one bind, and answers the next")

@@ -30,7 +30,7 @@ func bind(on socket: CInt, _ name: SocketName) -> CInt {
     }
 }
 
-/// A `sockaddr` for `1.2.3.4:80`, `[::1]:80` or `/path`.
+/// A `sockaddr` for `1.2.3.4:80`, `[::1]:80`, `/path` or `./path`.
 struct SocketName {
     var storage = sockaddr_storage()
     var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -39,7 +39,7 @@ struct SocketName {
     static func loopback(_ port: Int) -> SocketName { SocketName("127.0.0.1:\(port)") }
 
     init(_ text: Substring) {
-        if text.hasPrefix("/") {
+        if text.hasPrefix("/") || text.hasPrefix(".") {
             path = String(text)
             storage.ss_family = sa_family_t(AF_UNIX)
             length = socklen_t(MemoryLayout<sockaddr_un>.size)

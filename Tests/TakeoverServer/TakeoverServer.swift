@@ -53,6 +53,7 @@ enum Steps {
         case "threads": bindInThreads(Int(value)!)
         case "repeat": bindAndClose(value)
         case "chdir": chdir(String(value))
+        case "rebind": bindPortAgain()
         case "close": for socket in sockets.take() { close(socket) }
         case "twice": Prefork.takeOver()
         case "run":
@@ -128,12 +129,25 @@ enum Steps {
     }
 
     /// `COUNT,ADDRESS`. A `#` in the address stands for the number of the round.
+    }
+
+    /// Lets the kernel choose a port, closes the socket, and binds that port.
+    private static func bindPortAgain() {
+        let first = newSocket(AF_INET, stream)
+        _ = bind(on: first, .loopback(0))
+        let chosen = SocketName(of: first)
+        close(first)
+        report("rebind \(outcome { bind(on: newSocket(AF_INET, stream), chosen) })")
+    }
+
+    /// `COUNT,ADDRESS`. A `#` in the address stands for the number of the round, a `%` for the
+    /// process id.
     private static func bindAndClose(_ text: Substring) {
         let words = text.split(separator: ",")
         var outcomes: [String: Int] = [:]
         for round in 0..<Int(words[0])! {
-            let parts = words[1].split(separator: "#", omittingEmptySubsequences: false)
-            let address = SocketName(Substring(parts.joined(separator: "\(round)")))
+            let text = words[1].map { $0 == "#" ? "\(round)" : $0 == "%" ? "\(getpid())" : "\($0)" }.joined()
+            let address = SocketName(Substring(text))
             let socket = newSocket(address.family, stream)
             outcomes[outcome { bind(on: socket, address) }, default: 0] += 1
             close(socket)

@@ -83,6 +83,8 @@ package final class TakeoverChild: Sendable {
         _ socket: CInt, _ wanted: SocketAddress, _ address: UnsafePointer<sockaddr>, _ length: socklen_t
     ) -> BindRequest {
         var request = BindRequest(address: Array(UnsafeRawBufferPointer(start: address, count: Int(length))))
+        // The program may have left the working directory that it has in common with the master.
+        if wanted.family == AF_UNIX { request.address = wanted.withAbsolutePath.bytes }
         if wanted.family == AF_INET6 {
             let option = try? SocketOption.get(socket, SystemConstant.ipv6, IPV6_V6ONLY, "IPV6_V6ONLY")
             request.isV6Only = option == 1

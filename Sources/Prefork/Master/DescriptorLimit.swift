@@ -13,6 +13,18 @@ enum DescriptorLimit {
         return fault(addresses: addresses, children: children, open: open, limit: limit)
     }
 
+    /// Whether this process may open the sockets of one more address, and then still replace all children.
+    /// - Parameter addresses: 1 if the address has decoys, otherwise 0.
+    static func hasRoom(sockets: Int, addresses: Int, children: Int) -> Bool {
+        guard let limit = OpenDescriptors.limit else { return true }
+        if hasRoom(sockets, addresses, children, open: OpenDescriptors.mostTried, limit: limit) { return true }
+        return hasRoom(sockets, addresses, children, open: OpenDescriptors.list(from: 0).count, limit: limit)
+    }
+
+    static func hasRoom(_ sockets: Int, _ addresses: Int, _ children: Int, open: Int, limit: Int) -> Bool {
+        open + sockets + addresses * 6 + children * 2 + reserve <= limit
+    }
+
     static func fault(addresses: Int, children: Int, open: Int, limit: Int) -> String? {
         // Each slot needs its sockets, its child's channel and a descriptor that watches the exit. Each address needs
         // two decoys with two connections each.

@@ -9,7 +9,7 @@ extension Master {
     func answer(_ request: BindRequest, of child: ChildHandle, on reply: OpenSocket) {
         let socket: CInt?
         do throws(SystemError) {
-            socket = try self.socket(for: request, slot: child.slot)
+            socket = try self.socket(for: request, slot: child.slot, pid: child.pid)
         } catch {
             // Reported once, because a program may try the same address in a loop.
             if child.lastBindFault != error.description { observe(.systemError(error)) }
@@ -30,7 +30,7 @@ extension Master {
 
     /// - Returns: `nil` if the address is not the fleet's.
     /// - Throws: the error of bind(2) in the child.
-    private func socket(for request: BindRequest, slot: Int) throws(SystemError) -> CInt? {
+    private func socket(for request: BindRequest, slot: Int, pid: Int32) throws(SystemError) -> CInt? {
         guard let wanted = SocketAddress(bytes: request.address) else {
             throw SystemError(call: "bind", code: EINVAL, context: "an address of no known family")
         }
@@ -49,12 +49,13 @@ extension Master {
         } else {
             // The key is a text, because the bytes of a `sockaddr` may have padding.
             let key = "\(address.path.map(SocketFile.absolute) ?? "\(address)") \(request.ordinal)"
-            if let known = requested[key] {
+            // A program may bind port 0, close the socket, and bind the port that it had.
+            if let known = requested[key]?.index ?? listeners.addresses.firstIndex(of: address) {
                 index = known
             } else {
                 index = try bindOnRequest(wanted, address)
-                requested[key] = index
             }
+            noteUse(of: index, key, pid)
         }
         // Frameworks remove the file of a Unix-domain socket before they bind it.
         listeners.restoreFile(at: index)
@@ -64,9 +65,10 @@ extension Master {
     /// Binds without another try. If it fails, the child's program fails, and its next start asks again.
     private func bindOnRequest(_ wanted: SocketAddress, _ address: Prefork.Address) throws(SystemError) -> Int {
         let target = Listener.Resolved(address: address, socketAddress: address.isUnix ? nil : wanted)
-        let addresses = listeners.addresses.count { !$0.isUnix } + 1
-        if let shards, !address.isUnix, DescriptorLimit.fault(addresses: addresses, children: shards) != nil {
-            throw SystemError(call: "bind", code: EMFILE, context: "\(address) for each slot")
+        while !hasRoom(for: address) {
+            guard closeUnusedListener() else {
+                throw SystemError(call: "bind", code: EMFILE, context: "\(address), one of too many")
+            }
         }
         let index = try listeners.add(target, shards: shards, configuration)
         observe(.listening(listeners.addresses))
@@ -75,6 +77,56 @@ extension Master {
         publish()
         return index
     }
+
+    private func noteUse(of index: Int, _ key: String, _ pid: Int32) {
+        var listener = requested[key] ?? RequestedListener(index: index)
+        listener.users = listener.users.filter { children[$0] != nil }
+        listener.users.insert(pid)
+        listener.uses += 1
+        useCount += 1
+        listener.lastUse = useCount
+        requested[key] = listener
+    }
+
+    /// The most addresses that children may ask for.
+    private static let mostRequested = 128
+
+    /// Whether one more listener leaves this process enough descriptors to replace all children.
+    private func hasRoom(for address: Prefork.Address) -> Bool {
+        listeners.addresses.count < Self.mostRequested
+            && DescriptorLimit.hasRoom(
+                sockets: address.isUnix ? 1 : shards ?? 1, addresses: address.isUnix ? 0 : 1,
+                children: supervisor.target)
+    }
+
+    /// Closes a listener that no child uses: of those that were asked for the least often, the one that has not been
+    /// asked for the longest time. A program may bind another path at each start, for example one with its process id.
+    /// - Returns: `false` if children use all of them.
+    private func closeUnusedListener() -> Bool {
+        let used = Set(requested.values.filter { $0.users.contains { children[$0] != nil } }.map(\.index))
+        let unused = requested.values.filter { !used.contains($0.index) }
+        guard let index = unused.min(by: { ($0.uses, $0.lastUse) < ($1.uses, $1.lastUse) })?.index else { return false }
+        listeners.remove(at: index)
+        requested = requested.filter { $0.value.index != index }.mapValues { listener in
+            var listener = listener
+            if listener.index > index { listener.index -= 1 }
+            return listener
+        }
+        handle.publish(listeners: listeners.views)
+        return true
+    }
+}
+
+/// A listener that was bound because a child has asked for it.
+struct RequestedListener {
+    /// Its position in the set.
+    var index: Int
+    /// The children that have got it.
+    var users: Set<Int32> = []
+    /// How often children have asked for it.
+    var uses = 0
+    /// A number that grows with each use of any listener.
+    var lastUse = 0
 }
 
 extension SocketAddress {

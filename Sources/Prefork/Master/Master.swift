@@ -14,8 +14,10 @@ final class Master {
     var isFeeding = false
     var listeners = ListenerSet()
     var children = [Int32: ChildHandle]()
-    /// The listeners that were bound because children have asked for them, by their positions in `listeners`.
-    var requested: [String: Int] = [:]
+    /// The listeners that were bound because children have asked for them, by their addresses.
+    var requested: [String: RequestedListener] = [:]
+    /// How often children have got one of them.
+    var useCount = 0
     /// The number of slots if each of them gets its own socket for a TCP listener that children ask for.
     private(set) var shards: Int?
     /// `nil` unless the kernel gives orphans to this process.

@@ -22,6 +22,12 @@ struct ListenerSet {
         addresses = open.map(\.address)
     }
 
+    /// Closes a listener that no child has. The positions of those behind it change.
+    mutating func remove(at index: Int) {
+        open.remove(at: index).close()
+        addresses = open.map(\.address)
+    }
+
     /// The listeners as other threads see them.
     var views: [ListenerView] { open.map { ListenerView($0) } }
 

@@ -164,6 +164,18 @@ struct SocketAddress: Sendable {
         return bytes.first == UInt8(ascii: "@") ? "./" + path : path
     }
 
+    /// The same Unix-domain address with a path that does not depend on the working directory. A path that would be too
+    /// long for an address, and an abstract name, stay as they are.
+    var withAbsolutePath: SocketAddress {
+        let path = unixPath
+        let absolute = SocketFile.absolute(path)
+        guard absolute != path, absolute.utf8.count <= PlatformListener.longestPath else { return self }
+        return SocketAddress(unixPath: absolute)
+    }
+
+    /// The bytes of the `sockaddr`.
+    var bytes: [UInt8] { withUnsafeBytes(of: storage) { Array($0.prefix(Int(length))) } }
+
     /// The addresses by which this host reaches a socket with this address, the best first. For a socket that listens
     /// on any address that is the loopback address, followed by that of IPv4 in case the socket accepts it.
     var reachable: [SocketAddress] {
