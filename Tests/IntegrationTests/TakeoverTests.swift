@@ -197,6 +197,21 @@
                 try subject.expectExit(0)
             }
 
+            @Test("A program that has given up its privileges does not get them back", .enabled(if: getuid() == 0))
+            func privileges() throws {
+                let directory = try makeDirectory()
+                defer { removeTree(directory) }
+                let subject = try Subject.takeover(
+                    "children:1", "user:65534", "bind:127.0.0.1:1", "bind:\(directory)/socket", "bind:127.0.0.1:0",
+                    "serve")
+                try subject.waitForReport("serving")
+                #expect(subject.reports.contains("bind 127.0.0.1:1 errno \(EACCES)"), subject.log)
+                #expect(subject.reports.contains("bind \(directory)/socket errno \(EACCES)"), subject.log)
+                #expect(subject.reports.contains("bind 127.0.0.1:0 0"), subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
             @Test("A program that binds nothing is found, and the log says so")
             func nothingBound() throws {
                 let subject = try Subject.takeover("children:1", "timeout:300", "idle")

@@ -52,6 +52,7 @@ enum Steps {
         case "fork": forkAndBind(value)
         case "threads": bindInThreads(Int(value)!)
         case "repeat": bindAndClose(value)
+        case "user": setuid(uid_t(value)!)
         case "chdir": chdir(String(value))
         case "rebind": bindPortAgain()
         case "close": for socket in sockets.take() { close(socket) }

@@ -9,7 +9,7 @@ extension Master {
     func answer(_ request: BindRequest, of child: ChildHandle, on reply: OpenSocket) {
         let socket: CInt?
         do throws(SystemError) {
-            socket = try self.socket(for: request, slot: child.slot, pid: child.pid)
+            socket = try self.socket(for: request, of: child, user: System.peerUser(of: reply.raw))
         } catch {
             // Reported once, because a program may try the same address in a loop.
             if child.lastBindFault != error.description { observe(.systemError(error)) }
@@ -28,9 +28,12 @@ extension Master {
         }
     }
 
+    /// - Parameter user: the child's effective user. `nil` if the system does not say.
     /// - Returns: `nil` if the address is not the fleet's.
     /// - Throws: the error of bind(2) in the child.
-    private func socket(for request: BindRequest, slot: Int, pid: Int32) throws(SystemError) -> CInt? {
+    private func socket(
+        for request: BindRequest, of child: ChildHandle, user: uid_t?
+    ) throws(SystemError) -> CInt? {
         guard let wanted = SocketAddress(bytes: request.address) else {
             throw SystemError(call: "bind", code: EINVAL, context: "an address of no known family")
         }
@@ -53,13 +56,18 @@ extension Master {
             if let known = requested[key]?.index ?? listeners.addresses.firstIndex(of: address) {
                 index = known
             } else {
+                // A program that has given up its privileges must not get them back through the master.
+                if let user, user != geteuid(), address.needsPrivileges {
+                    throw SystemError(
+                        call: "bind", code: EACCES, context: "\(address) for user \(user); give it to takeOver")
+                }
                 index = try bindOnRequest(wanted, address)
             }
-            noteUse(of: index, key, pid)
+            noteUse(of: index, key, child.pid)
         }
         // Frameworks remove the file of a Unix-domain socket before they bind it.
         listeners.restoreFile(at: index)
-        return listeners.socket(at: index, of: slot)
+        return listeners.socket(at: index, of: child.slot)
     }
 
     /// Binds without another try. If it fails, the child's program fails, and its next start asks again.
@@ -127,6 +135,15 @@ struct RequestedListener {
     var uses = 0
     /// A number that grows with each use of any listener.
     var lastUse = 0
+}
+
+extension Prefork.Address {
+    /// Whether another user may be refused: a low port, or the path of a file.
+    fileprivate var needsPrivileges: Bool {
+        guard let port else { return !isAbstract }
+        let start = System.text("/proc/sys/net/ipv4/ip_unprivileged_port_start")?.prefix { $0.isNumber }
+        return port != 0 && port < (start.flatMap { Int($0) } ?? 1024)
+    }
 }
 
 extension SocketAddress {

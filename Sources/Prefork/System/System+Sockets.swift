@@ -25,3 +25,18 @@ private func systemAccept(
 ) -> CInt {
     accept(descriptor, address, length)
 }
+
+extension System {
+    /// The effective user of the process that made a pair of sockets (SO_PEERCRED, unix(7)). `nil` if the system does
+    /// not say.
+    static func peerUser(of descriptor: CInt) -> uid_t? {
+        #if os(Linux) || os(Android)
+            var credentials: (process: pid_t, user: uid_t, group: gid_t) = (0, 0, 0)
+            var size = socklen_t(MemoryLayout.size(ofValue: credentials))
+            return getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 ? credentials.user : nil
+        #else
+            var (user, group): (uid_t, gid_t) = (0, 0)
+            return getpeereid(descriptor, &user, &group) == 0 ? user : nil
+        #endif
+    }
+}
