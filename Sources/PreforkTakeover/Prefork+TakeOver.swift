@@ -25,6 +25,10 @@ extension Prefork {
     /// - The n-th bind(2) of a child to port 0 of a host gets the same port in all children.
     /// - listen(2) keeps the fleet's backlog and tells the master that the child is ready.
     /// - A failed bind(2) of the master fails in the child with the same `errno`.
+    /// - Without addresses, a client that binds its own address before it connects gets a listener, too, and connect(2)
+    ///   fails with EISCONN. Give the addresses if the program has such clients.
+    /// - Without addresses, the children can have up to 128 different addresses. More fail with EMFILE. If a child runs
+    ///   as another user than the master, low ports and paths of Unix-domain sockets fail with EACCES.
     /// - Other sockets, and calls before this one, reach the C library unchanged. So do calls in processes that the
     ///   child forks.
     ///
