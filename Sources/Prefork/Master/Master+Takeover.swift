@@ -51,7 +51,8 @@ extension Master {
             index = found
         } else {
             // The key is a text, because the bytes of a `sockaddr` may have padding.
-            let key = "\(address.path.map(SocketFile.absolute) ?? "\(address)") \(request.ordinal)"
+            let ordinal = address.port == 0 ? request.ordinal : 0
+            let key = "\(address.path.map(SocketFile.absolute) ?? "\(address)") \(ordinal)"
             // A program may bind port 0, close the socket, and bind the port that it had.
             if let known = requested[key]?.index ?? listeners.addresses.firstIndex(of: address) {
                 index = known
