@@ -207,7 +207,7 @@ def check_stop_under_load():
     for children in (2, 4):
         with Container("--children", str(children), ":8080") as container:
             container.wait_until_ready(children)
-            expect(container.lines(r"^prefork\[1\]: "), "the master is not process 1")
+            expect(container.lines(r"^\S+ prefork\[1\]: "), "the master is not process 1")
             with container.load() as load:
                 load.wait_for(300)
                 duration = container.stop_orderly()

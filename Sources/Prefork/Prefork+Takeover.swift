@@ -16,6 +16,10 @@ extension Prefork {
         }
         let fleet = Prefork(addresses, adopting: adopting, configuration: adapted)
         do {
+            guard TakeoverChild.current == nil else {
+                throw PreforkError.invalidConfiguration(
+                    "takeOver", reason: "it was called a second time; call it once, first in main, with all addresses")
+            }
             // Never released, because this process stays a child of this fleet until it ends.
             try fleet.handle.claim()
             guard let handshake = try handshake(),

@@ -43,7 +43,9 @@ extension Prefork {
     ///   - addresses: The addresses to take over. Default: all addresses that the program binds.
     ///   - adopting: Sockets that another process has bound. Default: none.
     ///   - configuration: The settings of the fleet. Default: the default of each setting.
-    /// - Returns: The child. Its ``Child/addresses`` are empty, because it inherits no listeners.
+    /// - Returns: The child. Its ``Child/addresses`` are empty, because it inherits no listeners. Its
+    ///   ``Child/stopDescriptor``, ``Child/stopRequested()`` and ``Child/onStop(_:)`` do not report the stop of the
+    ///   fleet, which SIGTERM does. They report the death of the master.
     @discardableResult
     public static func takeOver(
         _ addresses: Address...,

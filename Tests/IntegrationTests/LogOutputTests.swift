@@ -71,7 +71,9 @@
                     }
                 }
                 for _ in 0..<(CrashLoopSummary.detailed + 2) { try crash() }
-                try subject.waitForLog("slot \(slot): 2 exits in 10 s: 2 signal 9 (KILL); child \(pid) is ready")
+                // A busy machine may take somewhat more than ten seconds.
+                let line = try subject.logLine("slot \(slot): 2 exits in 10")
+                #expect(line.hasSuffix(" s: 2 signal 9 (KILL); child \(pid) is ready"), subject.log)
                 try crash()
                 subject.signal(SIGTERM)
                 try subject.expectExit(0)

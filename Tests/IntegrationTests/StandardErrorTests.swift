@@ -50,8 +50,9 @@
 
             @Test(
                 .enabled(
-                    if: Namespace.runs(BrokenStandardError.fullDisk.wrapper + ["/bin/true"]),
-                    "no user namespaces here"))
+                    if: Namespace.runs(
+                        BrokenStandardError.fullDisk.wrapper + ["/bin/sh", "-c", "mount -t tmpfs tmpfs /mnt"]),
+                    "no user namespaces here, or no mounts in them"))
             func linesForAFullDiskDoNotEndAFleet() throws {
                 try prove(.fullDisk) { $0.pid }
             }

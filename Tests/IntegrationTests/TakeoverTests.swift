@@ -67,8 +67,8 @@
                 let subject = try Subject.takeover("give:0.0.0.0:0", "bind:127.0.0.1:0", "bind:127.0.0.1:0", "serve")
                 let children = try subject.waitForReady(2)
                 let port = try subject.port()
-                // The second one of each child is its own, because the fleet has no other port of the kernel's choice. A
-                // child is ready before it has bound that one.
+                // The second one of each child is its own, because the fleet has no other port of the kernel's choice.
+                // A child is ready before it has bound that one.
                 try subject.eventually("four sockets") { subject.boundPorts.count == 4 }
                 let ports = subject.boundPorts
                 #expect(ports.filter { $0 == port }.count == 2, subject.log)
@@ -221,13 +221,27 @@
                 try subject.expectExit(0)
             }
 
-            @Test("A takeover that cannot work ends with one line and a status", arguments: ["twice", "run"])
-            func misuse(step: String) throws {
+            @Test(
+                "A takeover that cannot work ends with one line and a status",
+                arguments: [
+                    ("twice", CInt(78), "error: invalid takeOver: it was called a second time"),
+                    ("run", 70, "run a fleet is already running in this process"),
+                ])
+            func misuse(step: String, status: CInt, text: String) throws {
                 let subject = try Subject.takeover("never-recover", "children:1", step)
-                try subject.expectExit(70)
-                let text = "a fleet is already running in this process"
-                let isSaid = subject.standardError.contains(text) || subject.reports.contains { $0.contains(text) }
-                #expect(isSaid, subject.log)
+                try subject.expectExit(status)
+                #expect(subject.standardError.contains(text) || subject.reports.contains(text), subject.log)
+            }
+
+            @Test("A fleet that never gets its address ends with that error, and not with its children's exits")
+            func neverBound() throws {
+                let other = try Subject.hello()
+                _ = try other.waitForReady(1)
+                let port = try other.port()
+                let subject = try Subject.takeover("children:1", "bind:127.0.0.1:\(port)")
+                try subject.expectExit(75, within: 60)
+                #expect(subject.logLines("error: cannot listen on 127.0.0.1:\(port): bind ").count == 1, subject.log)
+                other.signal(SIGTERM)
             }
 
             // MARK: Calls that reach the C library

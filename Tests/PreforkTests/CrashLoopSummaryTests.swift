@@ -66,6 +66,14 @@ private final class CrashLoop {
         number % 3 == 0 ? .status(1) : .signal(4, coreDumped: false)
     }
 
+    @Test func theLastExitIsNotContradicted() {
+        for _ in 0..<7 { _ = loop.exits() }
+        _ = loop.admits(.spawned(slot: 0, pid: 9, replaces: 8))
+        let last = Prefork.ChildExit(slot: 0, pid: 9, reason: .status(1), lifetime: .zero, wasReady: false)
+        #expect(loop.admits(.exited(last, .givingUp)))
+        #expect(loop.take(isLast: true) == ["slot 0: 2 exits in 0.2 s: 2 signal 4 (ILL)"])
+    }
+
     @Test func rareExitsAreLoggedForEver() {
         for _ in 0..<1000 { #expect(loop.exits(after: .seconds(16))) }
         #expect(loop.summary.next == nil)

@@ -262,7 +262,7 @@ private let versionOne = """
         #expect(try resolved(nil, variable) == [count, nil])
     }
 
-    @Test(arguments: ["0", "-1", "abc", "4097", "+3", " 4", "4 ", "3.5", "AUTO", "٣", "99999999999999999999"])
+    @Test(arguments: ["-1", "abc", "4097", "+3", " 4", "4 ", "3.5", "AUTO", "٣", "99999999999999999999"])
     func badVariable(variable: String) {
         let error = failure { () throws(PreforkError) in
             try Prefork.Configuration().resolvedChildren(variable: variable, allowed: 6)
@@ -271,6 +271,18 @@ private let versionOne = """
             error?.description
                 == "invalid WEB_CONCURRENCY: \"\(variable)\" is neither a number in 1...4096 nor \"auto\""
         )
+        #expect(error?.exitStatus == 78)
+    }
+
+    /// Puma and others serve without workers then.
+    @Test func zeroSaysWhatToSet() {
+        let error = failure { () throws(PreforkError) in
+            try Prefork.Configuration().resolvedChildren(variable: "0", allowed: 6)
+        }
+        #expect(
+            error?.description
+                == "invalid WEB_CONCURRENCY: \"0\" is neither a number in 1...4096 nor \"auto\"; "
+                + "set 1 for a single child, or unset it for one per processor")
         #expect(error?.exitStatus == 78)
     }
 

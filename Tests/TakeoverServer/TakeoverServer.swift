@@ -129,9 +129,6 @@ enum Steps {
         exit(0)
     }
 
-    /// `COUNT,ADDRESS`. A `#` in the address stands for the number of the round.
-    }
-
     /// Lets the kernel choose a port, closes the socket, and binds that port.
     private static func bindPortAgain() {
         let first = newSocket(AF_INET, stream)

@@ -90,7 +90,7 @@ final class ChildHandle {
         while case (.bytes, _, _) = Channel.receiveWithDescriptors(from: raw) {}
     }
 
-    /// The socket for the answer to the first `ChildMessage.bind` that has none yet. `nil` if it has been lost. Then the
-    /// child's end hangs up.
+    /// The socket for the answer to the first `ChildMessage.bind` that has none yet. `nil` if it has been lost. Then
+    /// the child's end hangs up.
     func takeReply() -> OpenSocket? { replies.isEmpty ? nil : replies.removeFirst() }
 }

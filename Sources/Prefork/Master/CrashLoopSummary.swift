@@ -56,7 +56,12 @@ struct CrashLoopSummary: Sendable {
             }
         case .notReady(let slot, _, _): return change(slot) { _ in }
         case .exited(let exit, let consequence), .spawnFailed(let exit, let consequence):
-            guard case .recovering(let delay) = consequence.payload else { return true }
+            guard case .recovering(let delay) = consequence.payload else {
+                // A line of its own says so, and the slot's child is gone.
+                slots[exit.slot]?.interval?.child = nil
+                slots[exit.slot]?.interval?.delay = nil
+                return true
+            }
             return note(exit, delay, now)
         default: return true
         }

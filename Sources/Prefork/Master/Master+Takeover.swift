@@ -79,7 +79,14 @@ extension Master {
                 throw SystemError(call: "bind", code: EMFILE, context: "\(address), one of too many")
             }
         }
-        let index = try listeners.add(target, shards: shards, configuration)
+        let index: Int
+        do throws(SystemError) {
+            index = try listeners.add(target, shards: shards, configuration)
+            refusedBind = nil
+        } catch {
+            refusedBind = (address, error)
+            throw error
+        }
         observe(.listening(listeners.addresses))
         for event in listeners.steer(to: supervisor.rotation) { observe(event) }
         handle.publish(listeners: listeners.views)

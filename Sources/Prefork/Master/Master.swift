@@ -18,6 +18,8 @@ final class Master {
     var requested: [String: RequestedListener] = [:]
     /// How often children have got one of them.
     var useCount = 0
+    /// The last address that a child has asked for, if it could not be bound.
+    var refusedBind: (address: Prefork.Address, error: SystemError)?
     /// The number of slots if each of them gets its own socket for a TCP listener that children ask for.
     private(set) var shards: Int?
     /// `nil` unless the kernel gives orphans to this process.
@@ -76,7 +78,12 @@ final class Master {
         handle.publish(listeners: listeners.views)
         if isBound { superviseUntilEmpty(signals) }
         if let hookError { throw hookError }
-        if let failure = supervisor.failure { throw failure }
+        guard let failure = supervisor.failure else { return }
+        // The exits of the children only repeat it.
+        if case .overRecovery = failure.payload, !supervisor.hasBeenUp, let (address, error) = refusedBind {
+            throw PreforkError.cannotListen(address, error)
+        }
+        throw failure
     }
 
     // MARK: The loop

@@ -199,8 +199,8 @@ extension Listener {
     static func bindUnix(
         _ address: Prefork.Address, _ path: String, backlog: CInt, lowest: CInt, keepsFile: Bool
     ) throws(SystemError) -> (OpenSocket, SocketFile) {
-        // A child of a takeover removes the path before it asks for it. If it removes a file that has no second name yet,
-        // the file is made again. Each start of a child does so once.
+        // A child of a takeover removes the path before it asks for it. If it removes a file that has no second name
+        // yet, the file is made again. Each start of a child does so once.
         var tries = keepsFile ? mostUnixTries : 1
         while true {
             let socket = try System.move(try PlatformListener.makeSocket(family: AF_UNIX), atLeast: lowest)

@@ -14,8 +14,8 @@ struct SocketFile {
     }
 
     /// Gives the file a second name in the same directory. Call it while the directory is locked, because it replaces a
-    /// name that a killed master has left behind. If the file system has no second names, another socket's file replaces
-    /// one that was removed.
+    /// name that a killed master has left behind. If the file system has no second names, another socket's file
+    /// replaces one that was removed.
     /// - Throws: ENOENT if the file was removed meanwhile.
     mutating func keep() throws(SystemError) {
         let parts = Self.split(path)
