@@ -33,7 +33,8 @@ extension Prefork.Event {
             "child \(pid) (slot \(slot)) not ready after \(time.inSeconds); stopping it (readiness.timeout)"
         case .nothingBound(let slot, let pid):
             "child \(pid) (slot \(slot)) has bound none of the fleet's addresses: its program binds another one, calls "
-                + "no bind(2), or calls it in a shared library that does not see this program's (export the symbol bind)"
+                + "no bind(2), or calls it in a shared library that does not see this program's (export the symbol "
+                + "bind)"
         case .draining(let slot, let pid, let origin):
             "child \(pid) (slot \(slot)) drains unasked and gets no new connections: \(origin)"
         case .backtracesSuppressed:
