@@ -56,9 +56,10 @@ SERVERS = {
     "Observability": ["observability-server"],
     "Takeover": ["hummingbird-takeover", "flyingfox-takeover", "nio-takeover"],
     "Vapor/Server": ["vapor-takeover"],
+    "CServer": ["c-takeover"],
 }
-# Folders that run only if they are named, because their dependencies cannot be resolved everywhere.
-OPTIONAL = {"Vapor/Server"}
+# Folders that run only if they are named, because their dependencies are not everywhere.
+OPTIONAL = {"Vapor/Server", "CServer"}
 # Folder: the subcommand of `swift` that replaces `build`.
 COMMANDS = {"Observability": "test", "Imports": "build"}
 # Folder: an additional proof, a script that takes the configuration.
