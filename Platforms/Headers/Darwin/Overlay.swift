@@ -6,6 +6,7 @@ var errno: Int32 {
     get { __error().pointee }
     set { __error().pointee = newValue }
 }
+var CLOCK_REALTIME: clockid_t { _CLOCK_REALTIME }
 var CLOCK_MONOTONIC: clockid_t { _CLOCK_MONOTONIC }
 var CLOCK_PROCESS_CPUTIME_ID: clockid_t { _CLOCK_PROCESS_CPUTIME_ID }
 var S_IFMT: mode_t { 0o170000 }
