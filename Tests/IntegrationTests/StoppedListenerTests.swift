@@ -20,7 +20,8 @@
                     #expect(line.hasSuffix("; it listens again"), subject.log)
                     let name = listening == .sharded ? "has stopped its listener" : "has probably stopped the listener"
                     #expect(line.contains(" \(name) on 127.0.0.1:\(port) "), subject.log)
-                    let exit = try #require(subject.reports("exited").last?.split(separator: " ").first)
+                    let exited = try #require(subject.reports("exited").last)
+                    let exit = exited.prefix { $0 != " " }
                     #expect(line.contains(": child \(exit) (slot "), subject.log)
                     try subject.eventually("a replacement") { subject.readyPIDs.count == 4 + round }
                     let ready = try subject.waitForReady(4)
