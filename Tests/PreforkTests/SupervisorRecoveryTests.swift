@@ -166,7 +166,7 @@ extension SupervisorTests {
             bench.timer()
             let actions = bench.feed(.spawnRefused(slot: 0, .spawnedStranger(slot: 0, pid: 1)))
             #expect(actions.pids(with: .terminate) == [101])
-            guard case .spawnedStranger(slot: 0, pid: 1) = bench.supervisor.failure else {
+            guard case .spawnedStranger(slot: 0, pid: 1) = bench.supervisor.failure?.payload else {
                 Issue.record("\(String(describing: bench.supervisor.failure))")
                 return
             }
