@@ -73,7 +73,9 @@
                 for _ in 0..<(CrashLoopSummary.detailed + 2) { try crash() }
                 // A busy machine may take somewhat more than ten seconds.
                 let line = try subject.logLine("slot \(slot): 2 exits in 10")
-                #expect(line.hasSuffix(" s: 2 signal 9 (KILL); child \(pid) is ready"), subject.log)
+                // A child has its name some moments before it is ready, so it may be killed in between.
+                #expect(line.contains(" s: 2 signal 9 (KILL); "), subject.log)
+                #expect(line.hasSuffix("; child \(pid) is ready"), subject.log)
                 try crash()
                 subject.signal(SIGTERM)
                 try subject.expectExit(0)
