@@ -250,12 +250,12 @@
             func flags() throws {
                 let subject = try Subject.takeover(
                     "children:1", "bind:127.0.0.1:0", "bind:127.0.0.1:0,nonblocking", "bind:127.0.0.1:0,cloexec",
-                    "bind:127.0.0.1:0,nonblocking,cloexec", "serve")
+                    "bind:127.0.0.1:0,nonblocking,cloexec", "bind:127.0.0.1:0,nodelay", "serve")
                 try subject.waitForReport("serving")
                 #expect(
                     subject.reports("bind") == [
                         "127.0.0.1:0 0", "127.0.0.1:0 0 nonblocking", "127.0.0.1:0 0 cloexec",
-                        "127.0.0.1:0 0 nonblocking cloexec",
+                        "127.0.0.1:0 0 nonblocking cloexec", "127.0.0.1:0 0 nodelay",
                     ], subject.log)
                 #expect(subject.reports("errno") == [], subject.log)
                 subject.signal(SIGTERM)
@@ -271,7 +271,18 @@
                 #expect(Set(subject.boundPorts).count == 3, subject.log)
                 #expect(subject.reports("udp") == ["0"], subject.log)
                 #expect(subject.reports("forked") == ["0"], subject.log)
-                #expect(subject.logLines(": listening on ").count == 1, subject.log("the fork asked nobody"))
+                #expect(
+                    subject.logLines(": listening on ").count == 1,
+                    subject.log("the forked process asked the master for nothing"))
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
+            @Test("A socket with the number of one that was taken over and closed is the program's own")
+            func reusedNumber() throws {
+                let subject = try Subject.takeover("children:1", "bind:127.0.0.1:0", "close", "listen", "idle")
+                try subject.eventually("the step") { !subject.reports("listen").isEmpty }
+                #expect(subject.reports("listen") == ["0 listening"], subject.log)
                 subject.signal(SIGTERM)
                 try subject.expectExit(0)
             }

@@ -66,6 +66,15 @@ private final class CrashLoop {
         number % 3 == 0 ? .status(1) : .signal(4, coreDumped: false)
     }
 
+    @Test func anExitOfAReplacedChildLeavesItsReplacement() {
+        for _ in 0..<7 { _ = loop.exits() }
+        _ = loop.admits(.spawned(slot: 0, pid: 9, replaces: 8))
+        _ = loop.admits(.ready(slot: 0, pid: 9, after: .zero))
+        let old = Prefork.ChildExit(slot: 0, pid: 8, reason: .status(0), lifetime: .zero, wasReady: true)
+        #expect(loop.admits(.exited(old, .replaced)))
+        #expect(loop.take(isLast: true) == ["slot 0: 2 exits in 0.2 s: 2 signal 4 (ILL); child 9 is ready"])
+    }
+
     @Test func theLastExitIsNotContradicted() {
         for _ in 0..<7 { _ = loop.exits() }
         _ = loop.admits(.spawned(slot: 0, pid: 9, replaces: 8))

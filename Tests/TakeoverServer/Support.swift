@@ -1,4 +1,4 @@
-// Sockets, reports and a lock for the server.
+// Sockets and reports of the server.
 import PreforkLibc
 
 #if canImport(Glibc)
@@ -20,6 +20,13 @@ func split(_ text: String, _ separator: Character) -> (name: Substring, rest: Su
 }
 
 func newSocket(_ family: CInt, _ type: CInt) -> CInt { socket(family, type, 0) }
+
+/// Whether an option of a socket is on.
+func flag(_ socket: CInt, _ level: CInt, _ option: CInt) -> Bool {
+    var value: CInt = 0
+    var size = socklen_t(MemoryLayout<CInt>.size)
+    return getsockopt(socket, level, option, &value, &size) == 0 && value != 0
+}
 
 /// 0, or the error's number.
 func outcome(_ call: () -> CInt) -> String { call() == 0 ? "0" : "errno \(errno)" }
@@ -91,35 +98,5 @@ struct SocketName {
         let name = String(decoding: host.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
         let port = withUnsafeBytes(of: storage) { UInt16(bigEndian: $0.load(fromByteOffset: 2, as: UInt16.self)) }
         return "\(name) \(port)"
-    }
-}
-
-/// A value with a lock. `@unchecked`, because `value` is touched only while this thread holds the mutex.
-final class Mutexed<Value: Sendable>: @unchecked Sendable {
-    private var stored: Value
-    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
-
-    init(_ value: Value) {
-        stored = value
-        pthread_mutex_init(mutex, nil)
-    }
-
-    deinit { mutex.deallocate() }
-
-    func with<Result>(_ body: (inout Value) -> Result) -> Result {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        return body(&stored)
-    }
-
-    var value: Value { with { $0 } }
-}
-
-extension Mutexed<[CInt]> {
-    func take() -> [CInt] {
-        with { value in
-            defer { value = [] }
-            return value
-        }
     }
 }

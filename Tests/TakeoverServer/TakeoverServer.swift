@@ -7,10 +7,11 @@ import Synchronization
 @main struct TakeoverServer {
     static func main() {
         let arguments = Arguments(CommandLine.arguments.dropFirst())
-        for step in arguments.early { Steps.run(step) }
+        var steps = Steps()
+        for step in arguments.early { steps.run(step) }
         let child = Prefork.takeOver(arguments.given, configuration: arguments.configuration)
         report("slot \(child.slot)")
-        for step in arguments.steps { Steps.run(step) }
+        for step in arguments.steps { steps.run(step) }
     }
 }
 
@@ -40,11 +41,11 @@ struct Arguments {
     }
 }
 
-enum Steps {
+struct Steps {
     /// The sockets of all `bind` steps.
-    private static let sockets = Mutexed<[CInt]>([])
+    private var sockets: [CInt] = []
 
-    static func run(_ step: Substring) {
+    mutating func run(_ step: Substring) {
         let (name, value) = split(String(step), ":")
         switch name {
         case "bind": bindAndListen(value)
@@ -55,7 +56,10 @@ enum Steps {
         case "user": setuid(uid_t(value)!)
         case "chdir": chdir(String(value))
         case "rebind": bindPortAgain()
-        case "close": for socket in sockets.take() { close(socket) }
+        case "close":
+            for socket in sockets { close(socket) }
+            sockets = []
+        case "listen": listenWithoutBind()
         case "twice": Prefork.takeOver()
         case "run":
             do {
@@ -67,13 +71,13 @@ enum Steps {
         case "await": awaitSignals()
         case "idle": while true { pause() }
         case "sigwait": waitForTerm()
-        case "serve": Service(sockets.value, removesAtEnd: value.isEmpty ? nil : String(value)).run()
+        case "serve": Service(sockets, removesAtEnd: value.isEmpty ? nil : String(value)).run()
         default: report("unknown step \(step)")
         }
     }
 
     /// Waits for SIGUSR1. From then on, each SIGUSR2 interrupts the call that this thread is in.
-    private static func awaitSignals() {
+    private func awaitSignals() {
         var awaited = sigset_t()
         sigemptyset(&awaited)
         sigaddset(&awaited, SIGUSR1)
@@ -85,8 +89,8 @@ enum Steps {
         report("awaited")
     }
 
-    /// `ADDRESS[,nonblocking][,cloexec][,v6only][,unlink]`
-    private static func bindAndListen(_ text: Substring) {
+    /// `ADDRESS[,nonblocking][,cloexec][,v6only][,nodelay][,unlink]`
+    private mutating func bindAndListen(_ text: Substring) {
         let words = text.split(separator: ",")
         let options = Set(words.dropFirst())
         let address = SocketName(words[0])
@@ -96,6 +100,10 @@ enum Steps {
         if address.family == AF_INET6 {
             var only: CInt = options.contains("v6only") ? 1 : 0
             setsockopt(socket, CInt(IPPROTO_IPV6), IPV6_V6ONLY, &only, socklen_t(MemoryLayout<CInt>.size))
+        }
+        if options.contains("nodelay") {
+            var on: CInt = 1
+            setsockopt(socket, CInt(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<CInt>.size))
         }
         if options.contains("unlink"), let path = address.path { unlink(path) }
         errno = 7777
@@ -110,19 +118,22 @@ enum Steps {
         let flags =
             (fcntl(socket, F_GETFL) & O_NONBLOCK != 0 ? " nonblocking" : "")
             + (fcntl(socket, F_GETFD) & FD_CLOEXEC != 0 ? " cloexec" : "")
+            + (flag(socket, CInt(IPPROTO_TCP), TCP_NODELAY) ? " nodelay" : "")
         report("bind \(words[0]) 0\(flags)")
         report("name \(SocketName(of: socket).text)")
-        sockets.with { $0.append(socket) }
+        sockets.append(socket)
     }
 
     /// Blocks SIGTERM in this thread, and takes it later, as programs with threads for signals do.
-    private static func waitForTerm() {
+    private func waitForTerm() {
         var signals = sigset_t()
         sigemptyset(&signals)
         sigaddset(&signals, SIGTERM)
         pthread_sigmask(SIG_BLOCK, &signals, nil)
         report("blocked")
-        usleep(300_000)  // The signal comes while no thread waits for it.
+        // The signal must come while no thread waits for it.
+        var pending = sigset_t()
+        while sigismember(&pending, SIGTERM) != 1 { sigpending(&pending) }
         var number: CInt = 0
         sigwait(&signals, &number)
         report("took \(number)")
@@ -130,7 +141,7 @@ enum Steps {
     }
 
     /// Lets the kernel choose a port, closes the socket, and binds that port.
-    private static func bindPortAgain() {
+    private func bindPortAgain() {
         let first = newSocket(AF_INET, stream)
         _ = bind(on: first, .loopback(0))
         let chosen = SocketName(of: first)
@@ -140,7 +151,7 @@ enum Steps {
 
     /// `COUNT,ADDRESS`. A `#` in the address stands for the number of the round, a `%` for the
     /// process id.
-    private static func bindAndClose(_ text: Substring) {
+    private func bindAndClose(_ text: Substring) {
         let words = text.split(separator: ",")
         var outcomes: [String: Int] = [:]
         for round in 0..<Int(words[0])! {
@@ -154,7 +165,7 @@ enum Steps {
     }
 
     /// After fork(2) without exec, the process is not a child of the fleet.
-    private static func forkAndBind(_ text: Substring) {
+    private func forkAndBind(_ text: Substring) {
         let fork = unsafeBitCast(dlsym(nil, "fork"), to: (@convention(c) () -> pid_t).self)
         let pid = fork()
         if pid == 0 {
@@ -165,24 +176,28 @@ enum Steps {
         waitpid(pid, nil, 0)
     }
 
-    private static func bindInThreads(_ count: Int) {
-        let left = Mutexed(count)
-        for _ in 0..<count {
+    private func bindInThreads(_ count: Int) {
+        let threads = (0..<count).map { _ in
             var thread = pthread_t()
-            let code = pthread_create(
+            pthread_create(
                 &thread, nil,
-                { box in
-                    let left = Unmanaged<Mutexed<Int>>.fromOpaque(box!).takeUnretainedValue()
+                { _ in
                     let socket = newSocket(AF_INET, stream)
                     let result = outcome { bind(on: socket, .loopback(0)) }
                     report("thread \(result) \(SocketName(of: socket).text)")
-                    left.with { $0 -= 1 }
                     return nil
-                }, Unmanaged.passUnretained(left).toOpaque())
-            if code != 0 { left.with { $0 -= 1 } }
-            pthread_detach(thread)
+                }, nil)
+            return thread
         }
-        while left.value > 0 { usleep(1000) }
+        for thread in threads { pthread_join(thread, nil) }
+    }
+
+    /// A new socket, which may have the number of one that was taken over and closed.
+    private func listenWithoutBind() {
+        let socket = newSocket(AF_INET, stream)
+        let result = outcome { listen(socket, 5) }
+        report("listen \(result)\(flag(socket, SOL_SOCKET, SO_ACCEPTCONN) ? " listening" : "")")
+        close(socket)
     }
 }
 

@@ -1,7 +1,7 @@
 extension Prefork.Status {
     /// Unexpected exits since the fleet started, by reason. The numbers only grow.
     ///
-    /// An exit counts here unless the master asked the child to exit because the fleet stops.
+    /// Exits while the fleet stops do not count.
     public struct Counters: Sendable, Hashable, CustomStringConvertible {
         /// Children that a signal killed, by the signal's number.
         public private(set) var signals: [Int32: Int] = [:]

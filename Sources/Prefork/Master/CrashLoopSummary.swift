@@ -7,12 +7,6 @@ struct CrashLoopSummary: Sendable {
     /// The time between two summaries of a slot.
     static let interval: Duration = .seconds(10)
 
-    private struct Slot: Sendable {
-        /// The last exits, whether or not they were logged one by one.
-        var exits: [Instant] = []
-        var interval: Interval?
-    }
-
     /// The events since `begin` that got no line of their own.
     private struct Interval: Sendable {
         let begin: Instant
@@ -38,75 +32,68 @@ struct CrashLoopSummary: Sendable {
         }
     }
 
-    private var slots: [Int: Slot] = [:]
+    /// The times of the last exits of each slot, whether or not they were logged one by one.
+    private var exits: [Int: [Instant]] = [:]
+    /// Only of the slots whose exits are not logged one by one. Usually there are none.
+    private var intervals: [Int: Interval] = [:]
 
     /// When a summary is due. `nil` if none is.
-    var next: Instant? { slots.values.compactMap { $0.interval.map { $0.begin + Self.interval } }.min() }
+    var next: Instant? { intervals.values.map { $0.begin + Self.interval }.min() }
 
     /// Takes an event into account.
     /// - Returns: whether it is logged by itself.
     mutating func admit(_ event: Prefork.Event, at now: Instant) -> Bool {
         switch event.payload {
         case .spawned(let slot, let pid, .some):
-            return change(slot) { $0.child = (pid, false) }
+            intervals[slot]?.child = (pid, false)
+            return intervals[slot] == nil
         case .ready(let slot, let pid, _):
-            return change(slot) {
-                $0.child = (pid, true)
-                $0.delay = nil
-            }
-        case .notReady(let slot, _, _): return change(slot) { _ in }
+            intervals[slot]?.child = (pid, true)
+            intervals[slot]?.delay = nil
+            return intervals[slot] == nil
+        case .notReady(let slot, _, _): return intervals[slot] == nil
         case .exited(let exit, let consequence), .spawnFailed(let exit, let consequence):
-            guard case .recovering(let delay) = consequence.payload else {
-                // A line of its own says so, and the slot's child is gone.
-                slots[exit.slot]?.interval?.child = nil
-                slots[exit.slot]?.interval?.delay = nil
-                return true
-            }
-            return note(exit, delay, now)
+            if case .recovering(let delay) = consequence.payload { return note(exit, delay, now) }
+            // It has a line of its own, which the summary must not contradict. Its replacement may be there already.
+            if intervals[exit.slot]?.child?.pid == exit.pid { intervals[exit.slot]?.child = nil }
+            intervals[exit.slot]?.delay = nil
+            return true
         default: return true
         }
     }
 
-    /// - Returns: whether the slot has no interval, so that the event is logged.
-    private mutating func change(_ slot: Int, _ body: (inout Interval) -> Void) -> Bool {
-        guard var interval = slots[slot]?.interval else { return true }
-        body(&interval)
-        slots[slot]?.interval = interval
-        return false
-    }
-
     private mutating func note(_ exit: Prefork.ChildExit, _ delay: Duration, _ now: Instant) -> Bool {
-        var slot = slots[exit.slot] ?? Slot()
-        slot.exits = slot.exits.suffix(Self.detailed - 1) + [now]
-        defer { slots[exit.slot] = slot }
-        guard slot.interval != nil else {
+        let slot = exit.slot
+        let last = Array((exits[slot] ?? []).suffix(Self.detailed - 1)) + [now]
+        exits[slot] = last
+        guard intervals[slot] != nil else {
             // The last exit that is logged begins the first interval.
-            if slot.exits.count == Self.detailed, let first = slot.exits.first, now - first <= Self.period {
-                slot.interval = Interval(begin: now, child: nil, delay: delay)
+            if last.count == Self.detailed, let first = last.first, now - first <= Self.period {
+                intervals[slot] = Interval(begin: now, child: nil, delay: delay)
             }
             return true
         }
-        slot.interval?.causes[exit.cause, default: 0] += 1
-        if !exit.wasReady { slot.interval?.neverReady += 1 }
-        slot.interval?.child = nil
-        slot.interval?.delay = delay
+        intervals[slot]?.causes[exit.cause, default: 0] += 1
+        if !exit.wasReady { intervals[slot]?.neverReady += 1 }
+        intervals[slot]?.child = nil
+        intervals[slot]?.delay = delay
         return false
     }
 
     /// The summaries that are due, in the order of the slots.
     /// - Parameter isLast: the run ends, so all of them are due.
     mutating func take(at now: Instant, isLast: Bool = false) -> [String] {
+        let due = intervals.filter { isLast || $0.value.begin + Self.interval <= now }.sorted { $0.key < $1.key }
         var lines: [String] = []
-        for number in slots.keys.sorted() {
-            guard let interval = slots[number]?.interval, isLast || interval.begin + Self.interval <= now else {
-                continue
+        for (slot, interval) in due {
+            if interval.total > 0 || interval.child != nil { lines.append(interval.line(slot, now)) }
+            if interval.total > 0, !isLast {
+                intervals[slot] = Interval(begin: now, child: interval.child, delay: interval.delay)
+            } else {
+                // An interval without an exit is the last one.
+                intervals[slot] = nil
+                exits[slot] = nil
             }
-            if interval.total > 0 || interval.child != nil { lines.append(interval.line(number, now)) }
-            // An interval without an exit is the last one.
-            let goesOn = interval.total > 0 && !isLast
-            slots[number]?.interval =
-                goesOn ? Interval(begin: now, child: interval.child, delay: interval.delay) : nil
-            if !goesOn { slots[number]?.exits = [] }
         }
         return lines
     }

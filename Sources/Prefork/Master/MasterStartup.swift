@@ -51,7 +51,7 @@ enum MasterStartup {
         handle.end()
         signals.restore()
         statuses.restore()
-        if let commandName { ProgramFile.restoreCommandName(commandName) }
+        if let commandName { ProgramFile.writeCommandName(commandName) }
         if let missed = master.unansweredStop(rest: SignalHandling.takeRest()) { System.raise(missed) }
         try result.get()
     }

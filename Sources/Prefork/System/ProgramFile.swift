@@ -21,7 +21,7 @@ enum ProgramFile {
 
         static func setCommandName(_ name: CString, suffix: String) {}
         static func commandName() -> CString? { nil }
-        static func restoreCommandName(_ name: CString) {}
+        static func writeCommandName(_ name: CString) {}
     #else
         private static let link = "/proc/self/exe"
 
@@ -136,7 +136,7 @@ enum ProgramFile {
         static func setCommandName(_ name: CString, suffix: String) {
             let base = name.bytes.split(separator: UInt8(ascii: "/")).last ?? []
             guard !base.isEmpty else { return }
-            restoreCommandName(
+            writeCommandName(
                 CString(bytes: base.prefix(longestCommandName - suffix.utf8.count) + Array(suffix.utf8)))
         }
 
@@ -146,7 +146,7 @@ enum ProgramFile {
             return CString(bytes: Array(text.utf8.prefix { $0 != UInt8(ascii: "\n") }))
         }
 
-        static func restoreCommandName(_ name: CString) {
+        static func writeCommandName(_ name: CString) {
             let descriptor = open(commandNameFile, O_WRONLY | O_CLOEXEC)
             guard descriptor >= 0 else { return }
             let file = Descriptor(descriptor)
