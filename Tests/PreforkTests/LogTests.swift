@@ -3,36 +3,6 @@ import Testing
 
 @testable import Prefork
 
-private func exit(
-    _ reason: Prefork.ChildExit.Reason,
-    slot: Int = 1,
-    pid: Int32 = 1240,
-    after lifetime: Duration = .milliseconds(12_400),
-    wasReady: Bool = true,
-    isOutOfMemory: Bool = false,
-    readyTime: Duration? = nil,
-    drained origin: Prefork.DrainOrigin? = nil
-) -> Prefork.ChildExit {
-    Prefork.ChildExit(
-        slot: slot,
-        pid: pid,
-        reason: reason,
-        lifetime: lifetime,
-        wasReady: wasReady,
-        isProbablyOutOfMemory: isOutOfMemory,
-        readyTime: readyTime,
-        drainOrigin: origin
-    )
-}
-
-// The message is included, because each C library has its own.
-private let noMemory = Prefork.SystemError(
-    call: "posix_spawn",
-    code: 12,
-    context: "/bin/app",
-    message: "Cannot allocate memory"
-)
-
 @Suite struct EventLineTests {
     @Test(arguments: [
         (
@@ -86,7 +56,8 @@ private let noMemory = Prefork.SystemError(
         (.spawned(slot: 0, pid: 1239, replaces: nil), "child 1239 (slot 0) started"),
         (.spawned(slot: 1, pid: 1250, replaces: 1240), "child 1250 (slot 1) started in place of 1240"),
         (
-            .spawnFailed(exit(.notSpawned(noMemory), pid: 0, after: .zero), .recovering(after: .milliseconds(200))),
+            .spawnFailed(
+                childExit(.notSpawned(noMemory), pid: 0, after: .zero), .recovering(after: .milliseconds(200))),
             "slot 1 could not be started: posix_spawn /bin/app: Cannot allocate memory (code 12); recovering in 0.2 s"
         ),
         (.ready(slot: 1, pid: 1240, after: .milliseconds(31)), "child 1240 (slot 1) ready after 0.031 s"),
@@ -95,30 +66,36 @@ private let noMemory = Prefork.SystemError(
             "child 1240 (slot 1) not ready after 60 s; stopping it (readiness.timeout)"
         ),
         (
-            .exited(exit(.signal(9, coreDumped: false)), .recovering(after: .milliseconds(100))),
+            .exited(childExit(.signal(9, coreDumped: false)), .recovering(after: .milliseconds(100))),
             "child 1240 (slot 1) exited: signal 9 (KILL) after 12.4 s; recovering in 0.1 s"
         ),
         (
-            .exited(exit(.signal(9, coreDumped: false), isOutOfMemory: true), .recovering(after: .zero)),
+            .exited(childExit(.signal(9, coreDumped: false), isOutOfMemory: true), .recovering(after: .zero)),
             "child 1240 (slot 1) exited: signal 9 (KILL), probably by the kernel's out-of-memory killer, after 12.4 s; "
                 + "recovering at once"
         ),
         (
-            .exited(exit(.signal(6, coreDumped: true)), .recovering(after: .zero)),
+            .exited(childExit(.signal(6, coreDumped: true)), .recovering(after: .zero)),
             "child 1240 (slot 1) exited: signal 6 (ABRT), core dumped after 12.4 s; recovering at once"
         ),
         (
-            .exited(exit(.signal(40, coreDumped: false), after: .zero, wasReady: false), .givingUp),
+            .exited(childExit(.signal(40, coreDumped: false), after: .zero, wasReady: false), .givingUp),
             "child 1240 (slot 1) exited: signal 40 after 0 s, never ready; giving up"
         ),
         (
-            .exited(exit(.status(0)), .recovering(after: .zero)),
+            .exited(childExit(.status(0)), .recovering(after: .zero)),
             "child 1240 (slot 1) exited: status 0 after 12.4 s, as when serve returns; recovering at once"
         ),
-        (.exited(exit(.status(0)), .expected), "child 1240 (slot 1) exited: status 0 after 12.4 s"),
+        (.exited(childExit(.status(0)), .expected), "child 1240 (slot 1) exited: status 0 after 12.4 s"),
         // An earlier event has reported why it drains.
-        (.exited(exit(.status(0)), .replaced), "child 1240 (slot 1) exited: status 0 after 12.4 s; already replaced"),
-        (.exited(exit(.status(1)), .replaced), "child 1240 (slot 1) exited: status 1 after 12.4 s; already replaced"),
+        (
+            .exited(childExit(.status(0)), .replaced),
+            "child 1240 (slot 1) exited: status 0 after 12.4 s; already replaced"
+        ),
+        (
+            .exited(childExit(.status(1)), .replaced),
+            "child 1240 (slot 1) exited: status 1 after 12.4 s; already replaced"
+        ),
         (
             .draining(slot: 1, pid: 1240, .signal(sender: 4711, user: 1000)),
             "child 1240 (slot 1) drains unasked and gets no new connections: SIGTERM from process 4711 (user 1000)"
@@ -153,7 +130,7 @@ private let noMemory = Prefork.SystemError(
             "child 1240 (slot 1) has drained for 4.5 s; it cancels what is left"
         ),
         (
-            .exited(exit(.unknown), .expected),
+            .exited(childExit(.unknown), .expected),
             "child 1240 (slot 1) exited: status unknown (other code waited for it) after 12.4 s"
         ),
         (.suspended(.seconds(90)), "the master did not run for 90 s; restarting its timers"),
@@ -165,29 +142,31 @@ private let noMemory = Prefork.SystemError(
             "child 1240 (slot 1) has not exited after 5 s; killing it"
         ),
         (
-            .exited(exit(.status(1), after: .milliseconds(40), readyTime: .milliseconds(4)), .recovering(after: .zero)),
+            .exited(
+                childExit(.status(1), after: .milliseconds(40), readyTime: .milliseconds(4)),
+                .recovering(after: .zero)),
             "child 1240 (slot 1) exited: status 1 after 0.040 s, ready for 0.004 s; recovering at once"
         ),
         (
-            .exited(exit(.status(1), readyTime: .seconds(1)), .recovering(after: .zero)),
+            .exited(childExit(.status(1), readyTime: .seconds(1)), .recovering(after: .zero)),
             "child 1240 (slot 1) exited: status 1 after 12.4 s; recovering at once"
         ),
         (
             .exited(
-                exit(.status(0), drained: .signal(sender: 4711, user: 1000)), .recovering(after: .zero)),
+                childExit(.status(0), drained: .signal(sender: 4711, user: 1000)), .recovering(after: .zero)),
             "child 1240 (slot 1) exited: status 0 after 12.4 s, drained after SIGTERM from process 4711 (user 1000); "
                 + "recovering at once"
         ),
         (
-            .exited(exit(.status(0), drained: .program), .replaced),
+            .exited(childExit(.status(0), drained: .program), .replaced),
             "child 1240 (slot 1) exited: status 0 after 12.4 s; already replaced"
         ),
         (
-            .exited(exit(.status(0), drained: .master), .expected),
+            .exited(childExit(.status(0), drained: .master), .expected),
             "child 1240 (slot 1) exited: status 0 after 12.4 s, asked to exit"
         ),
         (
-            .exited(exit(.signal(15, coreDumped: false), wasReady: false, drained: .master), .expected),
+            .exited(childExit(.signal(15, coreDumped: false), wasReady: false, drained: .master), .expected),
             "child 1240 (slot 1) exited: signal 15 (TERM) after 12.4 s, asked to exit before it was ready"
         ),
         (
@@ -207,8 +186,8 @@ private let noMemory = Prefork.SystemError(
 
     @Test func statusIsATable() {
         var counters = Prefork.Status.Counters()
-        counters.note(exit(.status(3)))
-        counters.note(exit(.notSpawned(noMemory), wasReady: false))
+        counters.note(childExit(.status(3)))
+        counters.note(childExit(.notSpawned(noMemory), wasReady: false))
         let status = Prefork.Status(
             masterPID: 1200,
             addresses: [.tcp("127.0.0.1", port: 8080)],
@@ -222,7 +201,7 @@ private let noMemory = Prefork.SystemError(
                     state: .backingOff(.milliseconds(400)),
                     since: .zero,
                     spawns: 3,
-                    lastExit: exit(.status(3)),
+                    lastExit: childExit(.status(3)),
                     isInRotation: false,
                     waiting: 3
                 ),
@@ -233,7 +212,7 @@ private let noMemory = Prefork.SystemError(
                     slot: 3, state: .stopping(pid: 1_234_567_890), since: .seconds(2), spawns: 1, lastExit: nil,
                     isInRotation: false, waiting: nil),
                 .init(
-                    slot: 4, state: .empty, since: .zero, spawns: 0, lastExit: exit(.notSpawned(noMemory)),
+                    slot: 4, state: .empty, since: .zero, spawns: 0, lastExit: childExit(.notSpawned(noMemory)),
                     isInRotation: false, waiting: nil),
             ],
             listeners: [
@@ -274,99 +253,5 @@ private let noMemory = Prefork.SystemError(
     ])
     func signalNames(number: Int, text: String) {
         #expect(Signal(number: CInt(number)).description == text)
-    }
-}
-
-private struct HookFailure: Error, CustomStringConvertible {
-    let description = "no such program"
-}
-
-@Suite struct PreforkErrorTests {
-    @Test(
-        "fasthttp TestExportedErrorStrings: each error is one line, and has its exit status",
-        arguments: [
-            (
-                PreforkError.invalidAddress("a\nb", reason: "no port"), 64,
-                #"invalid address "a\nb": no port"#
-            ),
-            (
-                .cannotListen(.tcp("", port: 80), .init(call: "bind", code: 13, context: ":80")), 64,
-                "cannot listen on :80: bind :80: Permission denied (errno 13)"
-            ),
-            (
-                .cannotListen(.tcp("", port: 80), .init(call: "bind", code: 12, context: ":80")), 75,
-                "cannot listen on :80: bind :80: Cannot allocate memory (errno 12)"
-            ),
-            (.invalidConfiguration("backlog", reason: "0 is wrong"), 78, "invalid backlog: 0 is wrong"),
-            (.invalidTLSIdentity("no key"), 78, "invalid TLS identity: no key"),
-            (
-                .invalidHandshake(reason: "PREFORK_SLOT is missing"), 64,
-                "this process has variables that only a Prefork master sets, but it is not that master's child: "
-                    + "PREFORK_SLOT is missing"
-            ),
-            (.masterIsGone(pid: 12), 75, "the master 12 is gone"),
-            (.alreadyRunning, 70, "a fleet is already running in this process"),
-            (
-                .overRecovery([]), 70,
-                "giving up after too many exits of children (recovery.threshold, recovery.limitPerSlot)"
-            ),
-            (
-                .overRecovery([exit(.status(1)), exit(.signal(11, coreDumped: false), wasReady: false)]), 70,
-                "giving up after too many exits of children (recovery.threshold, recovery.limitPerSlot); "
-                    + "the last of 2: "
-                    + "child 1240 (slot 1) exited: signal 11 (SEGV) after 12.4 s, never ready"
-            ),
-            (
-                .childExited(exit(.status(2))), 70,
-                "recovery is off and child 1240 (slot 1) exited: status 2 after 12.4 s"
-            ),
-            (
-                .childRefused(exit(.status(78))), 78,
-                "not trying again, because the status is in recovery.fatalExitStatuses: "
-                    + "child 1240 (slot 1) exited: status 78 after 12.4 s"
-            ),
-            (
-                .spawnClosureFailed(slot: 3, HookFailure()), 70,
-                "the spawn closure failed for slot 3: no such program"
-            ),
-            (
-                .spawnedStranger(slot: 3, pid: 99), 70,
-                "the spawn closure returned 99 for slot 3, which is not a live child of this process"
-            ),
-            (.listenerTaken(index: 0), 70, "listener 0 is already taken"),
-            (.noSuchListener(index: 2, count: 1), 70, "there is no listener 2; there are 1"),
-            (.noListenerNamed("web"), 70, "there is no listener named \"web\""),
-            (
-                .cannotAdopt(7, reason: "descriptor 7 is not a socket"), 64,
-                "cannot adopt a listener: descriptor 7 is not a socket"
-            ),
-            (.noActivatedSockets(reason: "none"), 64, "no activated sockets: none"),
-            (.system(noMemory), 70, "posix_spawn /bin/app: Cannot allocate memory (code 12)"),
-        ] as [(PreforkError, Int32, String)]
-    )
-    func statusAndLine(error: PreforkError, status: Int32, line: String) {
-        #expect(error.exitStatus == status)
-        #expect(error.description == line)
-        #expect(!error.description.contains { $0.isNewline })
-    }
-
-    @Test func systemErrors() {
-        #expect(Prefork.SystemError(call: "fork", code: 11).description.hasSuffix(" (errno 11)"))
-        #expect(Prefork.SystemError(call: "fork", code: 11).description.hasPrefix("fork: "))
-        let own = Prefork.SystemError(call: "getaddrinfo", code: -2, context: "x:1", message: "unknown name")
-        #expect(own.description == "getaddrinfo x:1: unknown name (code -2)")
-        #expect(!Prefork.SystemError(call: "x", code: 99_999).message.isEmpty)
-    }
-
-    @Test func systemErrorsBecomeOurs() throws {
-        let error = failure { () throws(PreforkError) in
-            try wrappingSystemErrors { () throws(SystemError) -> Int in throw noMemory }
-        }
-        guard case .system(let inner) = error?.payload else {
-            Issue.record("\(String(describing: error))")
-            return
-        }
-        #expect(inner == noMemory)
-        #expect(try wrappingSystemErrors { () throws(SystemError) in 3 } == 3)
     }
 }

@@ -74,3 +74,8 @@ let hasIPv6: Bool = {
 let tcpAddresses: [Prefork.Address] =
     [.tcp("127.0.0.1", port: 0), .tcp("", port: 0)]
     + (hasIPv6 ? [.tcp("::1", port: 0), .tcp("", port: 0, network: .tcp), .tcp("", port: 0, network: .tcp6)] : [])
+
+/// Binds an address and listens.
+func openListener(_ address: Prefork.Address, atLeast minimum: CInt = 100) throws(SystemError) -> Listener {
+    try Listener.open(try Listener.resolve(address), Listener.Options(backlog: 16, lowest: minimum))
+}

@@ -64,3 +64,34 @@ func becomesReadable(_ descriptor: CInt) throws -> Bool {
     } while System.now() < deadline
     return false
 }
+
+/// A child's exit for a text.
+func childExit(
+    _ reason: Prefork.ChildExit.Reason,
+    slot: Int = 1,
+    pid: Int32 = 1240,
+    after lifetime: Duration = .milliseconds(12_400),
+    wasReady: Bool = true,
+    isOutOfMemory: Bool = false,
+    readyTime: Duration? = nil,
+    drained origin: Prefork.DrainOrigin? = nil
+) -> Prefork.ChildExit {
+    Prefork.ChildExit(
+        slot: slot,
+        pid: pid,
+        reason: reason,
+        lifetime: lifetime,
+        wasReady: wasReady,
+        isProbablyOutOfMemory: isOutOfMemory,
+        readyTime: readyTime,
+        drainOrigin: origin
+    )
+}
+
+// The message is included, because each C library has its own.
+let noMemory = Prefork.SystemError(
+    call: "posix_spawn",
+    code: 12,
+    context: "/bin/app",
+    message: "Cannot allocate memory"
+)

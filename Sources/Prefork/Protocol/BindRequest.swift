@@ -1,6 +1,6 @@
 /// A child's request for the listener of an address that its program binds (takeover of bind(2)). The child sends it
 /// over its channel with one end of a new pair of sockets (SCM_RIGHTS, unix(7)). The answer comes there.
-struct BindRequest: Hashable, Sendable {
+struct BindRequest: Equatable, Sendable {
     /// The lengths that a `sockaddr` can have, in bytes.
     static let addressLengths = 3...128
 
