@@ -11,7 +11,7 @@ final class Server: Sendable {
 
     init(child: Prefork.Child, descriptorsAtStart: [CInt]) {
         self.child = child
-        routes = Routes(slot: child.slot, descriptorsAtStart: descriptorsAtStart)
+        routes = Routes(slot: child.slot, generation: child.generation, descriptorsAtStart: descriptorsAtStart)
     }
 
     /// Returns when the drain has begun and the last connection is closed.
@@ -84,7 +84,11 @@ final class Server: Sendable {
 
 /// The answer for each path.
 struct Routes: Sendable {
+    /// The tests change the digit in copies of the program, so that builds can be told apart.
+    private static let build = "hello-prefork build 0"
+
     let slot: Int
+    let generation: Int
     let descriptorsAtStart: [CInt]
 
     func answer(_ request: Request) -> Answer {
@@ -92,6 +96,8 @@ struct Routes: Sendable {
         case "/": return .text("Hello world!")
         case "/pid": return .text("\(Posix.pid)")
         case "/slot": return .text("\(slot)")
+        case "/generation": return .text("\(generation)")
+        case "/build": return .text(Self.build)
         case "/slow":
             Posix.sleep(milliseconds: request.number("ms") ?? 100)
             return .text("Hello world!")
