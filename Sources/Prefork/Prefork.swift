@@ -83,6 +83,37 @@ public final class Prefork: Sendable {
     /// it does nothing. Call it from any thread, also from a hook.
     public func stop() { handle.stop() }
 
+    /// Replaces all children by children of the program file as it is on disk now, as SIGHUP does, and returns at once.
+    ///
+    /// One slot after another gets a new child beside its old one. When the new child is up, the old one drains. If a
+    /// new child fails before it is up, the fleet goes back to the build that served before. The events
+    /// ``Event/Code/restarting``, ``Event/Code/restarted``, ``Event/Code/restartFailed`` and ``Event/Code/rolledBack``
+    /// tell the outcome. During a restart it asks for one more, however often it is called. Before and after `run`, in
+    /// a stop and in a child, it does nothing. Call it from any thread, also from a hook.
+    public func restart() { handle.request(.restart) }
+
+    /// Goes back to the build that served before, and returns at once.
+    ///
+    /// It ends a restart that is under way, or reverses the last one that succeeded. The master keeps the program file
+    /// of that build open, so the file may have been replaced or removed. If there is no build before, the event
+    /// ``Event/Code/restartFailed`` says so. Before and after `run`, in a stop and in a child, it does nothing. Call it
+    /// from any thread, also from a hook.
+    public func rollback() { handle.request(.rollback) }
+
+    /// Changes the number of children, as SIGTTIN and SIGTTOU do by one, and returns at once.
+    ///
+    /// New slots get their listeners and children. Of the slots that go, those with the highest numbers first, the
+    /// children accept what is queued, and drain. The event ``Event/Code/resized`` tells that the number has changed,
+    /// or ``Event/Code/resizeFailed`` why it stays. Before and after `run`, in a stop and in a child, it does nothing.
+    /// Call it from any thread, also from a hook.
+    /// - Throws: ``PreforkError/Code/invalidConfiguration`` if the number is not in 1...4096.
+    public func resize(to children: Int) throws(PreforkError) {
+        guard (1...Configuration.mostChildren).contains(children) else {
+            throw .invalidConfiguration("children", reason: "\(children) is not in 1...4096")
+        }
+        handle.request(.resize(to: children))
+    }
+
     /// The current state of the fleet. It has no slots before and after `run`. Read it from any thread.
     public var status: Status { handle.status }
 }

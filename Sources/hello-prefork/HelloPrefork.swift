@@ -19,8 +19,8 @@ struct Options {
     static let usage = """
         usage: hello-prefork [--children N] [--listening automatic|shared|sharded] [--grace SECONDS]
                              [--recover-threshold N] [--recover-window SECONDS] [--recover-interval SECONDS]
-                             [--readiness implicit|explicit] [--master-death drain|exit|ignore] [--inherited]
-                             [ADDRESS ...]
+                             [--readiness implicit|explicit] [--master-death drain|exit|ignore]
+                             [--restart-concurrency N] [--restart-bake SECONDS] [--inherited] [ADDRESS ...]
         ADDRESS is HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH; default 127.0.0.1:8080.
         --inherited serves on the sockets that systemd has handed over, beside ADDRESS or alone.
         A --recover-window of 0 counts exits over the whole life of the fleet.
@@ -61,7 +61,7 @@ struct Options {
 
     private static let names = [
         "--children", "--listening", "--grace", "--recover-threshold", "--recover-window", "--recover-interval",
-        "--readiness", "--master-death",
+        "--readiness", "--master-death", "--restart-concurrency", "--restart-bake",
     ]
 
     private mutating func apply(_ name: String, _ value: String) {
@@ -73,6 +73,8 @@ struct Options {
         case "--recover-window":
             let window = Self.seconds(name, value)
             configuration.recovery.window = window == .zero ? nil : window
+        case "--restart-concurrency": configuration.restart.concurrency = Self.number(name, value, 1...4096)
+        case "--restart-bake": configuration.restart.bake = Self.seconds(name, value)
         case "--recover-interval": configuration.recovery.delays = .constant(Self.seconds(name, value))
         case "--listening":
             switch value {

@@ -262,7 +262,7 @@ final class Simulation {
 
     private func perform(_ action: Supervisor.Action) throws(Violation) {
         switch action {
-        case .spawn(let slot, _, _): try feed(spawn(slot))
+        case .spawn(let slot, _, _, _): try feed(spawn(slot))
         case .announce, .announceMaster:
             guard !hooksAreOver else { return }
             leave(schedule.slowness(&random))
@@ -277,7 +277,7 @@ final class Simulation {
             }
             children[index].get(signal, at: now, &random)
         case .closeAdmission: admissionAt = schedule.admission(&random).map { now + $0 } ?? .max
-        case .rotate, .closeListeners, .report, .finish: break
+        case .rotate, .closeListeners, .report, .finish, .prepareRestart, .keepPrograms, .awaitEmptyQueue: break
         }
     }
 

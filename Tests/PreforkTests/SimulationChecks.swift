@@ -12,7 +12,7 @@ extension Referee {
     ) throws(Violation) {
         try require(!hasFinished, "\(action) after the end")
         switch action {
-        case .spawn(let slot, let launch, let prints):
+        case .spawn(let slot, let launch, _, let prints):
             try require(isLast, "a spawn that is not the last action of its batch")
             try checkSpawn(slot, launch, prints)
             if slots[slot].spawns > 1 { coverage.note(.recoveries) }
@@ -28,6 +28,7 @@ extension Referee {
             try require(pids == slots.compactMap { $0.current?.pid }, "\(action), but others are there")
             (hasAnnouncedMaster, batch.announcedMaster) = (true, true)
         case .signal(let pid, let signal): try checkSignal(pid, signal)
+        case .prepareRestart, .keepPrograms, .awaitEmptyQueue: break
         case .rotate(let members):
             try require(isFirst && stop == nil && !batch.stops, "\(action) out of order")
             try require(members == wantedRotation && members != rotation, "\(action), but \(wantedRotation) are ready")

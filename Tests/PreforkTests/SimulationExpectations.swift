@@ -125,6 +125,7 @@ extension Referee {
         case .admissionClosed: batch.closesAdmission = true
         case .fail: begin(.nothing)
         case .timer: batch.isTimer = true
+        case .restart, .restartPrepared, .restartRefused, .rollback, .resize, .queueEmpty: break
         }
     }
 

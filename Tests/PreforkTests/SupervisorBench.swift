@@ -124,7 +124,7 @@ extension [Supervisor.Action] {
 
     /// The slots in which a child must be started.
     var spawns: [Int] {
-        compactMap { if case .spawn(let slot, _, _) = $0 { slot } else { nil } }
+        compactMap { if case .spawn(let slot, _, _, _) = $0 { slot } else { nil } }
     }
 
     func pids(with signal: Signal) -> [Int32] {

@@ -14,7 +14,7 @@ struct SupervisorTests {
             for slot in 0..<3 {
                 let pid = 100 + Int32(slot)
                 #expect(bench.feed(.timer) == [.spawn(slot: slot, launch: 0, printsBacktrace: true)])
-                #expect(bench.supervisor.slots[slot].attempt == .spawning(since: bench.now, launch: 0))
+                #expect(bench.supervisor.slots[slot].attempt == .spawning(since: bench.now, launch: 0, generation: 1))
                 var expected: [Supervisor.Action] = [
                     .report(.spawned(slot: slot, pid: pid, replaces: nil)), .announce(pid: pid, replaces: nil),
                 ]
@@ -77,7 +77,7 @@ struct SupervisorTests {
                 var answers: [Supervisor.Input] = []
                 for action in bench.feed(inputs.removeFirst()) {
                     switch action {
-                    case .spawn(let slot, _, _):
+                    case .spawn(let slot, _, _, _):
                         spawns += 1
                         answers.append(.spawned(slot: slot, pid: 100 + Int32(slot)))
                     case .announce(let pid, _) where !hasFailed && pid == 100 + Int32(failing):

@@ -31,6 +31,10 @@ extension Prefork.Configuration {
         try recovery.check()
         try requirePositive("readiness.timeout", readiness.timeout)
         if let settleTime = readiness.settleTime { try requireNotNegative("readiness.settleTime", settleTime) }
+        try require(
+            "restart.concurrency", (1...Self.mostChildren).contains(restart.concurrency),
+            "\(restart.concurrency) is not in 1...4096")
+        if let bake = restart.bake { try requirePositive("restart.bake", bake) }
         try requireNotNegative("shutdown.gracePeriod", shutdown.gracePeriod)
         try requireNotNegative("shutdown.queueDrainPeriod", shutdown.queueDrainPeriod)
         try requirePositive("masterDeath.pollInterval", masterDeath.pollInterval)

@@ -31,6 +31,8 @@ extension Prefork {
         public var readiness: Readiness
         /// When the master replaces a child, and when it gives up.
         public var recovery: Recovery
+        /// How a restart replaces the children.
+        public var restart: Restart
         /// How the fleet stops.
         public var shutdown: Shutdown
         /// The behavior of a child when its master dies.
@@ -65,6 +67,7 @@ extension Prefork {
             program: Program = Program(),
             readiness: Readiness = Readiness(),
             recovery: Recovery = Recovery(),
+            restart: Restart = Restart(),
             shutdown: Shutdown = Shutdown(),
             masterDeath: MasterDeath = MasterDeath(),
             signals: Signals = Signals(),
@@ -78,6 +81,7 @@ extension Prefork {
             self.program = program
             self.readiness = readiness
             self.recovery = recovery
+            self.restart = restart
             self.shutdown = shutdown
             self.masterDeath = masterDeath
             self.signals = signals

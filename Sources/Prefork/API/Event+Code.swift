@@ -71,6 +71,29 @@ extension Prefork.Event {
         /// A minute passed without a crash, and new children print backtraces again.
         public static var backtracesResumed: Code { Code("backtracesResumed") }
 
+        // MARK: Restart and resize
+
+        /// A restart or a rollback begins. Detail: ``Event/generation`` (the build that the children get).
+        public static var restarting: Code { Code("restarting") }
+        /// A new child is up, and the child that it replaces drains. Details: ``Event/slot``, ``Event/pid`` (the old
+        /// child), ``Event/replacementPID``.
+        public static var retiring: Code { Code("retiring") }
+        /// All slots have children of the new build, and all of them are up. Details: ``Event/generation``,
+        /// ``Event/duration`` (since the request).
+        public static var restarted: Code { Code("restarted") }
+        /// A restart failed or could not begin, and another build serves on. Slots that had new children go back to it.
+        /// Details: ``Event/generation`` (the build that failed), ``Event/servingGeneration``, ``Event/reason``,
+        /// ``Event/exit`` if a child exited.
+        public static var restartFailed: Code { Code("restartFailed") }
+        /// After a restart that failed, no slot has a child of its build any more. Details: ``Event/generation`` (the
+        /// build that serves), ``Event/duration`` (since the request for the restart).
+        public static var rolledBack: Code { Code("rolledBack") }
+        /// The fleet has another number of slots now. Details: ``Event/count``, ``Event/limit`` (the number before).
+        public static var resized: Code { Code("resized") }
+        /// The fleet keeps its number of slots. Details: ``Event/count`` (the number that was asked for),
+        /// ``Event/limit`` (the number of slots), ``Event/reason``.
+        public static var resizeFailed: Code { Code("resizeFailed") }
+
         // MARK: Listeners
 
         /// The kernel refuses to steer connections, once for each address.
@@ -143,6 +166,13 @@ extension Prefork.Event {
         case .notReady: .notReady
         case .nothingBound: .nothingBound
         case .exited: .exited
+        case .restarting: .restarting
+        case .retiring: .retiring
+        case .restarted: .restarted
+        case .restartFailed: .restartFailed
+        case .rolledBack: .rolledBack
+        case .resized: .resized
+        case .resizeFailed: .resizeFailed
         case .suspended: .suspended
         case .stopping: .stopping
         case .admissionStaysOpen: .admissionStaysOpen

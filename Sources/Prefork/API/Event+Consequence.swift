@@ -7,6 +7,7 @@ extension Prefork.Event {
             case recovering(after: Duration)
             case expected
             case replaced
+            case predecessorStays
             case givingUp
         }
 
@@ -25,6 +26,8 @@ extension Prefork.Event {
             public static var expected: Code { Code("expected") }
             /// Nothing, because it started a replacement when the child began to drain.
             public static var replaced: Code { Code("replaced") }
+            /// Nothing, because the child that it was to replace serves on.
+            public static var predecessorStays: Code { Code("predecessorStays") }
             /// It stops the fleet, and `run` throws the reason.
             public static var givingUp: Code { Code("givingUp") }
         }
@@ -35,6 +38,7 @@ extension Prefork.Event {
             case .recovering: .recovering
             case .expected: .expected
             case .replaced: .replaced
+            case .predecessorStays: .predecessorStays
             case .givingUp: .givingUp
             }
         }
@@ -50,6 +54,7 @@ extension Prefork.Event {
             case .recovering(let delay): "recovering \(delay == .zero ? "at once" : "in \(delay.inSeconds)")"
             case .expected: "expected"
             case .replaced: "already replaced"
+            case .predecessorStays: "the child that it was to replace serves on"
             case .givingUp: "giving up"
             }
         }
@@ -59,6 +64,7 @@ extension Prefork.Event {
         }
         package static var expected: Consequence { Consequence(payload: .expected) }
         package static var replaced: Consequence { Consequence(payload: .replaced) }
+        package static var predecessorStays: Consequence { Consequence(payload: .predecessorStays) }
         package static var givingUp: Consequence { Consequence(payload: .givingUp) }
     }
 }

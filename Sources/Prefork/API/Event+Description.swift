@@ -45,6 +45,20 @@ extension Prefork.Event {
         where exit.reason == .status(0) && exit.drainOrigin == nil && consequence.isUnexpected:
             "\(exit), as when serve returns\(consequence.suffix)"
         case .exited(let exit, let consequence): "\(exit)\(consequence.suffix)"
+        case .restarting(let generation): "restarting: all slots get generation \(generation)"
+        case .retiring(let slot, let pid, let successor):
+            "child \(pid) (slot \(slot)) drains, because \(successor) has taken its place"
+        case .restarted(let generation, let time):
+            "restarted: all slots run generation \(generation) after \(time.inSeconds)"
+        case .restartFailed(let generation, let serving, let fault):
+            generation == serving
+                ? "cannot roll back: \(fault)"
+                : "generation \(generation) failed, and generation \(serving) serves on: \(fault)"
+        case .rolledBack(let generation, let time):
+            "all slots are back at generation \(generation) after \(time.inSeconds)"
+        case .resized(let old, let new): "resized from \(old) to \(new) children"
+        case .resizeFailed(let old, let new, let reason):
+            "cannot resize from \(old) to \(new) children: \(reason)"
         case .suspended(let time): "the master did not run for \(time.inSeconds); restarting its timers"
         case .stopping(let reason, let grace): "stopping: \(reason); children have \(grace.inSeconds)"
         case .admissionStaysOpen(let address, let reason):

@@ -6,7 +6,8 @@ extension Prefork.Event {
         switch payload {
         case .spawned(let slot, _, _), .ready(let slot, _, _), .draining(let slot, _, _), .notReady(let slot, _, _),
             .nothingBound(let slot, _),
-            .killing(let slot, _, _, _), .cancelling(let slot, _, _), .channelFault(let slot, _, _):
+            .killing(let slot, _, _, _), .cancelling(let slot, _, _), .channelFault(let slot, _, _),
+            .retiring(let slot, _, _):
             slot
         case .queueFilling(_, let slot, _): slot
         case .listenerStopped(_, let child, _): child?.slot
@@ -20,7 +21,8 @@ extension Prefork.Event {
         switch payload {
         case .spawned(_, let pid, _), .ready(_, let pid, _), .draining(_, let pid, _), .notReady(_, let pid, _),
             .nothingBound(_, let pid),
-            .killing(_, let pid, _, _), .cancelling(_, let pid, _), .channelFault(_, let pid, _):
+            .killing(_, let pid, _, _), .cancelling(_, let pid, _), .channelFault(_, let pid, _),
+            .retiring(_, let pid, _):
             pid
         case .listenerStopped(_, let child, _): child?.pid
         case .exited(let exit, _): exit.pid
@@ -36,9 +38,29 @@ extension Prefork.Event {
     /// How the child ended, or why it could not be started.
     public var exit: Prefork.ChildExit? {
         switch payload {
-        case .exited(let exit, _), .spawnFailed(let exit, _): exit
+        case .exited(let exit, _), .spawnFailed(let exit, _), .restartFailed(_, _, .exit(let exit)): exit
         default: nil
         }
+    }
+
+    /// The process id of the child that has taken another's place.
+    public var replacementPID: Int32? {
+        if case .retiring(_, _, let successor) = payload { successor } else { nil }
+    }
+
+    /// A build of the program. The code says which.
+    public var generation: Int? {
+        switch payload {
+        case .restarting(let generation), .restarted(let generation, _), .restartFailed(let generation, _, _),
+            .rolledBack(let generation, _):
+            generation
+        default: nil
+        }
+    }
+
+    /// The build of the program that serves on.
+    public var servingGeneration: Int? {
+        if case .restartFailed(_, let serving, _) = payload { serving } else { nil }
     }
 
     /// The master's reaction to the exit.
@@ -108,7 +130,7 @@ extension Prefork.Event {
         switch payload {
         case .bindRetry(_, _, _, _, let delay): delay
         case .ready(_, _, let time), .notReady(_, _, let time): time
-        case .suspended(let time): time
+        case .suspended(let time), .restarted(_, let time), .rolledBack(_, let time): time
         case .stopping(_, let grace): grace
         case .alreadyStopping(_, let time), .killing(_, _, _, let time), .cancelling(_, _, let time): time
         default: nil
@@ -121,6 +143,7 @@ extension Prefork.Event {
         case .moreChildrenThanProcessors(let children, _): children
         case .bindRetry(_, _, let attempt, _, _): attempt
         case .notAdopted(let sockets): sockets
+        case .resized(_, let new), .resizeFailed(_, let new, _): new
         default: nil
         }
     }
@@ -130,6 +153,7 @@ extension Prefork.Event {
         switch payload {
         case .moreChildrenThanProcessors(_, let allowed): allowed
         case .bindRetry(_, _, _, let attempts, _): attempts
+        case .resized(let old, _), .resizeFailed(let old, _, _): old
         default: nil
         }
     }
@@ -137,7 +161,10 @@ extension Prefork.Event {
     /// Why it happened, as a text.
     public var reason: String? {
         switch payload {
-        case .sharing(let reason), .admissionStaysOpen(_, let reason), .channelFault(_, _, let reason): reason
+        case .sharing(let reason), .admissionStaysOpen(_, let reason), .channelFault(_, _, let reason),
+            .resizeFailed(_, _, let reason):
+            reason
+        case .restartFailed(_, _, let fault): fault.description
         case .listenerStopped(_, _, let repair), .socketFileRemoved(_, let repair): repair.description
         default: nil
         }

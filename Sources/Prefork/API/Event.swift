@@ -46,6 +46,13 @@ extension Prefork {
             case notReady(slot: Int, pid: Int32, after: Duration)
             case nothingBound(slot: Int, pid: Int32)
             case exited(ChildExit, Consequence)
+            case restarting(generation: Int)
+            case retiring(slot: Int, pid: Int32, successor: Int32)
+            case restarted(generation: Int, after: Duration)
+            case restartFailed(generation: Int, serving: Int, RestartFault)
+            case rolledBack(generation: Int, after: Duration)
+            case resized(from: Int, to: Int)
+            case resizeFailed(from: Int, to: Int, reason: String)
             case suspended(Duration)
             case stopping(StopReason, grace: Duration)
             case admissionStaysOpen(Address, reason: String)
@@ -116,6 +123,23 @@ extension Prefork.Event {
     }
     package static func exited(_ exit: Prefork.ChildExit, _ consequence: Consequence) -> Self {
         Self(.exited(exit, consequence))
+    }
+    package static func restarting(generation: Int) -> Self { Self(.restarting(generation: generation)) }
+    package static func retiring(slot: Int, pid: Int32, successor: Int32) -> Self {
+        Self(.retiring(slot: slot, pid: pid, successor: successor))
+    }
+    package static func restarted(generation: Int, after time: Duration) -> Self {
+        Self(.restarted(generation: generation, after: time))
+    }
+    package static func restartFailed(generation: Int, serving: Int, _ fault: RestartFault) -> Self {
+        Self(.restartFailed(generation: generation, serving: serving, fault))
+    }
+    package static func rolledBack(generation: Int, after time: Duration) -> Self {
+        Self(.rolledBack(generation: generation, after: time))
+    }
+    package static func resized(from old: Int, to new: Int) -> Self { Self(.resized(from: old, to: new)) }
+    package static func resizeFailed(from old: Int, to new: Int, reason: String) -> Self {
+        Self(.resizeFailed(from: old, to: new, reason: reason))
     }
     package static func suspended(_ duration: Duration) -> Self { Self(.suspended(duration)) }
     package static func stopping(_ reason: Prefork.StopReason, grace: Duration) -> Self {

@@ -11,6 +11,10 @@ extension Prefork {
         public let slots: [Slot]
         /// The listeners, in the order of ``addresses``. Empty before they are bound, and after a stop has closed them.
         public let listeners: [Listener]
+        /// The build of the program that serves, 1 until the first restart has succeeded.
+        public internal(set) var generation = 1
+        /// Whether a restart or a rollback is under way.
+        public internal(set) var isRestarting = false
         /// Unexpected exits since the fleet started, by reason.
         public internal(set) var counters = Counters()
 
@@ -24,6 +28,10 @@ extension Prefork {
             public let since: Duration
             /// How many children were started in the slot so far.
             public let spawns: Int
+            /// The build of the program that the slot's child runs. `nil` if it has none.
+            public internal(set) var generation: Int?
+            /// The process id of the child that is started beside the slot's child, to take its place. `nil` for none.
+            public internal(set) var replacement: Int32?
             /// The last exit in the slot.
             public let lastExit: ChildExit?
             /// Whether the slot's own listeners get new connections.

@@ -2,7 +2,16 @@
 struct ChildLauncher {
     private let configuration: Prefork.Configuration
     private let mechanisms: Prefork.Mechanisms
+    /// The program of the first generation.
     let executable: CString
+    /// The same program, if the configuration names it: for a fleet that goes back to it after its file was replaced.
+    private let firstProgram: ProgramFile.Opened?
+    /// The programs of the generations after the first.
+    private var programs: [Int: ProgramFile.Opened] = [:]
+    /// Whether there has been a restart, so that the path of the first program may lead to another build.
+    private var hasRestarted = false
+    /// The path at which a restart finds the program. `nil` if it is not known.
+    private let restartPath: CString?
     private let arguments: [CString]
     private let ignoredSignals: [Signal]
     /// The processors of the children. `nil` unless each child gets one of its own.
@@ -13,13 +22,19 @@ struct ChildLauncher {
     init(_ configuration: Prefork.Configuration, _ mechanisms: Prefork.Mechanisms) throws(SystemError) {
         self.configuration = configuration
         self.mechanisms = mechanisms
-        _ = ProgramFile.startedPath  // Read now, before the file can be moved.
+        _ = (ProgramFile.startedPath, ProgramFile.givenPath)  // Read now, before the file can be moved.
         let own = ProcessArguments.own
         if let path = configuration.program.executable {
             executable = CString(path)
+            // If it cannot be opened, the start of the first child reports it.
+            firstProgram = try? ProgramFile.openProgram(executable)
         } else {
             executable = try ProgramFile.path()
+            firstProgram = nil
         }
+        restartPath =
+            configuration.program.executable.flatMap { ProcessStart.own.absolute(CString($0)) }
+            ?? ProgramFile.givenPath
         let name = configuration.program.executable.map { CString($0) } ?? own.first ?? executable
         // A shell ignores INT and QUIT for a background job, to shield it from the terminal's keys. That is not meant
         // for the children. With CHLD ignored, a child would lose the exit statuses of the processes that it starts.
@@ -38,10 +53,30 @@ struct ChildLauncher {
         }
     }
 
+    /// Opens the program of a new generation, as it is on disk now. All children of the generation are started from
+    /// this open file, whatever happens to its path.
+    mutating func openProgram(_ generation: Int) throws(PreforkError) {
+        guard let restartPath else {
+            throw .invalidConfiguration(
+                "program.executable", reason: "this program's path is not known, so a restart would find no new build")
+        }
+        do throws(SystemError) {
+            programs[generation] = try ProgramFile.openProgram(restartPath)
+            hasRestarted = true
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    mutating func keepPrograms(_ generations: [Int]) {
+        programs = programs.filter { generations.contains($0.key) }
+    }
+
     /// The parameters of one start.
     struct Launch {
         let slot: Int
         let launch: Int
+        let generation: Int
         let printsBacktrace: Bool
     }
 
@@ -65,7 +100,7 @@ struct ChildLauncher {
             let childEnd = try System.move(Descriptor(ends.second), atLeast: lowest)
             guard let identity = System.identity(of: childEnd.raw) else { throw SystemError(call: "fstat", code: 0) }
             let plan = SpawnPlan(
-                executable: executable,
+                executable: (programs[launch.generation] ?? (hasRestarted ? firstProgram : nil))?.path ?? executable,
                 arguments: arguments,
                 environment: environment(launch, listeners, identity),
                 descriptors: listeners.descriptors(of: launch.slot) + [childEnd.raw],
@@ -95,6 +130,7 @@ struct ChildLauncher {
         let handshake = Handshake(
             slot: launch.slot,
             launch: launch.launch,
+            generation: launch.generation,
             earlierRuns: repeatsThisProgram ? EarlierRuns.outcomes : "",
             masterPID: System.pid,
             addresses: listeners.addresses,

@@ -2,6 +2,20 @@ import Synchronization
 
 /// The part of a master that other threads may use. They can stop it and read its status. Each `Prefork` has one.
 final class FleetHandle: Sendable {
+    /// A request of the program, beside a stop.
+    enum Request: Equatable {
+        case restart
+        case rollback
+        case resize(to: Int)
+
+        fileprivate func isSameKind(as other: Request) -> Bool {
+            switch (self, other) {
+            case (.restart, .restart), (.rollback, .rollback), (.resize, .resize): true
+            default: false
+            }
+        }
+    }
+
     private enum Phase {
         case fresh
         case running(wake: CInt)
@@ -11,9 +25,13 @@ final class FleetHandle: Sendable {
     private struct State {
         var phase = Phase.fresh
         var stopRequested = false
+        /// At most one of each kind, the last one, in the order in which they came.
+        var requests: [Request] = []
         /// The call of `run` that this state belongs to.
         var token: RunToken?
         var slots: [Supervisor.Slot] = []
+        var generation = 1
+        var isRestarting = false
         var isStopping = false
         var addresses: [Prefork.Address] = []
         var rotation: [Int] = []
@@ -75,6 +93,23 @@ final class FleetHandle: Sendable {
 
     func stop() { state.withLock { request(&$0) } }
 
+    /// Does nothing unless the fleet runs.
+    func request(_ request: Request) {
+        state.withLock { state in
+            guard case .running(let wake) = state.phase else { return }
+            state.requests.removeAll { $0.isSameKind(as: request) }
+            state.requests.append(request)
+            Channel.send(0, to: wake)
+        }
+    }
+
+    func takeRequests() -> [Request] {
+        state.withLock { state in
+            defer { state.requests = [] }
+            return state.requests
+        }
+    }
+
     /// Stops the run of that token, now or when it begins. It never stops another run.
     func cancel(_ token: RunToken) {
         // The flag is set under the lock that `begin` takes. Either `begin` sees the flag, or this sees that the run
@@ -94,7 +129,11 @@ final class FleetHandle: Sendable {
 
     func publish(_ supervisor: Supervisor, addresses: [Prefork.Address]) {
         state.withLock { state in
-            state.slots = supervisor.slots
+            // A slot that has left the fleet is shown until its last child has exited.
+            let shown = supervisor.slots.lastIndex { !$0.isEmpty }.map { $0 + 1 } ?? 0
+            state.slots = Array(supervisor.slots.prefix(max(supervisor.target, shown)))
+            state.generation = supervisor.generation
+            state.isRestarting = supervisor.restart != nil
             state.isStopping = supervisor.isStopping
             state.rotation = supervisor.rotation
             state.addresses = addresses
@@ -124,6 +163,8 @@ final class FleetHandle: Sendable {
                 )
             },
             listeners: listeners,
+            generation: state.generation,
+            isRestarting: state.isRestarting,
             counters: state.counters
         )
     }
@@ -149,6 +190,8 @@ extension Prefork.Status.Slot {
             state: state,
             since: since,
             spawns: record.launches,
+            generation: record.current?.generation ?? record.outgoing.last?.child.generation,
+            replacement: record.successor?.pid,
             lastExit: record.lastExit,
             isInRotation: isInRotation,
             waiting: waiting
@@ -161,7 +204,8 @@ extension Supervisor.Slot {
     fileprivate func publicState(at now: Instant) -> (Prefork.Status.State, since: Duration) {
         if let current {
             guard let readyAt = current.readyAt else { return (.starting(pid: current.pid), now - current.spawnedAt) }
-            return (current.isDraining ? .stopping(pid: current.pid) : .ready(pid: current.pid), now - readyAt)
+            let isLeaving = current.isDraining || retirement != nil
+            return (isLeaving ? .stopping(pid: current.pid) : .ready(pid: current.pid), now - readyAt)
         }
         if case .backingOff(let until) = attempt { return (.backingOff(max(.zero, until - now)), .zero) }
         if let exiting = outgoing.last { return (.stopping(pid: exiting.child.pid), now - exiting.since) }

@@ -14,8 +14,11 @@ extension Master {
 
     private func perform(_ action: Supervisor.Action) {
         switch action {
-        case .spawn(let slot, let launch, let printsBacktrace):
-            spawn(.init(slot: slot, launch: launch, printsBacktrace: printsBacktrace))
+        case .spawn(let slot, let launch, let generation, let printsBacktrace):
+            spawn(.init(slot: slot, launch: launch, generation: generation, printsBacktrace: printsBacktrace))
+        case .prepareRestart(let generation): prepareRestart(generation)
+        case .keepPrograms(let generations): launcher.keepPrograms(generations)
+        case .awaitEmptyQueue(let slot): awaitEmptyQueue(of: slot)
         case .announce(let pid, let old):
             callHook { () throws in
                 try configuration.hooks.onChildSpawn?(pid)
@@ -70,6 +73,77 @@ extension Master {
             hookError = error
             feed(.fail(description: "a hook failed: \(error)"))
         }
+    }
+
+    // MARK: Restart and resize
+
+    /// Everything that can be checked without starting a child is checked before one is.
+    private func prepareRestart(_ generation: Int) {
+        do throws(PreforkError) {
+            try configuration.tlsIdentity?.check()
+            try launcher.openProgram(generation)
+            feed(.restartPrepared(generation: generation))
+        } catch {
+            feed(.restartRefused(generation: generation, reason: "\(error)"))
+        }
+    }
+
+    /// Binds the listeners of new slots, and then changes the number of slots. If they cannot be bound, nothing
+    /// changes.
+    func resize(to count: Int) {
+        if supervisor.isStopping { return }
+        let old = supervisor.target
+        do throws(PreforkError) {
+            guard count <= Prefork.Configuration.mostChildren else {
+                throw .invalidConfiguration(
+                    "children", reason: "\(count) is not in 1...\(Prefork.Configuration.mostChildren)")
+            }
+            try prepareResize(from: old, to: count)
+        } catch {
+            observe(.resizeFailed(from: old, to: count, reason: "\(error)"))
+            return
+        }
+        feed(.resize(to: count))
+    }
+
+    private func prepareResize(from old: Int, to count: Int) throws(PreforkError) {
+        if count < old, let address = listeners.unsteered {
+            throw .invalidConfiguration(
+                "children", reason: "connections to \(address) cannot be steered away from the slots that would go")
+        }
+        if count <= old { return }
+        let sockets = listeners.missingSockets(upTo: count)
+        guard DescriptorLimit.hasRoom(sockets: sockets, addresses: 0, children: count) else {
+            throw .invalidConfiguration(
+                "children",
+                reason: DescriptorLimit.fault(addresses: listeners.addresses.count, children: count)
+                    ?? "\(count) children need more descriptors than this process may have (RLIMIT_NOFILE)")
+        }
+        do throws(SystemError) {
+            try listeners.grow(to: count, configuration)
+        } catch {
+            throw .system(error)
+        }
+        shards = shards.map { max($0, count) }
+        handle.publish(listeners: listeners.views)
+    }
+
+    private func awaitEmptyQueue(of slot: Int) {
+        // All children share the other listeners, so whatever is queued there is accepted.
+        guard let sockets = listeners.ownSockets(of: slot) else { return feed(.queueEmpty(slot: slot)) }
+        retiring.removeAll { $0.slot == slot }
+        retiring.append(RetiringQueue(slot: slot, sockets: sockets, addresses: listeners.handshakeAddresses))
+    }
+
+    func checkRetiringQueues(at now: Instant) {
+        if retiring.isEmpty { return }
+        for index in retiring.indices { retiring[index].check(at: now) }
+        let empty = retiring.filter(\.isEmpty)
+        retiring.removeAll(where: \.isEmpty)
+        for queue in empty { feed(.queueEmpty(slot: queue.slot)) }
+        // In a stop the fleet's own closing of admission takes over. A slot that has joined the fleet again waits for
+        // nothing.
+        retiring.removeAll { supervisor.isStopping || $0.slot < supervisor.target }
     }
 
     private func send(_ signal: Signal, to pid: Int32) {

@@ -21,7 +21,9 @@ final class Master {
     /// The last address that a child has asked for, if it could not be bound.
     var refusedBind: (address: Prefork.Address, error: SystemError)?
     /// The number of slots if each of them gets its own socket for a TCP listener that children ask for.
-    private(set) var shards: Int?
+    var shards: Int?
+    /// The retired slots whose queues are not empty yet.
+    var retiring: [RetiringQueue] = []
     /// `nil` unless the kernel gives orphans to this process.
     private var orphans: OrphanWatch?
     /// The first error that a hook threw. `run` throws it as it is.
@@ -104,6 +106,7 @@ final class Master {
             holdBack(ended, now)
             if listeners.isClosed(ready: supervisor.acceptingSlots, at: now) { feed(.admissionClosed) }
             listeners.release(at: now)
+            checkRetiringQueues(at: now)
             if let deadline = supervisor.nextDeadline, deadline <= now { feed(.timer) }
             for event in listeners.checkQueues(at: now) { observe(event) }
             reapOrphans(now)
@@ -149,7 +152,7 @@ final class Master {
     private func wait(_ watched: inout PollSet) -> Bool {
         var deadline = [
             supervisor.nextDeadline, listeners.nextClosingStep, listeners.nextQueueCheck, orphans?.next,
-            nextLookAtHeld, EventLog.next,
+            nextLookAtHeld, EventLog.next, retiring.map(\.next).min(),
         ].compactMap { $0 }.min()
         let unwatched = children.values.filter { $0.exitDescriptor == -1 }
         if !unwatched.isEmpty {
@@ -166,25 +169,45 @@ final class Master {
 
     /// - Returns: whether a child may have ended.
     private func handleSignals(_ signals: borrowing SignalHandling) -> Bool {
-        let (received, arrival, sender) = signals.take()
+        let taken = signals.take()
+        let received = taken.signals
         if received.contains(.user1) {
             publish()
             observe(.status(handle.status))
         }
         // Signals that arrived together are one request, made when they arrived. A hook or an observer that took time
         // since then must not turn it into two.
-        let stop = received.first { $0 == .terminate || $0 == .interrupt }
+        let isHangUp = received.contains(.hangUp) && Self.isTerminalClosing(taken.hangUpSender)
+        let stop = received.first { $0 == .terminate || $0 == .interrupt } ?? (isHangUp ? .hangUp : nil)
         let isRequested = handle.takeStopRequest()
         // A child that has said before the stop that it is ready accepts connections.
         if stop != nil || isRequested { for pid in Array(children.keys) { receiveMessages(from: pid) } }
         if let stop {
             note(stop)
-            feed(.stop(.signal(stop.number, from: sender), at: arrival))
+            let sender = stop == .hangUp ? taken.hangUpSender : taken.sender
+            feed(.stop(.signal(stop.number, from: sender), at: stop == .hangUp ? System.now() : taken.arrival))
         }
         if isRequested { feed(.stop(.request, at: System.now())) }
+        if received.contains(.hangUp), !isHangUp { feed(.restart) }
+        if taken.slots != 0 { resize(to: max(1, supervisor.target + taken.slots)) }
+        for request in handle.takeRequests() {
+            switch request {
+            case .restart: feed(.restart)
+            case .rollback: feed(.rollback)
+            case .resize(let count): resize(to: count)
+            }
+        }
+        // The default action of TTIN and TTOU, which the handlers have replaced.
+        if taken.isJobControl { System.stopProcess() }
         let childHasEnded = received.contains(.child)
         if childHasEnded { orphans?.childHasEnded(at: System.now()) }
         return childHasEnded && mechanisms.exitNotice == .signalAndPolling
+    }
+
+    /// Whether a HUP means that the terminal is gone. Then the kernel sent it, or the shell that leads the session
+    /// passed its own HUP on. From anybody else it is a request to restart.
+    private static func isTerminalClosing(_ sender: SignalSender?) -> Bool {
+        sender?.leadsOwnSession ?? true
     }
 
     private func note(_ stop: Signal) {

@@ -68,9 +68,13 @@ enum MasterStartup {
     private static func handledSignals(
         _ configuration: Prefork.Configuration, _ mechanisms: Prefork.Mechanisms
     ) -> [Signal] {
-        let offered: [Signal] = configuration.signals.master == .handled ? [.terminate, .interrupt, .user1] : []
-        // By convention, a signal that was ignored stays ignored. But a master must always be stoppable.
-        return offered.filter { $0 != .user1 || !ProcessStart.own.ignoredSignals.contains($0) }
+        let always: [Signal] = [.terminate, .interrupt]
+        let offered: [Signal] =
+            configuration.signals.master == .handled
+            ? always + [.user1, .hangUp, .backgroundRead, .backgroundWrite] : []
+        // By convention, a signal that was ignored stays ignored, as HUP under nohup. But a master must always be
+        // stoppable.
+        return offered.filter { always.contains($0) || !ProcessStart.own.ignoredSignals.contains($0) }
             + (mechanisms.exitNotice == .signalAndPolling || OrphanWatch.isNeeded(configuration) ? [.child] : [])
     }
 

@@ -27,7 +27,9 @@ extension Supervisor.Rules {
             readinessTimeout: configuration.readiness.timeout,
             grace: configuration.shutdown.gracePeriod,
             queueDrain: configuration.shutdown.queueDrainPeriod,
-            processors: processors
+            processors: processors,
+            restartConcurrency: configuration.restart.concurrency,
+            restartBake: configuration.restart.bake
         )
     }
 }

@@ -40,12 +40,9 @@ extension Listener {
         if let groupFault, options.shards != nil { throw groupFault }
         let bound = try SocketAddress(of: first.raw)
         var sockets = [first]
-        for _ in 1..<max(1, options.shards ?? 1) {
-            let next = try makeTCP(family: bound.family, network, options)
-            try PlatformListener.setReuseport(next.raw)
-            try bound.bind(next.raw, context: address.description)
-            try System.listen(next.raw, backlog: options.backlog, address.description)
-            sockets.append(OpenSocket(next))
+        for member in try bindMembers(max(1, options.shards ?? 1) - 1, bound, address, options) {
+            try System.listen(member.raw, backlog: options.backlog, address.description)
+            sockets.append(member)
         }
         if options.shards != nil { spread(over: sockets) }
         let (decoy, fault) = groupFault.map { (nil, "\($0)") } ?? makeDecoy(bound, network, options)
@@ -60,6 +57,20 @@ extension Listener {
             decoy: decoy,
             admissionFault: fault
         )
+    }
+
+    /// Binds further sockets of a group.
+    static func bindMembers(
+        _ count: Int, _ bound: SocketAddress, _ address: Prefork.Address, _ options: Options
+    ) throws(SystemError) -> [OpenSocket] {
+        var members: [OpenSocket] = []
+        for _ in 0..<count {
+            let next = try makeTCP(family: bound.family, address.effectiveNetwork, options)
+            try PlatformListener.setReuseport(next.raw)
+            try bound.bind(next.raw, context: address.description)
+            members.append(OpenSocket(next))
+        }
+        return members
     }
 
     /// Makes a socket the first one that listens on its address.
@@ -106,7 +117,7 @@ extension Listener {
     }
 
     /// Binds the decoys now, because at the stop this process may no longer have a right to the port.
-    private static func makeDecoy(
+    static func makeDecoy(
         _ bound: SocketAddress,
         _ network: Prefork.Address.Network,
         _ options: Options

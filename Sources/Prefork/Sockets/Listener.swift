@@ -25,7 +25,7 @@ final class Listener {
     /// The numbers of the sockets in their group: those of `sockets`, by index, then the decoys.
     var order: GroupOrder
     /// The number of sockets before any was closed.
-    private let size: Int
+    private var size: Int
     /// During the last part of a stop: the inodes of the sockets that children may still have, by their indices.
     private var inodes: [Int: UInt64] = [:]
     /// The indices of the sockets that a child has stopped and that cannot listen again.
@@ -49,7 +49,7 @@ final class Listener {
     private(set) var admissionFault: String?
     let adopted: AdoptedSocket?
     /// Whether the kernel has refused a steering program.
-    private var isSteeringRefused = false
+    private(set) var isSteeringRefused = false
 
     init(
         address: Prefork.Address,
@@ -116,6 +116,39 @@ final class Listener {
     private func noteStopped() {
         let stopped = PlatformListener.stopped(sockets.map(\.raw))
         if !stopped.isEmpty { order.remove(stopped) }
+    }
+
+    // MARK: More slots
+
+    func missingSockets(upTo slots: Int) -> Int { mode == .sharded ? max(0, slots - sockets.count) : 0 }
+
+    /// Binds sockets for more slots. They do not listen yet, so they get no connections.
+    func bindMore(upTo slots: Int, _ options: Options) throws(SystemError) -> [OpenSocket] {
+        guard let bound, missingSockets(upTo: slots) > 0 else { return [] }
+        var options = options
+        options.lowest = lowest
+        return try Self.bindMembers(missingSockets(upTo: slots), bound, address, options)
+    }
+
+    /// Lets them join the group. They get connections once they are in rotation.
+    func append(_ members: [OpenSocket], _ options: Options) throws(SystemError) {
+        if members.isEmpty { return }
+        if sockets.count == 1, decoy != nil { makeSecondDecoy(options) }
+        for member in members {
+            try System.listen(member.raw, backlog: backlog ?? options.backlog, address.description)
+            order.append(sockets.count)
+            sockets.append(member)
+            size = sockets.count
+        }
+    }
+
+    /// A group of several sockets needs two, see `Decoy`.
+    private func makeSecondDecoy(_ options: Options) {
+        guard let bound else { return }
+        var options = options
+        (options.lowest, options.shards) = (lowest, 2)
+        let (pair, fault) = Self.makeDecoy(bound, address.effectiveNetwork, options)
+        (decoy, admissionFault) = (pair, fault)
     }
 
     // MARK: While the fleet runs

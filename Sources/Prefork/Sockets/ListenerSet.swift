@@ -119,6 +119,32 @@ struct ListenerSet {
         }
     }
 
+    // MARK: Resizing
+
+    /// The sockets that only this slot has. `nil` if it has none.
+    func ownSockets(of slot: Int) -> [CInt]? {
+        let own = open.filter { $0.mode == .sharded }.compactMap { $0.socket(of: slot) }
+        return own.isEmpty ? nil : own
+    }
+
+    /// The addresses of sharded listeners on which handshakes may be in progress.
+    var handshakeAddresses: [SocketAddress] { open.filter { $0.mode == .sharded }.compactMap(\.bound) }
+
+    /// A listener whose slots cannot be taken out of rotation, because the kernel refuses to steer.
+    var unsteered: Prefork.Address? { open.first(where: \.isSteeringRefused)?.address }
+
+    /// How many sockets `grow` would open.
+    func missingSockets(upTo slots: Int) -> Int { open.reduce(0) { $0 + $1.missingSockets(upTo: slots) } }
+
+    /// Opens sockets for more slots. If one of them cannot be bound, none of them listens.
+    mutating func grow(to slots: Int, _ configuration: Prefork.Configuration) throws(SystemError) {
+        var made: [(Listener, [OpenSocket])] = []
+        for listener in open {
+            made.append((listener, try listener.bindMore(upTo: slots, Listener.Options(configuration))))
+        }
+        for (listener, sockets) in made { try listener.append(sockets, Listener.Options(configuration)) }
+    }
+
     // MARK: While the fleet runs
 
     /// Steers new connections of sharded listeners to these slots only.

@@ -32,7 +32,7 @@ extension Supervisor {
     }
 
     mutating func exited(_ pid: Int32, _ end: End, _ now: Instant, _ actions: inout [Action]) {
-        guard let (index, child, cause) = remove(pid) else { return }
+        guard let (index, child, role, cause) = remove(pid) else { return }
         let exit = Prefork.ChildExit(
             slot: index,
             pid: pid,
@@ -45,41 +45,55 @@ extension Supervisor {
         )
         slots[index].lastExit = exit
         if !isStopping, backtraces.noteCrash(end.status, at: now) { actions.append(.report(.backtracesSuppressed)) }
-        if isStopping || cause == .shutdown {
+        // The exit of a slot that leaves the fleet leads to nothing either.
+        if isStopping || cause?.isPlanned == true || index >= target {
             actions.append(.report(.exited(exit, .expected)))
             return
         }
+        if role == .successor {
+            counters.note(exit)
+            actions.append(.report(.exited(exit, .predecessorStays)))
+            childFailed(index, child.generation, .exit(exit), now, &actions)
+            return
+        }
+        // It failed its trial if it was not up. In the time that the first child of a new build has to prove it, any
+        // end counts.
+        let isOnTrial = isOnTrial(child.generation) && (!child.isUp || restart?.isBaking == true)
+        // A successor that is there already takes its place, whatever stage it is in.
+        if role == .current { replaceBySuccessor(index) }
         let verdict: Verdict
-        if cause == .unrequested {
-            // Its replacement was started when it withdrew. Here it only counts.
+        if cause == .unrequested || slots[index].current != nil {
+            // Its replacement was started when it withdrew, or before. Here it only counts.
             if let error = strictRefusal(index, exit, now) {
                 verdict = .giveUp(error)
             } else {
                 counters.note(exit)
                 actions.append(.report(.exited(exit, .replaced)))
+                if isOnTrial { failRestart(.exit(exit), now, &actions) }
                 return
             }
         } else {
             let ending: Ending =
                 child.readyAt == nil || cause == .notReady
                 ? .failedStart(isShortage: false) : .served(child, processorTime: end.processorTime)
-            verdict = judge(index, exit, ending, now)
+            verdict = judge(index, exit, ending, isOnTrial: isOnTrial, now)
         }
         counters.note(exit)
         actions.append(.report(.exited(exit, verdict.consequence)))
         carryOut(verdict, index, now, &actions)
+        if isOnTrial { failRestart(.exit(exit), now, &actions) }
     }
 
     /// Removes a child. From here on, the pid may be another process's.
-    private mutating func remove(_ pid: Int32) -> (slot: Int, child: Child, cause: ExitCause?)? {
+    private mutating func remove(_ pid: Int32) -> (slot: Int, child: Child, role: Slot.Role?, cause: ExitCause?)? {
+        if let (index, role) = place(of: pid), let child = slots[index][role] {
+            slots[index][role] = nil
+            return (index, child, role, nil)
+        }
         for index in slots.indices {
-            if let child = slots[index].current, child.pid == pid {
-                slots[index].current = nil
-                return (index, child, nil)
-            }
             if let position = slots[index].outgoing.firstIndex(where: { $0.child.pid == pid }) {
                 let exiting = slots[index].outgoing.remove(at: position)
-                return (index, exiting.child, exiting.cause)
+                return (index, exiting.child, nil, exiting.cause)
             }
         }
         return nil
@@ -88,7 +102,10 @@ extension Supervisor {
     mutating func carryOut(_ verdict: Verdict, _ index: Int, _ now: Instant, _ actions: inout [Action]) {
         switch verdict {
         case .expected: break
-        case .recover(let delay): slots[index].attempt = .backingOff(until: now + delay)
+        case .recover(let delay):
+            // The answer to a start that is under way is still to come.
+            if case .spawning = slots[index].attempt { return }
+            slots[index].attempt = .backingOff(until: now + delay)
         case .giveUp(let error): stop(.failure("\(error)"), error, now, &actions)
         }
     }
@@ -96,12 +113,15 @@ extension Supervisor {
     // MARK: Judging
 
     /// Decides what an unexpected exit, or a failed start, leads to.
-    mutating func judge(_ index: Int, _ exit: Prefork.ChildExit, _ ending: Ending, _ now: Instant) -> Verdict {
+    /// - Parameter isOnTrial: whether it ends a restart, so that the slot gets a child of the build before.
+    mutating func judge(
+        _ index: Int, _ exit: Prefork.ChildExit, _ ending: Ending, isOnTrial: Bool, _ now: Instant
+    ) -> Verdict {
         slots[index].lastExit = exit
         if isStopping { return .expected }
         if case .failedStart(isShortage: true) = ending { return .recover(after: delayAfterFailedStart(index)) }
         let strict = strictRefusal(index, exit, now)
-        if exit.hasFatalStatus(rules), !isAnyUp { return .giveUp(.childRefused(exit)) }
+        if exit.hasFatalStatus(rules), !isAnyUp, !isOnTrial { return .giveUp(.childRefused(exit)) }
         if let strict { return .giveUp(strict) }
         if let limit = rules.limitPerSlot, slots[index].recoveries >= limit { return .giveUp(.overRecovery(lastExits)) }
         slots[index].recoveries += 1
@@ -133,7 +153,7 @@ extension Supervisor {
         return .recover(after: delay)
     }
 
-    private mutating func delayAfterFailedStart(_ index: Int) -> Duration {
+    mutating func delayAfterFailedStart(_ index: Int) -> Duration {
         defer { slots[index].failures += 1 }
         return rules.delays.delay(afterFailures: slots[index].failures)
     }
@@ -160,39 +180,49 @@ extension Supervisor {
     /// Handles a child's message that it drains. The child gets no more connections, and its replacement is started
     /// beside it.
     mutating func draining(_ pid: Int32, _ origin: Prefork.DrainOrigin, _ now: Instant, _ actions: inout [Action]) {
-        guard let index = slotWithCurrent(pid), slots[index].current?.isDraining == false else { return }
-        slots[index].current?.isDraining = true
-        slots[index].current?.drainOrigin = origin
+        guard let (index, role) = place(of: pid), slots[index][role]?.isDraining == false else { return }
+        slots[index][role]?.isDraining = true
+        slots[index][role]?.drainOrigin = origin
         actions.append(.report(.draining(slot: index, pid: pid, origin)))
-        withdraw(index, now, &actions)
+        withdraw(index, role, now, &actions)
     }
 
     /// Handles the hang-up of a child's channel. The child gets no more connections. Its exit, which tells why, is
     /// usually known at once.
     mutating func hungUp(_ pid: Int32, _ now: Instant) {
-        guard let index = slotWithCurrent(pid), slots[index].current?.isDraining == false else { return }
-        slots[index].current?.isDraining = true
-        slots[index].current?.exitExpectedBy = now + Self.exitNotice
+        guard let (index, role) = place(of: pid), slots[index][role]?.isDraining == false else { return }
+        slots[index][role]?.isDraining = true
+        slots[index][role]?.exitExpectedBy = now + Self.exitNotice
     }
 
-    mutating func replaceWithoutExit(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
-        guard let child = slots[index].current, let expected = child.exitExpectedBy, expected <= now else { return }
-        slots[index].current?.exitExpectedBy = nil
+    mutating func replaceWithoutExit(
+        _ index: Int, _ role: Slot.Role, _ now: Instant, _ actions: inout [Action]
+    ) {
+        guard let child = slots[index][role], let expected = child.exitExpectedBy, expected <= now else { return }
+        slots[index][role]?.exitExpectedBy = nil
         guard child.readyAt != nil else {
             // It can no longer become ready.
-            slots[index].current?.stage = .starting(readyBy: now)
+            slots[index][role]?.stage = .starting(readyBy: now)
             judgeReadiness(index, now, &actions)
             return
         }
-        slots[index].current?.drainOrigin = .closedChannel
+        slots[index][role]?.drainOrigin = .closedChannel
         actions.append(.report(.draining(slot: index, pid: child.pid, .closedChannel)))
-        withdraw(index, now, &actions)
+        withdraw(index, role, now, &actions)
     }
 
     /// Starts a replacement beside a child that has stopped serving, if the rules allow one. Otherwise its exit
     /// decides.
-    mutating func withdraw(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
-        guard !isStopping, let child = slots[index].current, child.readyAt != nil else { return }
+    mutating func withdraw(_ index: Int, _ role: Slot.Role, _ now: Instant, _ actions: inout [Action]) {
+        guard !isStopping, let child = slots[index][role], child.readyAt != nil else { return }
+        let fault = RestartFault.draining(slot: index, pid: child.pid)
+        if role == .successor {
+            requestExit(index, .successor, .abandoned, now, &actions)
+            return childFailed(index, child.generation, fault, now, &actions)
+        }
+        // A slot that leaves the fleet gets no replacement. It is asked to exit below.
+        if index >= target { return }
+        let isOnTrial = isOnTrial(child.generation) && (!child.isUp || restart?.isBaking == true)
         let isReplaced =
             rules.recovery != .never && !slots[index].isExiting(because: .unrequested)
             && rules.limitPerSlot.map { slots[index].recoveries < $0 } ?? true
@@ -202,9 +232,12 @@ extension Supervisor {
             Exiting(
                 child: child, cause: isReplaced ? .unrequested : .unreplaced, since: now,
                 escalation: Escalation(steps, at: now)))
-        guard isReplaced else { return }
-        slots[index].recoveries += 1
-        carryOut(afterService(index, child, nil, now), index, now, &actions)
+        replaceBySuccessor(index)
+        if isReplaced, slots[index].current == nil {
+            slots[index].recoveries += 1
+            carryOut(afterService(index, child, nil, now), index, now, &actions)
+        }
+        if isOnTrial { failRestart(fault, now, &actions) }
     }
 }
 

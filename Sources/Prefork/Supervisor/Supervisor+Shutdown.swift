@@ -37,8 +37,15 @@ extension Supervisor {
         // Children that are not ready accept nothing. The others go on until everything queued is accepted.
         for index in slots.indices {
             if case .backingOff = slots[index].attempt { slots[index].attempt = .none }
-            if let child = slots[index].current, child.readyAt == nil { requestExit(index, .shutdown, now, &actions) }
+            slots[index].retirement = nil
+            for role in [Slot.Role.current, .successor] {
+                if let child = slots[index][role], child.readyAt == nil {
+                    requestExit(index, role, .shutdown, now, &actions)
+                }
+            }
         }
+        // The children of both builds are asked to exit.
+        (restart, isRestartQueued, queuedTarget) = (nil, false, nil)
         if !acceptingSlots.isEmpty, rules.queueDrain > .zero { actions.append(.closeAdmission) }
     }
 
@@ -61,18 +68,25 @@ extension Supervisor {
                 slots[index].outgoing[position].escalation = .terminate(grace: rules.grace, at: now)
                 takeStep(index, position, now, &actions)
             }
-            requestExit(index, .shutdown, now, &actions)
+            requestExits(of: index, .shutdown, now, &actions)
         }
         // The master's copies are closed last, so that a new connection finds an open listener while a child still
         // accepts.
         actions.append(.closeListeners)
     }
 
-    /// Asks the slot's child, if there is one, to exit, and kills it if it has not done so by the end of the grace
+    mutating func requestExits(of index: Int, _ cause: ExitCause, _ now: Instant, _ actions: inout [Action]) {
+        requestExit(index, .current, cause, now, &actions)
+        requestExit(index, .successor, cause, now, &actions)
+    }
+
+    /// Asks a child of the slot, if there is one, to exit, and kills it if it has not done so by the end of the grace
     /// period.
-    mutating func requestExit(_ index: Int, _ cause: ExitCause, _ now: Instant, _ actions: inout [Action]) {
-        guard let child = slots[index].current else { return }
-        slots[index].current = nil
+    mutating func requestExit(
+        _ index: Int, _ role: Slot.Role, _ cause: ExitCause, _ now: Instant, _ actions: inout [Action]
+    ) {
+        guard let child = slots[index][role] else { return }
+        slots[index][role] = nil
         slots[index].outgoing.append(
             Exiting(child: child, cause: cause, since: now, escalation: .terminate(grace: rules.grace, at: now)))
         takeStep(index, slots[index].outgoing.count - 1, now, &actions)

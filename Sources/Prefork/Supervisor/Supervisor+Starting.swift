@@ -3,34 +3,72 @@ extension Supervisor {
     mutating func spawn(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
         let launch = slots[index].launches
         slots[index].launches += 1
-        slots[index].attempt = .spawning(since: now, launch: launch)
+        let generation = slots[index].generation
+        slots[index].attempt = .spawning(since: now, launch: launch, generation: generation)
         if backtraces.resume(at: now) { actions.append(.report(.backtracesResumed)) }
-        actions.append(.spawn(slot: index, launch: launch, printsBacktrace: !backtraces.areSuppressed))
+        actions.append(
+            .spawn(
+                slot: index, launch: launch, generation: generation, printsBacktrace: !backtraces.areSuppressed))
     }
 
     mutating func spawned(_ index: Int, _ pid: Int32, _ now: Instant, _ actions: inout [Action]) {
-        guard case .spawning(let since, let launch) = slots[index].attempt else { return }
-        let replaces = slots[index].lastPID
+        guard case .spawning(let since, let launch, let generation) = slots[index].attempt else { return }
+        let isSuccessor = slots[index].current != nil
+        let replaces = slots[index].current?.pid ?? slots[index].lastPID
         slots[index].attempt = .none
-        slots[index].current = Child(
-            pid: pid, launch: launch, spawnedAt: since, stage: .starting(readyBy: now + rules.readinessTimeout))
+        let child = Child(
+            pid: pid, launch: launch, generation: generation, spawnedAt: since,
+            stage: .starting(readyBy: now + rules.readinessTimeout))
+        slots[index][isSuccessor ? .successor : .current] = child
         slots[index].lastPID = pid
         actions.append(.report(.spawned(slot: index, pid: pid, replaces: replaces)))
-        actions.append(.announce(pid: pid, replaces: replaces))
-        // A stop that began while the child was started has not reached it.
-        if isStopping { requestExit(index, .shutdown, now, &actions) }
+        actions.append(.announce(pid: pid, replaces: isSuccessor ? nil : replaces))
+        dismissIfUnwanted(index, now, &actions)
         finishFilling(&actions)
     }
 
+    /// The stop, the end of a restart or a resize that came while the child was started has not reached it.
+    private mutating func dismissIfUnwanted(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
+        if isStopping {
+            requestExits(of: index, .shutdown, now, &actions)
+        } else if index >= target {
+            slots[index].retirement = .accepted
+        } else if let child = slots[index].successor ?? slots[index].current,
+            child.generation != slots[index].generation
+        {
+            requestExit(index, child == slots[index].successor ? .successor : .current, .abandoned, now, &actions)
+            if slots[index].current == nil { slots[index].attempt = .backingOff(until: now) }
+        }
+    }
+
     mutating func spawnFailed(_ index: Int, _ error: SystemError, _ now: Instant, _ actions: inout [Action]) {
-        guard case .spawning = slots[index].attempt else { return }
+        guard case .spawning(_, _, let generation) = slots[index].attempt else { return }
         slots[index].attempt = .none
+        let isShortage = error.isShortageForSpawn
         let exit = Prefork.ChildExit(
             slot: index, pid: 0, reason: .notSpawned(error), lifetime: .zero, wasReady: false)
-        let verdict = judge(index, exit, .failedStart(isShortage: error.isShortageForSpawn), now)
-        if !isStopping { counters.note(exit) }
+        if !isStopping, index < target { counters.note(exit) }
+        if isStopping || index >= target {
+            slots[index].lastExit = exit
+            actions.append(.report(.spawnFailed(exit, .expected)))
+            return
+        }
+        if slots[index].current != nil {
+            slots[index].lastExit = exit
+            actions.append(.report(.spawnFailed(exit, .predecessorStays)))
+            if isShortage, slots[index].shortages < Self.mostShortages {
+                slots[index].shortages += 1
+                slots[index].attempt = .backingOff(until: now + delayAfterFailedStart(index))
+            } else {
+                childFailed(index, generation, .exit(exit), now, &actions)
+            }
+            return
+        }
+        let isOnTrial = isOnTrial(generation) && !isShortage
+        let verdict = judge(index, exit, .failedStart(isShortage: isShortage), isOnTrial: isOnTrial, now)
         actions.append(.report(.spawnFailed(exit, verdict.consequence)))
         carryOut(verdict, index, now, &actions)
+        if isOnTrial { failRestart(.exit(exit), now, &actions) }
         finishFilling(&actions)
     }
 
@@ -50,25 +88,50 @@ extension Supervisor {
     }
 
     mutating func ready(_ pid: Int32, _ startCost: Duration?, _ now: Instant, _ actions: inout [Action]) {
-        guard let index = slotWithCurrent(pid), var child = slots[index].current, case .starting = child.stage else {
+        guard let (index, role) = place(of: pid), var child = slots[index][role], case .starting = child.stage else {
             return
         }
         child.stage = .ready(since: now, upAt: now + rules.settleTime, provenAt: now + rules.provingTime)
         child.startCost = startCost
-        slots[index].current = child
+        slots[index][role] = child
         actions.append(.report(.ready(slot: index, pid: pid, after: now - child.spawnedAt)))
-        // A child that was asked to exit during its start may still say that it is ready.
-        if child.isDraining { withdraw(index, now, &actions) } else { confirm(index, now) }
+        if role == .successor {
+            confirmSuccessor(index, now, &actions)
+        } else if child.isDraining {
+            // A child that was asked to exit during its start may still say that it is ready.
+            withdraw(index, .current, now, &actions)
+        } else {
+            confirm(index, now)
+        }
     }
 
-    func slotWithCurrent(_ pid: Int32) -> Int? { slots.firstIndex { $0.current?.pid == pid } }
+    /// The place of a child that works in a slot, or is to work there.
+    func place(of pid: Int32) -> (slot: Int, Slot.Role)? {
+        for index in slots.indices {
+            if slots[index].current?.pid == pid { return (index, .current) }
+            if slots[index].successor?.pid == pid { return (index, .successor) }
+        }
+        return nil
+    }
 
     // MARK: Up
 
     /// Notes which children have been ready for long enough by now. It comes before anything else, so that an exit is
     /// judged by the result.
-    mutating func confirmChildren(_ now: Instant) {
-        for index in slots.indices { confirm(index, now) }
+    mutating func confirmChildren(_ now: Instant, _ actions: inout [Action]) {
+        for index in slots.indices {
+            confirm(index, now)
+            if slots[index].successor != nil { confirmSuccessor(index, now, &actions) }
+        }
+    }
+
+    /// A successor that is up takes its place. Not during a stop, in which all children exit anyway.
+    private mutating func confirmSuccessor(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
+        guard !isStopping, let child = slots[index].successor, !child.isDraining,
+            case .ready(_, let upAt?, _) = child.stage, upAt <= now
+        else { return }
+        promoteSuccessor(index, now, &actions)
+        confirm(index, now)
     }
 
     private mutating func confirm(_ index: Int, _ now: Instant) {
@@ -103,19 +166,27 @@ extension Supervisor {
     // MARK: Not ready in time
 
     mutating func judgeReadiness(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
+        if let child = slots[index].successor, case .starting(let readyBy) = child.stage, readyBy <= now {
+            actions.append(.report(.notReady(slot: index, pid: child.pid, after: now - child.spawnedAt)))
+            requestExit(index, .successor, .abandoned, now, &actions)
+            childFailed(index, child.generation, .notReady(slot: index, pid: child.pid), now, &actions)
+        }
         guard let child = slots[index].current, case .starting(let readyBy) = child.stage, readyBy <= now else {
             return
         }
         actions.append(.report(.notReady(slot: index, pid: child.pid, after: now - child.spawnedAt)))
-        requestExit(index, .notReady, now, &actions)
+        requestExit(index, .current, .notReady, now, &actions)
+        replaceBySuccessor(index)
+        if isOnTrial(child.generation) { failRestart(.notReady(slot: index, pid: child.pid), now, &actions) }
     }
 
     // MARK: Rotation
 
     mutating func rotationChange() -> [Action] {
         guard !isStopping else { return [] }
-        let accepting = acceptingSlots
-        let wanted = accepting.isEmpty ? Array(slots.indices) : accepting
+        // Connections to a slot that leaves the fleet would wait for a child that never comes.
+        let accepting = acceptingSlots.filter { $0 < target }
+        let wanted = accepting.isEmpty ? Array(0..<target) : accepting
         if wanted == rotation { return [] }
         rotation = wanted
         return [.rotate(slots: wanted)]

@@ -15,8 +15,12 @@ extension Supervisor {
         var grace: Duration = .seconds(5)
         /// How long the children may go on accepting queued connections at a stop.
         var queueDrain: Duration = .seconds(1)
-        /// How many processors the fleet may use. Restarts may cost a share of them.
+        /// How many processors the fleet may use. Recoveries may cost a share of them.
         var processors = 1
+        /// The largest number of slots whose child a restart replaces at a time.
+        var restartConcurrency = 1
+        /// How long the first new child of a restart must serve before the other slots follow.
+        var restartBake: Duration?
 
         enum Recovery: Sendable, Hashable {
             /// The fleet gives up only while none of its children has ever been up.
@@ -51,6 +55,17 @@ extension Supervisor {
         /// The answer to `.closeAdmission`. Either no connection is queued that a ready child could accept, or that
         /// cannot be determined.
         case admissionClosed
+        /// A request to replace all children by those of the program as it is on disk now.
+        case restart
+        /// Answers to `.prepareRestart`.
+        case restartPrepared(generation: Int)
+        case restartRefused(generation: Int, reason: String)
+        /// A request to go back to the build before.
+        case rollback
+        /// A request for this number of slots, at least 1. The listeners of new slots are bound.
+        case resize(to: Int)
+        /// No connection is queued on the listeners of a retired slot. Answers `.awaitEmptyQueue`.
+        case queueEmpty(slot: Int)
         /// `nextDeadline` has come.
         case timer
 
@@ -67,8 +82,14 @@ extension Supervisor {
 
     enum Action: Equatable {
         /// Start a child in this slot. Answered by `.spawned`, `.spawnFailed` or `.spawnRefused`.
-        case spawn(slot: Int, launch: Int, printsBacktrace: Bool)
-        /// Call the hooks for a started child.
+        case spawn(slot: Int, launch: Int, generation: Int = 1, printsBacktrace: Bool)
+        /// Open the program of this generation. Answered by `.restartPrepared` or `.restartRefused`.
+        case prepareRestart(generation: Int)
+        /// Close the programs of all other generations. No child is started from them any more.
+        case keepPrograms(generations: [Int])
+        /// Answer `.queueEmpty` when no connection is queued on the listeners of this slot alone.
+        case awaitEmptyQueue(slot: Int)
+        /// Call the hooks for a started child. `replaces` is the child that was recovered, if any.
         case announce(pid: Int32, replaces: Int32?)
         /// Call the hook for the whole fleet.
         case announceMaster(pids: [Int32])
@@ -108,6 +129,8 @@ extension Supervisor {
 
         let pid: Int32
         let launch: Int
+        /// The build of the program that it runs.
+        let generation: Int
         let spawnedAt: Instant
         var stage: Stage
         var startCost: Duration?
@@ -129,9 +152,19 @@ extension Supervisor {
         case unrequested
         /// It began to drain by itself, and its exit decides whether it is replaced.
         case unreplaced
+        /// A child of a new build has taken its place.
+        case restart
+        /// A child of the build before has taken its place, because a restart has failed.
+        case rollback
+        /// Its slot was retired.
+        case resize
+        /// It was to take the place of another child, which stays.
+        case abandoned
 
         /// Whether the master asked the child to exit.
-        var isRequested: Bool { self == .shutdown || self == .notReady }
+        var isRequested: Bool { self != .unrequested && self != .unreplaced }
+        /// Whether nothing follows from the child's exit.
+        var isPlanned: Bool { isRequested && self != .notReady }
     }
 
     /// A child that is about to exit.
@@ -180,22 +213,53 @@ extension Supervisor {
     enum Attempt: Equatable {
         case none
         /// Between `.spawn` and its answer.
-        case spawning(since: Instant, launch: Int)
+        case spawning(since: Instant, launch: Int, generation: Int)
         case backingOff(until: Instant)
+    }
+
+    /// Why a restart fails.
+    typealias RestartFault = Prefork.Event.RestartFault
+
+    /// How a slot leaves the fleet.
+    enum Retirement: Equatable {
+        /// Its child gets no new connections, and accepts those that are queued until this moment at the latest.
+        case accepting(until: Instant)
+        /// Its queue is empty, or its time is over. Its child is asked to exit as soon as no other child of the slot is
+        /// still exiting because of a resize.
+        case accepted
     }
 
     struct Slot {
         var current: Child?
-        /// At most one for each cause.
+        /// A child that is started beside `current` and takes its place once it is up.
+        var successor: Child?
+        /// At most one for each cause, but two for `.shutdown`: the current child and its successor.
         var outgoing: [Exiting] = []
         var attempt = Attempt.none
+        /// The build of the slot's next child.
+        var generation = 1
+        /// `nil` if the slot is part of the fleet, or has no child.
+        var retirement: Retirement?
         /// Failed starts since a child of this slot was up.
         var failures = 0
+        /// Starts of a successor that failed because the master was short of something.
+        var shortages = 0
         var crashes = Crashes()
         var recoveries = 0
         var launches = 0
         var lastPID: Int32?
         var lastExit: Prefork.ChildExit?
+
+        /// What a child is to its slot, before it is asked to exit.
+        enum Role {
+            case current
+            case successor
+        }
+
+        subscript(role: Role) -> Child? {
+            get { role == .current ? current : successor }
+            set { if role == .current { current = newValue } else { successor = newValue } }
+        }
     }
 }
 
@@ -253,9 +317,14 @@ extension Supervisor.Exiting {
 
 extension Supervisor.Slot {
     /// All children that the slot has.
-    var children: [Supervisor.Child] { (current.map { [$0] } ?? []) + outgoing.map(\.child) }
+    var children: [Supervisor.Child] {
+        [current, successor].compactMap { $0 } + outgoing.map(\.child)
+    }
 
-    var isEmpty: Bool { current == nil && outgoing.isEmpty && attempt == .none }
+    var isEmpty: Bool { current == nil && successor == nil && outgoing.isEmpty && attempt == .none }
+
+    /// Whether a child of it accepts connections.
+    var isAccepting: Bool { current?.isAccepting == true || successor?.isAccepting == true }
 
     /// When the next try is due.
     var nextTry: Instant? {
@@ -263,7 +332,8 @@ extension Supervisor.Slot {
     }
 
     var nextDeadline: Instant? {
-        var earliest = [nextTry, current?.nextDeadline].compactMap { $0 }.min()
+        var earliest = [nextTry, current?.nextDeadline, successor?.nextDeadline].compactMap { $0 }.min()
+        if case .accepting(let until) = retirement { earliest = min(earliest ?? until, until) }
         for exiting in outgoing {
             if let next = exiting.escalation.next { earliest = min(earliest ?? next, next) }
         }

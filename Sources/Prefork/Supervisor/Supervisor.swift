@@ -9,15 +9,28 @@ struct Supervisor {
     static let keptExits = 32
 
     let rules: Rules
-    /// How many slots the fleet has.
-    let target: Int
+    /// How many slots the fleet has: 0..<target.
+    var target: Int
     var phase = Phase.filling(next: 0)
+    /// The slots of the fleet, then those that it had when it was larger.
     var slots: [Slot]
     /// Why the fleet stops. `nil` after an orderly stop.
     var failure: PreforkError?
     /// Which slots get new connections: those whose child is ready and not draining, or all of them if there is none.
     /// It no longer changes once a stop has begun.
     var rotation: [Int]
+
+    /// The build that serves. A restart that succeeds changes it.
+    var generation = 1
+    /// The build that served before, for a rollback.
+    var previousGeneration: Int?
+    /// The number of the last build, whether or not it ever served.
+    var latestGeneration = 1
+    var restart: Restart?
+    /// Whether another restart follows.
+    var isRestartQueued = false
+    /// The number of slots that was asked for while the slots were filled for the first time.
+    var queuedTarget: Int?
 
     /// Whether any child has ever been up. From then on only a strict mode or a fatal status ends the fleet.
     var hasBeenUp = false
@@ -48,7 +61,7 @@ struct Supervisor {
     mutating func handle(_ input: Input, at now: Instant) -> [Action] {
         var actions: [Action] = []
         restartTimersAfterSuspension(now, &actions)
-        confirmChildren(now)
+        confirmChildren(now, &actions)
         switch input {
         case .spawned(let slot, let pid): spawned(slot, pid, now, &actions)
         case .spawnFailed(let slot, let error): spawnFailed(slot, error, now, &actions)
@@ -60,14 +73,30 @@ struct Supervisor {
         case .stop(let reason, let arrival): stopRequested(reason, arrival, now, &actions)
         case .fail(let text): stop(.failure(text), nil, now, &actions)
         case .admissionClosed: requestExits(now, &actions)
+        case .restart: restartRequested(now, &actions)
+        case .restartPrepared(let generation): restartPrepared(generation, &actions)
+        case .restartRefused(let generation, let reason): restartRefused(generation, reason, &actions)
+        case .rollback: rollbackRequested(now, &actions)
+        case .resize(let count): resizeRequested(count, now, &actions)
+        case .queueEmpty(let slot): queueEmpty(slot, now, &actions)
         case .timer: timer(now, &actions)
         }
         finishAdmission(now, &actions)
+        proceed(now, &actions)
         finishIfEmpty(&actions)
+        if case .timer = input { startNext(now, &actions) }
         expectedBy = nextDeadline.map { max($0, now) }
         // The rotation changes before anything else. A child that is gone gets no more connections, and a child that is
         // ready does not wait for them.
         return rotationChange() + actions
+    }
+
+    /// Takes the next steps of a restart and of slots that leave the fleet.
+    private mutating func proceed(_ now: Instant, _ actions: inout [Action]) {
+        guard case .running = phase else { return }
+        if let count = queuedTarget { resizeRequested(count, now, &actions) }
+        proceedWithRetirements(now, &actions)
+        proceedWithRestart(now, &actions)
     }
 
     // MARK: State
@@ -79,8 +108,8 @@ struct Supervisor {
         }
     }
 
-    /// The slots whose child accepts connections.
-    var acceptingSlots: [Int] { slots.indices.filter { slots[$0].current?.isAccepting == true } }
+    /// The slots that have a child which accepts connections.
+    var acceptingSlots: [Int] { slots.indices.filter { slots[$0].isAccepting } }
 
     /// Whether any child is up and accepts connections.
     var isAnyUp: Bool { slots.contains { $0.current.map { $0.isUp && $0.isAccepting } ?? false } }
@@ -88,7 +117,8 @@ struct Supervisor {
     /// When `.timer` is due. `nil` means never.
     var nextDeadline: Instant? {
         if case .filling = phase { return .distantPast }
-        let earliest = slots.compactMap(\.nextDeadline).min()
+        var earliest = slots.compactMap(\.nextDeadline).min()
+        if let until = restart?.bakesUntil { earliest = min(earliest ?? until, until) }
         guard case .closingAdmission(let until) = phase else { return earliest }
         return min(earliest ?? until, until)
     }
@@ -96,18 +126,23 @@ struct Supervisor {
     // MARK: Time
 
     private mutating func timer(_ now: Instant, _ actions: inout [Action]) {
-        if case .filling(let next) = phase {
-            phase = .filling(next: next + 1)
-            spawn(next, now, &actions)
-            return
-        }
+        if case .filling = phase { return }
         // Signals that are due come first, so that a child that is asked to exit below has a moment until its next
         // signal.
         for index in slots.indices { escalate(index, now, &actions) }
         if case .closingAdmission(let until) = phase, until <= now { requestExits(now, &actions) }
         for index in slots.indices {
             judgeReadiness(index, now, &actions)
-            replaceWithoutExit(index, now, &actions)
+            replaceWithoutExit(index, .current, now, &actions)
+            replaceWithoutExit(index, .successor, now, &actions)
+        }
+    }
+
+    private mutating func startNext(_ now: Instant, _ actions: inout [Action]) {
+        if case .filling(let next) = phase {
+            phase = .filling(next: next + 1)
+            spawn(next, now, &actions)
+            return
         }
         // The slot that has waited longest comes first. Others that are due follow right after the answer to this one.
         let due = slots.indices.filter { slots[$0].nextTry.map { $0 <= now } ?? false }
@@ -122,13 +157,19 @@ struct Supervisor {
         guard let expected = expectedBy, now - expected > Self.suspension else { return }
         var restarted = false
         for index in slots.indices {
-            if var child = slots[index].current {
-                if child.restartTimers(rules, now) { restarted = true }
-                slots[index].current = child
+            if slots[index].current?.restartTimers(rules, now) == true { restarted = true }
+            if slots[index].successor?.restartTimers(rules, now) == true { restarted = true }
+            if case .accepting = slots[index].retirement {
+                slots[index].retirement = .accepting(until: now + rules.queueDrain)
+                restarted = true
             }
             for position in slots[index].outgoing.indices where slots[index].outgoing[position].restart(at: now) {
                 restarted = true
             }
+        }
+        if restart?.bakesUntil != nil {
+            restart?.bakeAgain(until: now + (rules.restartBake ?? .zero))
+            restarted = true
         }
         if case .closingAdmission = phase {
             phase = .closingAdmission(until: now + rules.queueDrain)

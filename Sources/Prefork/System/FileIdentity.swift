@@ -25,6 +25,13 @@ extension System {
         return FileIdentity(status)
     }
 
+    /// The file that a path leads to (stat(2)). `nil` if there is none.
+    static func identity(following path: CString) -> FileIdentity? {
+        var status = stat()
+        let result = withCStrings([path]) { $0[0].map { stat($0, &status) } ?? -1 }
+        return result == 0 ? FileIdentity(status) : nil
+    }
+
     /// The file at a path. Does not follow a symbolic link (lstat(2)).
     static func identity(ofPath path: String) throws(SystemError) -> (identity: FileIdentity, isSocket: Bool) {
         var status = stat()

@@ -21,8 +21,8 @@ struct ProcessStart: Sendable {
     /// there. That needs no path, because the directory may have been renamed or removed. Also `nil` if the path now
     /// leads elsewhere.
     var directoryToReturnTo: CString? {
-        guard let directory, Self.identity(of: CString(".")) != directory.identity,
-            Self.identity(of: directory.path) == directory.identity
+        guard let directory, System.identity(following: CString(".")) != directory.identity,
+            System.identity(following: directory.path) == directory.identity
         else { return nil }
         return directory.path
     }
@@ -30,13 +30,13 @@ struct ProcessStart: Sendable {
     private static func currentDirectory() -> (path: CString, identity: FileIdentity)? {
         guard let path = getcwd(nil, 0) else { return nil }
         defer { free(path) }
-        return identity(of: CString(".")).map { (CString(copying: path), $0) }
+        return System.identity(following: CString(".")).map { (CString(copying: path), $0) }
     }
 
-    /// The identity of the file at a path. It follows symbolic links.
-    private static func identity(of path: CString) -> FileIdentity? {
-        var status = stat()
-        let result = withCStrings([path]) { $0[0].map { stat($0, &status) } ?? -1 }
-        return result == 0 ? FileIdentity(status) : nil
+    /// A path as this process's arguments mean it, with all its symbolic links. `nil` if the directory that it is
+    /// relative to is not known.
+    func absolute(_ path: CString) -> CString? {
+        if path.bytes.first == UInt8(ascii: "/") { return path }
+        return directory.map { CString(bytes: $0.path.bytes + [UInt8(ascii: "/")] + path.bytes) }
     }
 }

@@ -23,7 +23,7 @@ enum ProgramFile {
         static func commandName() -> CString? { nil }
         static func writeCommandName(_ name: CString) {}
     #else
-        private static let link = "/proc/self/exe"
+        static let link = "/proc/self/exe"
 
         /// Whether there is no /proc, or this process may not read it. The program is then known by its path alone, and
         /// CPU quotas are not visible.

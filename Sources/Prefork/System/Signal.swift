@@ -11,12 +11,15 @@ struct Signal: Hashable, Sendable, CustomStringConvertible {
     static let kill = Signal(number: SIGKILL)
     static let user1 = Signal(number: SIGUSR1)
     static let child = Signal(number: SIGCHLD)
+    static let hangUp = Signal(number: SIGHUP)
+    static let backgroundRead = Signal(number: SIGTTIN)
+    static let backgroundWrite = Signal(number: SIGTTOU)
 
     private static let names: [(CInt, String)] = [
         (SIGHUP, "HUP"), (SIGINT, "INT"), (SIGQUIT, "QUIT"), (SIGILL, "ILL"), (SIGTRAP, "TRAP"), (SIGABRT, "ABRT"),
         (SIGBUS, "BUS"), (SIGFPE, "FPE"), (SIGKILL, "KILL"), (SIGUSR1, "USR1"), (SIGSEGV, "SEGV"), (SIGUSR2, "USR2"),
         (SIGPIPE, "PIPE"), (SIGALRM, "ALRM"), (SIGTERM, "TERM"), (SIGCHLD, "CHLD"), (SIGXCPU, "XCPU"),
-        (SIGXFSZ, "XFSZ"), (SIGSYS, "SYS"),
+        (SIGXFSZ, "XFSZ"), (SIGSYS, "SYS"), (SIGTTIN, "TTIN"), (SIGTTOU, "TTOU"),
     ]
 
     /// The signals that this process ignores now.

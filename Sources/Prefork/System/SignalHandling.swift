@@ -71,10 +71,23 @@ struct SignalHandling: ~Copyable {
         pthread_sigmask(SIG_UNBLOCK, &mask, nil)
     }
 
-    /// Takes the signals since the last call, each once, in the order of their numbers.
-    /// - Returns: the signals, and the time and the sender of the last TERM or INT. The caller may have been busy since
-    ///   then.
-    func take() -> (signals: [Signal], arrival: Instant, sender: SignalSender?) {
+    /// The signals since the last call of `take`.
+    struct Received {
+        /// Each once, in the order of their numbers.
+        let signals: [Signal]
+        /// When the last TERM or INT came. The caller may have been busy since then.
+        let arrival: Instant
+        /// The sender of the last TERM or INT.
+        let sender: SignalSender?
+        /// The sender of the last HUP.
+        let hangUpSender: SignalSender?
+        /// How many more TTIN than TTOU came from processes.
+        let slots: Int
+        /// Whether the kernel sent TTIN or TTOU.
+        let isJobControl: Bool
+    }
+
+    func take() -> Received {
         Channel.empty(descriptor.raw)
         // The bytes are read before the bits. A signal in between leaves a byte, which wakes the caller once more for
         // nothing. The other order would leave a bit without a byte.
@@ -82,7 +95,11 @@ struct SignalHandling: ~Copyable {
         let bits = state.pointee.pending.exchange(0, ordering: .sequentiallyConsistent)
         let arrival = Instant(nanoseconds: state.pointee.arrival.load(ordering: .sequentiallyConsistent))
         let sender = SignalSender(packed: state.pointee.sender.load(ordering: .sequentiallyConsistent))
-        return (Self.signals(in: bits), arrival, sender)
+        return Received(
+            signals: Self.signals(in: bits), arrival: arrival, sender: sender,
+            hangUpSender: SignalSender(packed: state.pointee.hangUpSender.load(ordering: .sequentiallyConsistent)),
+            slots: state.pointee.slots.exchange(0, ordering: .sequentiallyConsistent),
+            isJobControl: state.pointee.isJobControl.exchange(false, ordering: .sequentiallyConsistent))
     }
 
     /// Takes the signals that came after the last `take`, once the handlers are gone.
@@ -133,6 +150,12 @@ private struct SignalState: ~Copyable {
     let arrival = Atomic<Int64>(0)
     /// Its sender: the process in the upper half, the user in the lower one. 0 if the kernel sent it.
     let sender = Atomic<UInt64>(0)
+    /// The sender of the last HUP.
+    let hangUpSender = Atomic<UInt64>(0)
+    /// How many more TTIN than TTOU came from processes. Each one counts, and not only each turn of the reader.
+    let slots = Atomic<Int>(0)
+    /// Whether the kernel sent TTIN or TTOU.
+    let isJobControl = Atomic<Bool>(false)
 
     static func shared() -> UnsafeMutablePointer<SignalState> {
         if let state = signalState { return state }
@@ -159,6 +182,16 @@ private let recordingHandler: SignalHandler = { number, information, context in
         state.pointee.arrival.store(
             Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec), ordering: .sequentiallyConsistent)
         state.pointee.sender.store(information?.pointee.packedSender ?? 0, ordering: .sequentiallyConsistent)
+    }
+    if number == SIGHUP {
+        state.pointee.hangUpSender.store(information?.pointee.packedSender ?? 0, ordering: .sequentiallyConsistent)
+    }
+    if number == SIGTTIN || number == SIGTTOU {
+        if (information?.pointee.packedSender ?? 0) == 0 {
+            state.pointee.isJobControl.store(true, ordering: .sequentiallyConsistent)
+        } else {
+            state.pointee.slots.wrappingAdd(number == SIGTTIN ? 1 : -1, ordering: .sequentiallyConsistent)
+        }
     }
     state.pointee.pending.bitwiseOr(1 &<< UInt64(truncatingIfNeeded: number), ordering: .sequentiallyConsistent)
     let descriptor = state.pointee.wake.load(ordering: .sequentiallyConsistent)

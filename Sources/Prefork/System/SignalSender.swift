@@ -18,10 +18,14 @@ package struct SignalSender: Hashable, Sendable {
 
     /// Decodes `siginfo_t.packedSender`. `nil` if the kernel sent the signal.
     init?(packed: UInt64) {
-        if packed == 0 { return nil }
-        pid = Int32(truncatingIfNeeded: packed >> 32)
+        if packed & siginfo_t.processBit == 0 { return nil }
+        pid = Int32(truncatingIfNeeded: (packed & ~siginfo_t.processBit) >> 32)
         user = UInt32(truncatingIfNeeded: packed)
     }
+
+    /// Whether this is the leader of this process's session, and not this process itself. It is a shell that passes on
+    /// the hang-up of its terminal.
+    var leadsOwnSession: Bool { pid == getsid(0) && pid != System.pid }
 }
 
 extension siginfo_t {
@@ -35,11 +39,14 @@ extension siginfo_t {
         private var sender: (pid: pid_t, user: uid_t) { (_sifields._kill.si_pid, _sifields._kill.si_uid) }
     #endif
 
+    /// Set if a process sent the signal. Its number and user may both be 0. A number has at most 31 bits.
+    fileprivate static var processBit: UInt64 { 1 << 63 }
+
     /// The process in the upper half, the user in the lower one. 0 if the kernel sent the signal, that is, if its code
     /// is above 0. A handler calls this, so it touches nothing but this value.
     var packedSender: UInt64 {
         if si_code > 0 { return 0 }
         let (pid, user) = sender
-        return UInt64(UInt32(bitPattern: pid)) << 32 | UInt64(user)
+        return 1 << 63 | UInt64(UInt32(bitPattern: pid)) << 32 | UInt64(user)
     }
 }

@@ -24,6 +24,10 @@ extension System {
         if sigismember(&mask, signal.number) == 1 { signalSelf(signal) } else { systemRaise(signal.number) }
     }
 
+    /// The default action of SIGTTIN and SIGTTOU, for a process that handles them (signal(7)). Returns when something
+    /// continues this process.
+    static func stopProcess() { kill(getpid(), SIGSTOP) }
+
     static func exitNow(_ status: CInt) -> Never { _exit(status) }
 
     /// exit(3): runs the handlers of atexit(3) and flushes C streams.

@@ -1,0 +1,67 @@
+/// How the number of slots changes while the fleet runs.
+extension Supervisor {
+    mutating func resizeRequested(_ count: Int, _ now: Instant, _ actions: inout [Action]) {
+        if isStopping { return }
+        // While slots are filled for the first time, only the last request counts, when they are.
+        guard case .running = phase else {
+            queuedTarget = count
+            return
+        }
+        queuedTarget = nil
+        let old = target
+        if count == old { return }
+        target = count
+        actions.append(.report(.resized(from: old, to: count)))
+        while slots.count < count { slots.append(Slot()) }
+        for index in slots.indices.dropFirst(min(old, count)) {
+            if index < count { enlist(index, now) } else { retire(index, now, &actions) }
+        }
+    }
+
+    /// A slot joins the fleet, for the first time or again.
+    private mutating func enlist(_ index: Int, _ now: Instant) {
+        slots[index].retirement = nil
+        slots[index].generation = generation
+        slots[index].failures = 0
+        // Its child stays if it has not been asked to exit, unless a restart has passed it by.
+        if let current = slots[index].current, current.generation == generation { return }
+        if slots[index].attempt == .none { slots[index].attempt = .backingOff(until: now) }
+    }
+
+    /// A slot leaves the fleet. Its child gets no new connections, accepts those that are queued, and is then asked to
+    /// exit.
+    private mutating func retire(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
+        if slots[index].retirement != nil { return }
+        requestExit(index, .successor, .abandoned, now, &actions)
+        if case .backingOff = slots[index].attempt { slots[index].attempt = .none }
+        guard let current = slots[index].current else { return }
+        if current.isAccepting, rules.queueDrain > .zero {
+            slots[index].retirement = .accepting(until: now + rules.queueDrain)
+            actions.append(.awaitEmptyQueue(slot: index))
+        } else {
+            slots[index].retirement = .accepted
+        }
+    }
+
+    mutating func queueEmpty(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
+        guard slots.indices.contains(index), case .accepting = slots[index].retirement else { return }
+        slots[index].retirement = .accepted
+    }
+
+    mutating func proceedWithRetirements(_ now: Instant, _ actions: inout [Action]) {
+        for index in slots.indices.dropFirst(target) {
+            if case .accepting(let until) = slots[index].retirement, until <= now {
+                slots[index].retirement = .accepted
+            }
+            // A child that no longer accepts need not wait.
+            if case .accepting = slots[index].retirement, slots[index].current?.isAccepting != true {
+                slots[index].retirement = .accepted
+            }
+            guard slots[index].retirement == .accepted else { continue }
+            // One that an earlier resize has asked to exit goes first.
+            if slots[index].isExiting(because: .resize) { continue }
+            slots[index].retirement = nil
+            requestExits(of: index, .resize, now, &actions)
+        }
+    }
+}

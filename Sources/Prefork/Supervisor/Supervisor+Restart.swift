@@ -1,0 +1,250 @@
+/// How the children of one build replace those of another, one slot after another, the new child first.
+extension Supervisor {
+    /// A restart fails if a successor cannot be started this often because the master is short of something.
+    static let mostShortages = 5
+
+    /// The replacement of all children.
+    struct Restart: Equatable {
+        enum Stage: Equatable {
+            /// The program is being opened.
+            case preparing
+            /// One slot has a child of the new build, or gets it. The other slots follow after this moment, `nil` until
+            /// that child is up.
+            case baking(slot: Int, until: Instant?)
+            case replacing
+            /// The restart has failed. The slots return to the build before.
+            case returning
+        }
+
+        /// The build that all slots are to have.
+        var generation: Int
+        let since: Instant
+        var stage = Stage.preparing
+
+        var isBaking: Bool { if case .baking = stage { true } else { false } }
+
+        var bakesUntil: Instant? { if case .baking(_, let until) = stage { until } else { nil } }
+
+        mutating func bakeAgain(until: Instant) {
+            if case .baking(let slot, _?) = stage { stage = .baking(slot: slot, until: until) }
+        }
+    }
+
+    // MARK: Requests
+
+    mutating func restartRequested(_ now: Instant, _ actions: inout [Action]) {
+        if isStopping { return }
+        // Any number of requests during a restart is one more restart. A fleet that goes back does not have to arrive
+        // first, because the new build may be the cure for what keeps it from arriving.
+        if case .running = phase, restart == nil || restart?.stage == .returning {
+            prepareRestart(now, &actions)
+        } else {
+            isRestartQueued = true
+        }
+    }
+
+    private mutating func prepareRestart(_ now: Instant, _ actions: inout [Action]) {
+        isRestartQueued = false
+        latestGeneration += 1
+        restart = Restart(generation: latestGeneration, since: now)
+        actions.append(.prepareRestart(generation: latestGeneration))
+    }
+
+    mutating func restartPrepared(_ generation: Int, _ actions: inout [Action]) {
+        guard let restart, restart.generation == generation, restart.stage == .preparing else { return }
+        begin(restart, &actions)
+    }
+
+    private mutating func begin(_ prepared: Restart, _ actions: inout [Action]) {
+        var prepared = prepared
+        prepared.stage = rules.restartBake == nil ? .replacing : .baking(slot: 0, until: nil)
+        restart = prepared
+        actions.append(.report(.restarting(generation: prepared.generation)))
+    }
+
+    mutating func restartRefused(_ generation: Int, _ reason: String, _ actions: inout [Action]) {
+        guard let restart, restart.generation == generation, restart.stage == .preparing else { return }
+        actions.append(.report(.restartFailed(generation: generation, serving: self.generation, .refused(reason))))
+        finish(restart, &actions)
+    }
+
+    /// Goes back to the build before: out of a restart, or, if there is none, out of the build that serves.
+    mutating func rollbackRequested(_ now: Instant, _ actions: inout [Action]) {
+        if isStopping { return }
+        isRestartQueued = false
+        if let restart {
+            guard restart.stage != .returning else { return }
+            failRestart(.rollback, now, &actions)
+        } else if let previousGeneration {
+            begin(Restart(generation: previousGeneration, since: now), &actions)
+        } else {
+            let fault = RestartFault.refused("there is no build before")
+            actions.append(.report(.restartFailed(generation: generation, serving: generation, fault)))
+        }
+    }
+
+    // MARK: Progress
+
+    /// The builds that slots have or may still get.
+    private var generationsInUse: [Int] {
+        var kept = [generation]
+        if let previousGeneration { kept.append(previousGeneration) }
+        if let restart { kept.append(restart.generation) }
+        for slot in slots.prefix(target) where !kept.contains(slot.generation) { kept.append(slot.generation) }
+        return kept
+    }
+
+    /// Takes the next steps, if any are possible.
+    mutating func proceedWithRestart(_ now: Instant, _ actions: inout [Action]) {
+        if let restart {
+            switch restart.stage {
+            case .preparing: return
+            case .baking(let slot, let until):
+                guard isSettled(slot, restart.generation) else {
+                    beginReplacing(slot, restart.generation, now)
+                    return
+                }
+                let end = until ?? now + (rules.restartBake ?? .zero)
+                self.restart?.stage = end <= now ? .replacing : .baking(slot: slot, until: end)
+                if end > now { return }
+            case .replacing, .returning: break
+            }
+            let wanted = restart.stage == .returning ? generation : restart.generation
+            replaceChildren(wanted, now)
+            // Going back ends when no other build is left, even if a slot waits for its next try.
+            let isOver = (0..<target).allSatisfy {
+                restart.stage == .returning ? slots[$0].hasOnly(wanted) : isSettled($0, wanted)
+            }
+            guard isOver else { return }
+            succeed(restart, wanted, now, &actions)
+        }
+        if isRestartQueued { prepareRestart(now, &actions) }
+    }
+
+    /// Gives their turns to as many slots as the rules allow.
+    private mutating func replaceChildren(_ wanted: Int, _ now: Instant) {
+        var busy = (0..<target).count { slots[$0].generation == wanted && !isSettled($0, wanted) }
+        for index in 0..<target where slots[index].generation != wanted || slots[index].needsReplacement {
+            // A slot without a child has nothing to lose, and need not wait.
+            guard busy < rules.restartConcurrency || slots[index].current == nil else { continue }
+            if beginReplacing(index, wanted, now) { busy += 1 }
+        }
+    }
+
+    /// Whether the slot's child is of this build, and up.
+    private func isSettled(_ index: Int, _ generation: Int) -> Bool {
+        let slot = slots[index]
+        guard let child = slot.current else { return false }
+        return child.generation == generation && child.isUp && slot.successor == nil && slot.attempt == .none
+    }
+
+    /// Starts a child of that build in the slot, unless children that are about to exit must go first.
+    /// - Returns: whether it did.
+    @discardableResult
+    private mutating func beginReplacing(_ index: Int, _ wanted: Int, _ now: Instant) -> Bool {
+        let slot = slots[index]
+        if slot.generation == wanted, !slot.needsReplacement { return false }
+        if slot.successor != nil { return false }
+        if case .spawning = slot.attempt { return false }
+        // Going back does not wait for children that have been replaced already, whose last requests may take long.
+        let isReturning = restart?.stage == .returning
+        guard slot.outgoing.allSatisfy({ isReturning && $0.cause.letsRollBack }) else { return false }
+        slots[index].generation = wanted
+        slots[index].shortages = 0
+        slots[index].attempt = .backingOff(until: now)
+        return true
+    }
+
+    private mutating func succeed(
+        _ finished: Restart, _ served: Int, _ now: Instant, _ actions: inout [Action]
+    ) {
+        if finished.stage == .returning {
+            actions.append(.report(.rolledBack(generation: served, after: now - finished.since)))
+        } else {
+            previousGeneration = generation
+            generation = served
+            actions.append(.report(.restarted(generation: served, after: now - finished.since)))
+        }
+        finish(finished, &actions)
+    }
+
+    private mutating func finish(_ finished: Restart, _ actions: inout [Action]) {
+        restart = nil
+        actions.append(.keepPrograms(generations: generationsInUse))
+    }
+
+    // MARK: One slot
+
+    /// The slot's child has exited, or withdrawn. If its successor is there already, that one takes its place.
+    mutating func replaceBySuccessor(_ index: Int) {
+        guard slots[index].current == nil, let successor = slots[index].successor else { return }
+        slots[index].current = successor
+        slots[index].successor = nil
+    }
+
+    /// The successor is up. It takes the place of the slot's child, which is asked to exit.
+    mutating func promoteSuccessor(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
+        guard let successor = slots[index].successor else { return }
+        if let old = slots[index].current {
+            actions.append(.report(.retiring(slot: index, pid: old.pid, successor: successor.pid)))
+            // The successor accepts on the same sockets, so nothing waits for the old child.
+            requestExit(index, .current, restart?.stage == .returning ? .rollback : .restart, now, &actions)
+        }
+        slots[index].current = successor
+        slots[index].successor = nil
+    }
+
+    // MARK: Failing
+
+    /// Whether children of this build must prove it: it is that of a restart which has not succeeded yet.
+    func isOnTrial(_ generation: Int) -> Bool {
+        guard let restart else { return false }
+        return restart.generation == generation && restart.stage != .returning
+    }
+
+    /// A child that was to take another's place has failed. The other one stays.
+    mutating func childFailed(
+        _ index: Int, _ generation: Int, _ fault: RestartFault, _ now: Instant, _ actions: inout [Action]
+    ) {
+        if isOnTrial(generation) { return failRestart(fault, now, &actions) }
+        // The build has served before, so the cause may pass.
+        if case .spawning = slots[index].attempt { return }
+        slots[index].attempt = .backingOff(until: now + delayAfterFailedStart(index))
+    }
+
+    /// Ends a restart. Slots that were not replaced keep their children. The others go back to the build before.
+    mutating func failRestart(_ fault: RestartFault, _ now: Instant, _ actions: inout [Action]) {
+        guard !isStopping, let failed = restart, failed.stage != .returning else { return }
+        actions.append(.report(.restartFailed(generation: failed.generation, serving: generation, fault)))
+        restart?.stage = .returning
+        for index in slots.indices where slots[index].generation == failed.generation {
+            requestExit(index, .successor, .abandoned, now, &actions)
+            if let current = slots[index].current {
+                // The child of the new build stays until that of the old one is up.
+                if current.generation == failed.generation { continue }
+                slots[index].attempt = .none
+            } else if case .backingOff = slots[index].attempt {
+                slots[index].attempt = .backingOff(until: now)
+            }
+            slots[index].generation = generation
+        }
+    }
+}
+
+extension Supervisor.Slot {
+    /// Whether its children, and the next one, are of this build.
+    fileprivate func hasOnly(_ build: Int) -> Bool {
+        generation == build && successor == nil && (current.map { $0.generation == build } ?? true)
+    }
+
+    /// Whether its child is of another build than the slot's next one, and nothing is under way.
+    fileprivate var needsReplacement: Bool {
+        guard let current, successor == nil, attempt == .none else { return false }
+        return current.generation != generation
+    }
+}
+
+extension Supervisor.ExitCause {
+    /// Whether a slot with such a child may go back to the build before.
+    fileprivate var letsRollBack: Bool { self == .restart || self == .unrequested || self == .unreplaced }
+}
