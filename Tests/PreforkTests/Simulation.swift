@@ -38,6 +38,8 @@ struct Coverage {
         case drains, hangUps, replacedBeside, notReplaced, replacedExits, twoInSlot, backtracesSuppressed,
             backtracesResumed
         case rotations, emptyQueues, fullQueues, deserted, killedWhileClosing
+        case restarts, failedRestarts, refusedRestarts, queuedRestarts, returned, rollbacks, baked, abandoned
+        case replacedByNew, replacedBack, promotedEarly, repeatedReturns, threeInSlot, grown, shrunk, retired
         case orderlyStops, stopsWhileFilling, repeatedStops, secondInterrupts, hookFailures
         case gaveUp, overRecovery, childRefused, childExited
     }
@@ -78,6 +80,10 @@ final class Simulation {
     private var admissionAt = Int64.max
     private var operatorPlan: [(at: Int64, reason: Prefork.StopReason)] = []
     private var stalls = 0
+    /// When the queues of retired slots are empty.
+    private var emptyAt: [(at: Int64, slot: Int)] = []
+    /// Builds whose children fail.
+    private var badGenerations: Set<Int> = []
     private var isFeeding = false
     /// Whether a hook has failed, or a stop has begun. Then no more hooks are called.
     private var hooksAreOver = false
@@ -104,6 +110,8 @@ final class Simulation {
         referee.reset(schedule.limits, now: now)
         children.removeAll(keepingCapacity: true)
         operatorPlan.removeAll(keepingCapacity: true)
+        emptyAt.removeAll(keepingCapacity: true)
+        badGenerations.removeAll(keepingCapacity: true)
         trace.removeAll(keepingCapacity: true)
         self.traces = traces
         (away, turns, stalls) = (0, 0, 0)
@@ -143,7 +151,11 @@ final class Simulation {
             admissionAt = .max
             try feed(.admissionClosed)
         }
+        while let index = emptyAt.firstIndex(where: { $0.at <= now }) {
+            try feed(.queueEmpty(slot: emptyAt.remove(at: index).slot))
+        }
         if random.chance(of: schedule.mood.strays) { try stray() }
+        if random.chance(of: schedule.mood.operations) { try operate() }
         if let deadline = supervisor.nextDeadline, deadline.nanoseconds <= now { try feed(.timer) }
     }
 
@@ -154,6 +166,7 @@ final class Simulation {
     /// Waits until something happens that the master can see, and longer if the master itself is kept from running.
     private func sleep(_ isSupervising: Bool) throws(Violation) {
         var wake = min(operatorPlan.first?.at ?? .max, admissionAt)
+        for queue in emptyAt { wake = min(wake, queue.at) }
         if let deadline = supervisor.nextDeadline { wake = min(wake, deadline.nanoseconds) }
         if isSupervising {
             for child in children { wake = min(wake, child.nextSign) }
@@ -262,7 +275,7 @@ final class Simulation {
 
     private func perform(_ action: Supervisor.Action) throws(Violation) {
         switch action {
-        case .spawn(let slot, _, _, _): try feed(spawn(slot))
+        case .spawn(let slot, _, let generation, _): try feed(spawn(slot, generation))
         case .announce, .announceMaster:
             guard !hooksAreOver else { return }
             leave(schedule.slowness(&random))
@@ -277,11 +290,20 @@ final class Simulation {
             }
             children[index].get(signal, at: now, &random)
         case .closeAdmission: admissionAt = schedule.admission(&random).map { now + $0 } ?? .max
-        case .rotate, .closeListeners, .report, .finish, .prepareRestart, .keepPrograms, .awaitEmptyQueue: break
+        case .prepareRestart(let generation):
+            if random.chance(of: 50) {
+                try feed(.restartRefused(generation: generation, reason: "no such file"))
+            } else {
+                if random.chance(of: 400) { badGenerations.insert(generation) }
+                try feed(.restartPrepared(generation: generation))
+            }
+        case .awaitEmptyQueue(let slot):
+            if let delay = schedule.admission(&random) { emptyAt.append((now + delay, slot)) }
+        case .rotate, .closeListeners, .report, .finish, .keepPrograms: break
         }
     }
 
-    private func spawn(_ slot: Int) -> Supervisor.Input {
+    private func spawn(_ slot: Int, _ generation: Int) -> Supervisor.Input {
         leave(schedule.slowness(&random))
         if random.chance(of: schedule.mood.failedStarts) {
             let isShortage = random.chance(of: schedule.mood.shortages)
@@ -292,6 +314,9 @@ final class Simulation {
             return .spawnRefused(slot: slot, .spawnedStranger(slot: slot, pid: 1))
         }
         let pid = freePID()
+        var schedule = schedule
+        // A bad build fails at once or never serves, mostly.
+        if badGenerations.contains(generation) { (schedule.mood.crashes, schedule.mood.hangs) = (800, 300) }
         children.append(SimulatedChild(pid, at: now, schedule, &random))
         return .spawned(slot: slot, pid: pid)
     }
@@ -305,6 +330,15 @@ final class Simulation {
     }
 
     // MARK: The operator
+
+    /// A restart, a rollback or a resize.
+    private func operate() throws(Violation) {
+        switch random.below(10) {
+        case 0...4: try feed(.restart)
+        case 5: try feed(.rollback)
+        default: try feed(.resize(to: 1 + random.below(8)))
+        }
+    }
 
     /// The stop that every schedule has, and the signals that impatient people send after it.
     private func planStop() {

@@ -12,23 +12,24 @@ extension Referee {
     ) throws(Violation) {
         try require(!hasFinished, "\(action) after the end")
         switch action {
-        case .spawn(let slot, let launch, _, let prints):
+        case .spawn(let slot, let launch, let generation, let prints):
             try require(isLast, "a spawn that is not the last action of its batch")
-            try checkSpawn(slot, launch, prints)
+            try checkSpawn(slot, launch, generation, prints)
             if slots[slot].spawns > 1 { coverage.note(.recoveries) }
         case .announce(let pid, let replaces):
             try require(!batch.announced && batch.reportedSpawn, "\(action) out of order")
             guard let index = batch.spawned else { throw Violation(text: "\(action), but nothing was spawned") }
-            let isRight = slots[index].current?.pid == pid && slots[index].lastPID == replaces
+            let isSuccessor = batch.predecessor != nil
+            let isRight = batch.spawnedPID == pid && (isSuccessor ? nil : slots[index].lastPID) == replaces
             try require(isRight, "\(action) is not what was spawned")
             slots[index].lastPID = pid
             batch.announced = true
         case .announceMaster(let pids):
             try require(batch.completesFilling && !hasAnnouncedMaster && stop == nil, "\(action) out of order")
-            try require(pids == slots.compactMap { $0.current?.pid }, "\(action), but others are there")
+            try require(pids == batch.fleet, "\(action), but others are there")
             (hasAnnouncedMaster, batch.announcedMaster) = (true, true)
         case .signal(let pid, let signal): try checkSignal(pid, signal)
-        case .prepareRestart, .keepPrograms, .awaitEmptyQueue: break
+        case .prepareRestart, .keepPrograms, .awaitEmptyQueue: try checkWanted(action)
         case .rotate(let members):
             try require(isFirst && stop == nil && !batch.stops, "\(action) out of order")
             try require(members == wantedRotation && members != rotation, "\(action), but \(wantedRotation) are ready")
@@ -52,12 +53,25 @@ extension Referee {
         }
     }
 
-    private mutating func checkSpawn(_ index: Int, _ launch: Int, _ prints: Bool) throws(Violation) {
+    /// Restarts and resizes lead to what the rules say, in this order.
+    private mutating func checkWanted(_ action: Supervisor.Action) throws(Violation) {
+        let first = batch.wanted.first
+        try require(first == action, "\(action), not \(String(describing: first))")
+        batch.wanted.removeFirst()
+    }
+
+    private mutating func checkSpawn(
+        _ index: Int, _ launch: Int, _ generation: Int, _ prints: Bool
+    ) throws(Violation) {
         let now = batch.now
         try require(asked == nil && !batch.asked, "two spawns at a time")
         try require(stop == nil, "a spawn after the stop began")
         let slot = slots[index]
-        try require(slot.current == nil, "a second current child in slot \(index)")
+        try require(slot.successor == nil, "a third child in slot \(index)")
+        try require(index < target, "a spawn in slot \(index), which has left the fleet")
+        try require(generation == slot.generation, "generation \(generation), not \(slot.generation)")
+        slots[index].startingGeneration = generation
+        slots[index].isStarting = true
         try require(launch == slot.spawns, "launch \(launch), not \(slot.spawns), in slot \(index)")
         try require(batch.isTimer, "a spawn out of turn")
         try require(prints == !isQuiet, "a backtrace is \(prints ? "" : "not ")printed")
@@ -86,7 +100,8 @@ extension Referee {
             try require(slots[slot].recoveries <= limit, "slot \(slot) is recovered more often than its limit allows")
         }
         if limits.recovery == .never {
-            try require(spawnTimes.count <= limits.children + shortages, "a start, though recovery is off")
+            let most = limits.children + shortages + planned
+            try require(spawnTimes.count <= most, "a start, though recovery is off")
         }
     }
 
@@ -94,9 +109,9 @@ extension Referee {
 
     private mutating func checkSignal(_ pid: Int32, _ signal: Signal) throws(Violation) {
         for index in slots.indices {
-            if slots[index].current?.pid == pid {
+            if slots[index].current?.pid == pid || slots[index].successor?.pid == pid {
                 try require(signal == .terminate, "\(signal) to slot \(index)'s child")
-                return try checkRequest(index)
+                return try checkRequest(index, isCurrent: slots[index].current?.pid == pid)
             }
             if let position = slots[index].outgoing.firstIndex(where: { $0.pid == pid }) {
                 return try checkStep(index, position, signal)
@@ -105,29 +120,30 @@ extension Referee {
         throw Violation(text: "\(signal) to \(pid), which is no child")
     }
 
-    /// A child is asked to exit.
-    private mutating func checkRequest(_ index: Int) throws(Violation) {
-        guard var kid = slots[index].current else { return }
-        if stop != nil || batch.began {
-            try require(!hasClosed, "slot \(index) is told to exit after the listeners were closed")
-            try require(kid.readyAt == nil || batch.tells, "slot \(index) is told to exit before its queue is empty")
-            try require(!batch.askedAdmission, "slot \(index) is told to exit, and not ready, too late")
-            kid.cause = .shutdown
-        } else {
-            // Outside of a stop nothing that serves is ever asked to exit.
-            try require(!kid.accepts, "slot \(index) serves and is told to exit")
-            try require(batch.judged.contains(kid.pid), "slot \(index) is told to exit for no reason")
-            kid.cause = .notReady
-        }
+    /// A child is asked to exit because the fleet stops.
+    private mutating func checkRequest(_ index: Int, isCurrent: Bool) throws(Violation) {
+        guard var kid = isCurrent ? slots[index].current : slots[index].successor else { return }
+        try require(stop != nil || batch.began, "slot \(index) is told to exit for no reason")
+        try require(!hasClosed, "slot \(index) is told to exit after the listeners were closed")
+        try require(kid.readyAt == nil || batch.tells, "slot \(index) is told to exit before its queue is empty")
+        try require(!batch.askedAdmission, "slot \(index) is told to exit, and not ready, too late")
+        kid.cause = .shutdown
         kid.since = batch.now
         kid.isTold = true
         kid.toldIn = batches
         kid.killDue = sum(batch.now, limits.grace)
-        slots[index].current = nil
-        let cause = kid.cause
-        try require(
-            !slots[index].outgoing.contains { $0.cause == cause }, "two exits for the same cause in slot \(index)")
+        if isCurrent { slots[index].current = nil } else { slots[index].successor = nil }
         slots[index].outgoing.append(kid)
+    }
+
+    /// Outside of a stop, a child that serves is asked to exit only if its slot leaves the fleet, or another child of
+    /// the slot is up.
+    private func checkPlanned(_ index: Int, _ kid: Kid) throws(Violation) {
+        guard kid.readyAt != nil, !kid.isWithdrawn, kid.cause != .abandoned, kid.cause != .resize else { return }
+        let successor = slots[index].current
+        // It was up when the other one was asked to exit, but this input says that it no longer is.
+        if let promoted = batch.promoted, promoted == batch.subject { return }
+        try require(successor?.accepts == true && successor?.isUp == true, "slot \(index) serves and is told to exit")
     }
 
     private mutating func checkStep(_ index: Int, _ position: Int, _ signal: Signal) throws(Violation) {
@@ -144,6 +160,13 @@ extension Referee {
             slots[index].outgoing[position].isKilled = true
         } else {
             try require(signal == .terminate, "\(signal) to slot \(index)")
+            if kid.mustBeTold {
+                try checkPlanned(index, kid)
+                slots[index].outgoing[position].mustBeTold = false
+                slots[index].outgoing[position].isTold = true
+                slots[index].outgoing[position].toldIn = batches
+                return
+            }
             try require(
                 [.unrequested, .unreplaced].contains(kid.cause) && !kid.isTold && !kid.isKilled && batch.tells,
                 "slot \(index) is told twice to exit")
@@ -160,7 +183,7 @@ extension Referee {
         switch event.payload {
         case .spawned(let slot, let pid, let replaces):
             try require(batch.spawned == slot && !batch.reportedSpawn, "\(event) out of order")
-            let isRight = slots[slot].current?.pid == pid && slots[slot].lastPID == replaces
+            let isRight = batch.spawnedPID == pid && (batch.predecessor ?? slots[slot].lastPID) == replaces
             try require(isRight, "\(event) is not what was spawned")
             batch.reportedSpawn = true
         case .spawnFailed(let exit, let consequence):
@@ -187,8 +210,8 @@ extension Referee {
                 batch.reportedDrain = true
             }
         case .notReady(let slot, let pid, let delay):
-            let kid = slots[slot].current
-            try require(kid?.pid == pid && batch.judged.contains(pid), "\(event) is judged wrongly")
+            let kid = slots[slot].outgoing.first { $0.pid == pid }
+            try require(kid?.mustBeTold == true && batch.judged.contains(pid), "\(event) is judged wrongly")
             try require(delay == kid.map { .nanoseconds(batch.now - $0.spawnedAt) }, "\(event) is not that late")
         case .suspended(let time):
             try require(!batch.reportedSuspension, "\(event) twice")
@@ -213,6 +236,8 @@ extension Referee {
             isQuiet = false
             crashTimes = []
             coverage.note(.backtracesResumed)
+        case .restarting, .retiring, .restarted, .restartFailed, .rolledBack, .resized:
+            try checkWanted(.report(event))
         default: throw Violation(text: "\(event) is nothing that a supervisor reports")
         }
     }
@@ -229,7 +254,8 @@ extension Referee {
             if case .failure = reason.payload {} else { coverage.note(.orderlyStops) }
             if isFilling { coverage.note(.stopsWhileFilling) }
             isFilling = false
-            for index in slots.indices { slots[index].nextTry = nil }
+            for index in slots.indices { (slots[index].nextTry, slots[index].retirement) = (nil, nil) }
+            (renewal, isRenewalQueued, queuedTarget) = (nil, false, nil)
         case .alreadyStopping(_, let remaining):
             try require(batch.repeats && !batch.reportedRepeat, "\(event) out of order")
             try require(remaining >= .zero, "\(event) is over")

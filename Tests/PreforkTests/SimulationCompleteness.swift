@@ -9,6 +9,8 @@ extension Referee {
         try require((batch.ready != nil) == batch.reportedReady, "a child's readiness is not heard")
         try require((batch.drained != nil) == batch.reportedDrain, "a child's drain is not heard")
         try require(batch.replaced.isEmpty, "a child that does not exit is not replaced")
+        try require(batch.wanted.isEmpty, "\(batch.wanted) did not happen")
+        for kid in slots.flatMap(\.outgoing) { try require(!kid.mustBeTold, "\(kid.pid) is not told to exit") }
         try require(batch.stops == batch.began, "a stop does not begin")
         try require(batch.repeats == batch.reportedRepeat, "a repeated request is not answered")
         try require(batch.suppresses == batch.reportedSuppression, "suppressed backtraces are not reported")
@@ -36,7 +38,9 @@ extension Referee {
     private func checkStopState() throws(Violation) {
         try require(hasClosed == (closing == nil), "the listeners are closed too early, or not")
         try require(
-            slots.allSatisfy { $0.current == nil || closing != nil && $0.current?.readyAt != nil },
+            slots.allSatisfy { slot in
+                [slot.current, slot.successor].allSatisfy { $0 == nil || closing != nil && $0?.readyAt != nil }
+            },
             "a stop does not reach all children")
         try require(batch.askedAdmission == (batch.began && !batch.tells), "newcomers are let in")
         try require(
@@ -48,8 +52,8 @@ extension Referee {
 
     /// The slots with a ready child, or all slots if there is none, because connections wait then.
     var wantedRotation: [Int] {
-        let accepting = acceptingSlots
-        return accepting.isEmpty ? Array(slots.indices) : accepting
+        let accepting = acceptingSlots.filter { $0 < target }
+        return accepting.isEmpty ? Array(0..<target) : accepting
     }
 
     func checkEnd(_ away: Int64, _ supervisor: Supervisor, _ coverage: inout Coverage) throws(Violation) {
@@ -86,17 +90,23 @@ extension Referee {
     }
 
     func checkState(_ supervisor: Supervisor) throws(Violation) {
+        try require(supervisor.target == target, "\(supervisor.target) slots, not \(target)")
+        try require(supervisor.generation == serving, "generation \(supervisor.generation) serves, not \(serving)")
+        try require((supervisor.restart == nil) == (renewal == nil), "a restart, or none")
         for index in slots.indices {
             let (slot, theirs) = (slots[index], supervisor.slots[index])
             let (ours, current) = (slot.current?.pid ?? 0, theirs.current?.pid ?? 0)
             try require(current == ours, "\(current), not \(ours), is in slot \(index)")
+            let (next, successor) = (slot.successor?.pid ?? 0, theirs.successor?.pid ?? 0)
+            try require(successor == next, "\(successor), not \(next), follows in slot \(index)")
+            try require((theirs.retirement == nil) == (slot.retirement == nil), "slot \(index) leaves, or does not")
             let leaving = theirs.outgoing.map(\.child.pid)
             try require(leaving.sorted() == slot.outgoing.map(\.pid).sorted(), "\(leaving) leave slot \(index)")
-            let causes = theirs.outgoing.map(\.cause)
+            let causes = theirs.outgoing.map(\.cause).filter { $0 != .shutdown }
             let isUnique = causes.indices.allSatisfy { !causes[..<$0].contains(causes[$0]) }
             try require(isUnique, "slot \(index) has two outgoing children for one cause: \(causes)")
             try require(
-                theirs.current?.isAccepting ?? false == slot.current?.accepts ?? false,
+                theirs.isAccepting == slot.isAccepting,
                 "slot \(index) accepts, or does not")
         }
         try require(supervisor.rotation == rotation, "\(supervisor.rotation) are in rotation, not \(rotation)")

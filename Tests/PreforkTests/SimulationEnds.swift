@@ -4,26 +4,23 @@
 extension Referee {
     mutating func ended(
         _ slot: Int, _ kid: Kid?, _ reason: Prefork.ChildExit.Reason, processorTime: Duration?, isShortage: Bool,
-        _ coverage: inout Coverage
+        wasCurrent: Bool = false, _ coverage: inout Coverage
     ) {
-        let now = batch.now
-        let exit = Prefork.ChildExit(
-            slot: slot,
-            pid: kid?.pid ?? 0,
-            reason: reason,
-            lifetime: .nanoseconds(kid.map { now - $0.spawnedAt } ?? 0),
-            wasReady: kid?.readyAt != nil,
-            readyTime: kid?.readyAt.map { .nanoseconds(now - $0) },
-            drainOrigin: kid?.cause == .shutdown || kid?.cause == .notReady ? .master : kid?.drainOrigin
-        )
+        let exit = exit(slot, kid, reason)
         batch.exit = exit
-        if stop != nil { return }
+        if stop != nil || slot >= target || kid?.cause?.isPlanned == true { return }
+        if kid == nil, slots[slot].current != nil {
+            return successorDidNotStart(slot, exit, isShortage: isShortage, &coverage)
+        }
+        let fails = kid.map { isOnTrial($0) } ?? (isOnTrial(slots[slot].startingGeneration) && !isShortage)
+        defer { if fails { failRenewal(.exit(exit), &coverage) } }
+        if wasCurrent { _ = replaceBySuccessor(slot, &coverage) }
         if isShortage {
             recover(slot, after: delayAfterFailure(slot))
             return
         }
         let strict = countStrictly(exit)
-        if kid?.cause == .unrequested {
+        if kid?.cause == .unrequested || slots[slot].current != nil {
             // It was replaced already, so here it only counts.
             coverage.note(.replacedExits)
             batch.consequence = .replaced
@@ -33,7 +30,7 @@ extension Referee {
         var isFatal = false
         if case .status(let status) = reason.payload { isFatal = limits.fatalStatuses.contains(status) }
         let isAnyUp = slots.contains { $0.current.map { $0.isUp && $0.accepts } == true }
-        if isFatal, !isAnyUp { return giveUp(.childRefused) }
+        if isFatal, !isAnyUp, !fails { return giveUp(.childRefused) }
         if let strict { return giveUp(strict) }
         if let limit = limits.limitPerSlot, slots[slot].recoveries >= limit { return giveUp(.overRecovery) }
         slots[slot].recoveries += 1
@@ -43,6 +40,19 @@ extension Referee {
             return startFailed(slot, &coverage)
         }
         recover(slot, after: delay)
+    }
+
+    func exit(_ slot: Int, _ kid: Kid?, _ reason: Prefork.ChildExit.Reason) -> Prefork.ChildExit {
+        let now = batch.now
+        return Prefork.ChildExit(
+            slot: slot,
+            pid: kid?.pid ?? 0,
+            reason: reason,
+            lifetime: .nanoseconds(kid.map { now - $0.spawnedAt } ?? 0),
+            wasReady: kid?.readyAt != nil,
+            readyTime: kid?.readyAt.map { .nanoseconds(now - $0) },
+            drainOrigin: kid?.cause?.isRequested == true ? .master : kid?.drainOrigin
+        )
     }
 
     private mutating func recover(_ slot: Int, after delay: Int64) {
@@ -74,7 +84,7 @@ extension Referee {
         coverage.note(.startFailures)
         if startFailures == 0 { firstStartFailure = batch.now }
         startFailures += 1
-        if startFailures > 5 * limits.children {
+        if startFailures > 5 * target {
             let left = firstStartFailure + 15 * Self.second - batch.now
             if left <= 0 { return giveUp(.gaveUp) }
             delay = min(delay, left)
@@ -82,7 +92,7 @@ extension Referee {
         recover(slot, after: delay)
     }
 
-    private mutating func delayAfterFailure(_ slot: Int) -> Int64 {
+    mutating func delayAfterFailure(_ slot: Int) -> Int64 {
         let failures = slots[slot].failures
         slots[slot].failures += 1
         if failures == 0 { return min(limits.first, limits.maximum) }

@@ -7,28 +7,22 @@ extension Referee {
         let now = batch.now
         guard let expectedBy, now - expectedBy > Self.second else { return }
         for index in slots.indices {
-            if var kid = slots[index].current {
-                var counts = false
-                if kid.exitDue != nil {
-                    kid.exitDue = sum(now, Self.exitNotice)
-                    counts = true
-                }
-                if kid.readyAt == nil {
-                    kid.readyBy = sum(now, limits.readinessTimeout)
-                    counts = true
-                } else {
-                    mayBeSilent = true
-                    if kid.upAt != .min { kid.upAt = sum(now, limits.settle) }
-                    if kid.provenAt != .min { kid.provenAt = sum(now, max(Self.second, limits.settle)) }
-                }
-                slots[index].current = kid
-                if counts { batch.suspended = now - expectedBy }
+            slots[index].current = slots[index].current.map { begunAgain($0, expectedBy) }
+            slots[index].successor = slots[index].successor.map { begunAgain($0, expectedBy) }
+            if case .accepting = slots[index].retirement {
+                slots[index].retirement = .accepting(until: sum(now, limits.queueDrain))
+                batch.suspended = now - expectedBy
             }
             for position in slots[index].outgoing.indices where !slots[index].outgoing[position].isKilled {
                 let margin = slots[index].outgoing[position].isTold ? 0 : 2 * Self.second
                 slots[index].outgoing[position].killDue = sum(now, sum(limits.grace, margin))
                 batch.suspended = now - expectedBy
             }
+        }
+        if case .baking(_?) = renewal?.stage {
+            let until = sum(now, limits.bake ?? 0)
+            renewal?.stage = .baking(until: until)
+            batch.suspended = now - expectedBy
         }
         if closing != nil {
             closing = sum(now, limits.queueDrain)
@@ -37,12 +31,34 @@ extension Referee {
         if stop != nil, batch.suspended != nil { extensions += 1 }
     }
 
-    /// Notes the children that have been ready for long enough.
-    mutating func confirm(_ coverage: inout Coverage) {
-        for index in slots.indices { confirm(index, &coverage) }
+    private mutating func begunAgain(_ kid: Kid, _ expectedBy: Int64) -> Kid {
+        let now = batch.now
+        var (kid, counts) = (kid, false)
+        if kid.exitDue != nil {
+            kid.exitDue = sum(now, Self.exitNotice)
+            counts = true
+        }
+        if kid.readyAt == nil {
+            kid.readyBy = sum(now, limits.readinessTimeout)
+            counts = true
+        } else {
+            mayBeSilent = true
+            if kid.upAt != .min { kid.upAt = sum(now, limits.settle) }
+            if kid.provenAt != .min { kid.provenAt = sum(now, max(Self.second, limits.settle)) }
+        }
+        if counts { batch.suspended = now - expectedBy }
+        return kid
     }
 
-    private mutating func confirm(_ index: Int, _ coverage: inout Coverage) {
+    /// Notes the children that have been ready for long enough.
+    mutating func confirm(_ coverage: inout Coverage) {
+        for index in slots.indices {
+            confirm(index, &coverage)
+            confirmSuccessor(index, &coverage)
+        }
+    }
+
+    mutating func confirm(_ index: Int, _ coverage: inout Coverage) {
         guard var kid = slots[index].current, kid.readyAt != nil, !kid.isWithdrawn else { return }
         let isAnyProven = slots.contains { $0.current?.provenAt == .min }
         if kid.upAt != .min, kid.upAt <= batch.now {
@@ -75,12 +91,19 @@ extension Referee {
         switch input {
         case .spawned(let slot, let pid):
             asked = nil
-            let kid = Kid(pid: pid, spawnedAt: slots[slot].lastSpawn, readyBy: sum(now, limits.readinessTimeout))
-            slots[slot].current = kid
+            slots[slot].isStarting = false
+            let kid = Kid(
+                pid: pid, generation: slots[slot].startingGeneration, spawnedAt: slots[slot].lastSpawn,
+                readyBy: sum(now, limits.readinessTimeout))
+            batch.predecessor = slots[slot].current?.pid
+            if slots[slot].current == nil { slots[slot].current = kid } else { slots[slot].successor = kid }
             batch.spawned = slot
+            batch.spawnedPID = pid
+            dismissIfUnwanted(slot, kid, &coverage)
             endFilling()
         case .spawnFailed(let slot, let error):
             asked = nil
+            slots[slot].isStarting = false
             batch.isFailedStart = true
             let isShortage = error.code == 11 || error.code == 12
             if isShortage {
@@ -92,6 +115,7 @@ extension Referee {
             endFilling()
         case .spawnRefused(let slot, let error):
             asked = nil
+            slots[slot].isStarting = false
             coverage.note(.refusedStarts)
             guard hasBeenUp else { return begin(.spawn) }
             batch.isFailedStart = true
@@ -99,6 +123,7 @@ extension Referee {
                 slot, nil, .notSpawned(SystemError(refusal: error)), processorTime: nil, isShortage: false, &coverage)
             endFilling()
         case .ready(let pid, let cost):
+            if let slot = slotWithSuccessor(pid) { return successorIsReady(slot, cost, &coverage) }
             guard let slot = slotWithCurrent(pid), slots[slot].current?.readyAt == nil else { return }
             let (upAt, provenAt) = (sum(now, limits.settle), sum(now, max(Self.second, limits.settle)))
             slots[slot].current?.readyAt = now
@@ -108,6 +133,8 @@ extension Referee {
             batch.ready = slot
             if slots[slot].current?.isWithdrawn == true { withdraw(slot, &coverage) } else { confirm(slot, &coverage) }
         case .draining(let pid, let origin):
+            batch.subject = pid
+            if let slot = slotWithSuccessor(pid) { return successorDrains(slot, origin, &coverage) }
             guard let slot = slotWithCurrent(pid), slots[slot].current?.isWithdrawn == false else { return }
             slots[slot].current?.isWithdrawn = true
             slots[slot].current?.drainOrigin = origin
@@ -115,17 +142,32 @@ extension Referee {
             coverage.note(.drains)
             withdraw(slot, &coverage)
         case .hungUp(let pid):
+            batch.subject = pid
+            if let slot = slotWithSuccessor(pid), slots[slot].successor?.isWithdrawn == false {
+                slots[slot].successor?.isWithdrawn = true
+                let due = sum(now, Self.exitNotice)
+                slots[slot].successor?.exitDue = due
+                return coverage.note(.hangUps)
+            }
             guard let slot = slotWithCurrent(pid), slots[slot].current?.isWithdrawn == false else { return }
             let exitDue = sum(now, Self.exitNotice)
             slots[slot].current?.isWithdrawn = true
             slots[slot].current?.exitDue = exitDue
             coverage.note(.hangUps)
-        case .exited(let pid, let end): exited(pid, end, &coverage)
+        case .exited(let pid, let end):
+            batch.subject = pid
+            exited(pid, end, &coverage)
         case .stop(let reason, let arrival): stopped(reason, arrival.nanoseconds, &coverage)
         case .admissionClosed: batch.closesAdmission = true
         case .fail: begin(.nothing)
         case .timer: batch.isTimer = true
-        case .restart, .restartPrepared, .restartRefused, .rollback, .resize, .queueEmpty: break
+        case .restart: restartRequested(&coverage)
+        case .restartPrepared(let generation): opened(generation)
+        case .restartRefused(let generation, let reason): refused(generation, reason, &coverage)
+        case .rollback: rollbackRequested(&coverage)
+        case .resize(let count): resizeRequested(count, &coverage)
+        case .queueEmpty(let slot):
+            if case .accepting = slots[slot].retirement { slots[slot].retirement = .accepted }
         }
     }
 
@@ -154,7 +196,13 @@ extension Referee {
             if let kid = slots[index].current, kid.pid == pid {
                 slots[index].current = nil
                 noteCrash(reason, &coverage)
-                return ended(index, kid, reason, processorTime: end.processorTime, isShortage: false, &coverage)
+                return ended(
+                    index, kid, reason, processorTime: end.processorTime, isShortage: false, wasCurrent: true, &coverage)
+            }
+            if let kid = slots[index].successor, kid.pid == pid {
+                slots[index].successor = nil
+                noteCrash(reason, &coverage)
+                return successorExited(index, kid, reason, &coverage)
             }
             if let position = slots[index].outgoing.firstIndex(where: { $0.pid == pid }) {
                 let kid = slots[index].outgoing.remove(at: position)
@@ -182,6 +230,9 @@ extension Referee {
     /// A child that no longer serves gets a replacement beside it.
     private mutating func withdraw(_ slot: Int, _ coverage: inout Coverage) {
         guard stop == nil, !batch.stops, var kid = slots[slot].current, kid.readyAt != nil else { return }
+        if slot >= target { return }
+        let fails = isOnTrial(kid)
+        defer { if fails { failRenewal(.draining(slot: slot, pid: kid.pid), &coverage) } }
         var isReplaced = limits.recovery != .never && !slots[slot].outgoing.contains { $0.cause == .unrequested }
         if let limit = limits.limitPerSlot, slots[slot].recoveries >= limit { isReplaced = false }
         kid.cause = isReplaced ? .unrequested : .unreplaced
@@ -190,7 +241,11 @@ extension Referee {
         kid.killDue = sum(batch.now, sum(limits.grace, 2 * Self.second))
         slots[slot].current = nil
         slots[slot].outgoing.append(kid)
-        guard isReplaced else { return coverage.note(.notReplaced) }
+        if replaceBySuccessor(slot, &coverage) { return }
+        guard isReplaced else {
+            slots[slot].nextTry = nil
+            return coverage.note(.notReplaced)
+        }
         slots[slot].recoveries += 1
         coverage.note(.replacedBeside)
         guard let delay = delayAfterService(slot, kid, nil, &coverage) else { return startFailed(slot, &coverage) }
@@ -203,16 +258,21 @@ extension Referee {
         // When the wait for the queues ends, all children are asked to exit. From then on none is judged.
         if let closing, closing <= batch.now { return }
         for index in slots.indices {
+            judgeSuccessor(index, &coverage)
             guard let kid = slots[index].current else { continue }
             if kid.readyAt == nil, kid.readyBy <= batch.now || kid.exitDue ?? .max <= batch.now {
                 batch.judged.append(kid.pid)
                 coverage.note(.notReady)
+                dismissCurrent(index, slots[index].successor == nil ? .notReady : .abandoned)
+                if !replaceBySuccessor(index, &coverage) { slots[index].nextTry = nil }
+                if isOnTrial(kid.generation) { failRenewal(.notReady(slot: index, pid: kid.pid), &coverage) }
             } else if kid.readyAt != nil, let due = kid.exitDue, due <= batch.now {
                 slots[index].current?.exitDue = nil
                 batch.replaced.append(kid.pid)
                 slots[index].current?.drainOrigin = .closedChannel
                 withdraw(index, &coverage)
             }
+            judgeSilentSuccessor(index, &coverage)
         }
     }
 
@@ -242,6 +302,7 @@ extension Referee {
         guard isFilling, filled == limits.children, !batch.stops else { return }
         isFilling = false
         batch.completesFilling = true
+        batch.fleet = slots.compactMap { $0.current?.pid }
     }
 
     mutating func begin(_ reason: Failure) {

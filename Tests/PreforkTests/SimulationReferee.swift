@@ -7,6 +7,7 @@ struct Referee {
     /// A child that was started and not reaped.
     struct Kid {
         var pid: Int32
+        var generation = 1
         var spawnedAt: Int64
         var readyBy: Int64
         var readyAt: Int64?
@@ -25,6 +26,8 @@ struct Referee {
         var cause: Supervisor.ExitCause?
         var since: Int64 = 0
         var isTold = false
+        /// Whether this input asks it to exit, as a part of something planned.
+        var mustBeTold = false
         var toldIn = 0
         var killDue: Int64 = .max
         var isKilled = false
@@ -35,7 +38,15 @@ struct Referee {
 
     struct Slot {
         var current: Kid?
+        /// A child that is to take the place of `current`.
+        var successor: Kid?
         var outgoing: [Kid] = []
+        /// The build of the next child, and of the one that is being started.
+        var generation = 1
+        var startingGeneration = 1
+        /// How often the master was short of something when it started a successor.
+        var shortages = 0
+        var retirement: Retirement?
         /// When a replacement is due.
         var nextTry: Int64?
         var lastPID: Int32?
@@ -45,7 +56,20 @@ struct Referee {
         var recoveries = 0
         var lives: [(start: Int64, service: Int64)] = []
 
-        var kids: [Kid] { (current.map { [$0] } ?? []) + outgoing }
+        var kids: [Kid] { [current, successor].compactMap { $0 } + outgoing }
+        var isAccepting: Bool { current?.accepts == true || successor?.accepts == true }
+        var isStarting = false
+    }
+
+    /// How a slot leaves the fleet: its child accepts what is queued until this moment, or has done so.
+    enum Retirement: Equatable { case accepting(until: Int64), accepted }
+
+    /// A restart or a rollback.
+    struct Renewal: Equatable {
+        enum Stage: Equatable { case opening, baking(until: Int64?), replacing, returning }
+        var generation: Int
+        var since: Int64
+        var stage = Stage.opening
     }
 
     /// The expected and the seen effects of the current input.
@@ -54,6 +78,9 @@ struct Referee {
         var isTimer = false
         var suspended: Int64?
         var spawned: Int?
+        var spawnedPID: Int32 = 0
+        /// The child whose place the spawned one is to take.
+        var predecessor: Int32?
         var ready: Int?
         var drained: Int?
         var exit: Prefork.ChildExit?
@@ -64,7 +91,14 @@ struct Referee {
         var killsAll = false
         var closesAdmission = false
         var completesFilling = false
+        var fleet: [Int32] = []
+        /// The child that the input is about.
+        var subject: Int32?
+        /// The last successor that has taken its place.
+        var promoted: Int32?
         var suppresses = false
+        /// What a restart or a resize leads to, in this order.
+        var wanted: [Supervisor.Action] = []
 
         var judged: [Int32] = []
         var replaced: [Int32] = []
@@ -101,6 +135,13 @@ struct Referee {
     var isFilling = true
     var hasAnnouncedMaster = false
     var stop: (since: Int64, away: Int64)?
+    var target = 0
+    var queuedTarget: Int?
+    var renewal: Renewal?
+    var isRenewalQueued = false
+    var (serving, previous, latest) = (1, Int?.none, 1)
+    /// Starts that a restart or a resize has asked for.
+    var planned = 0
     var hasClosed = false
     /// The slots that get new connections.
     var rotation: [Int] = []
@@ -149,6 +190,8 @@ struct Referee {
             nil, false, false, 0, .nothing, nil
         )
         (rotation, closing) = (Array(slots.indices), nil)
+        (target, queuedTarget, renewal, isRenewalQueued) = (limits.children, nil, nil, false)
+        (serving, previous, latest, planned) = (1, nil, 1, 0)
         (hasBeenUp, startFailures, shortages, isQuiet, unexpected) = (false, 0, 0, false, 0)
         poison = Bucket(perMille: Int64(limits.processors) * 250)
         broken = Bucket(perMille: 80)
@@ -173,17 +216,19 @@ struct Referee {
         expect(input, &coverage)
         if batch.isTimer { expectJudgements(&coverage) }
         expectTelling(&coverage)
+        expectOperations(&coverage)
         let before = batch
         for (index, action) in actions.enumerated() {
             try check(
                 action, isFirst: index == 0, isLast: index == actions.count - 1, away: away, supervisor, &coverage)
         }
         try checkCompleteness(before)
-        if batch.isTimer, wasDue, before.judged.isEmpty, before.replaced.isEmpty, !mayBeSilent {
+        if batch.isTimer, wasDue, before.judged.isEmpty, before.replaced.isEmpty, !mayBeSilent, !batch.asked {
             try require(!actions.isEmpty, "a timer that was due led to nothing")
         }
         try checkState(supervisor)
         if slots.contains(where: { $0.current != nil && !$0.outgoing.isEmpty }) { coverage.note(.twoInSlot) }
+        if slots.contains(where: { $0.successor != nil && !$0.outgoing.isEmpty }) { coverage.note(.threeInSlot) }
         expectedBy = dueTimes.map { max($0, now) }
     }
 
@@ -193,6 +238,7 @@ struct Referee {
     // MARK: Looking up
 
     func slotWithCurrent(_ pid: Int32) -> Int? { slots.firstIndex { $0.current?.pid == pid } }
+    func slotWithSuccessor(_ pid: Int32) -> Int? { slots.firstIndex { $0.successor?.pid == pid } }
 
     func kid(_ pid: Int32) -> Kid? {
         for slot in slots { for kid in slot.kids where kid.pid == pid { return kid } }
@@ -202,7 +248,7 @@ struct Referee {
     func hasBeenReady(_ pid: Int32) -> Bool { kid(pid)?.readyAt != nil }
     func hasWithdrawn(_ pid: Int32) -> Bool { kid(pid).map { $0.isWithdrawn || $0.cause != nil } ?? false }
 
-    var acceptingSlots: [Int] { slots.indices.filter { slots[$0].current?.accepts == true } }
+    var acceptingSlots: [Int] { slots.indices.filter { slots[$0].isAccepting } }
 
     /// The times at which something is due. An earlier deadline keeps the master busy, and a later one lets a child
     /// wait.
@@ -211,7 +257,8 @@ struct Referee {
         var due = closing ?? .max
         for slot in slots {
             due = min(due, slot.nextTry ?? .max)
-            if let kid = slot.current {
+            if case .accepting(let until) = slot.retirement { due = min(due, until) }
+            for kid in [slot.current, slot.successor].compactMap({ $0 }) {
                 if kid.readyAt == nil {
                     due = min(due, kid.readyBy)
                 } else if !kid.isWithdrawn {
@@ -222,6 +269,7 @@ struct Referee {
             }
             for kid in slot.outgoing where !kid.isKilled { due = min(due, kid.killDue) }
         }
+        if case .baking(let until?) = renewal?.stage { due = min(due, until) }
         return due == .max && !hasEndlessTimer ? nil : due
     }
 
@@ -230,7 +278,8 @@ struct Referee {
         closing == .max
             || slots.contains { slot in
                 slot.nextTry == .max || slot.outgoing.contains { !$0.isKilled && $0.killDue == .max }
-                    || slot.current.map { $0.readyAt == nil && $0.readyBy == .max } == true
+                    || [slot.current, slot.successor].contains { $0.map { $0.readyAt == nil && $0.readyBy == .max } == true }
+                    || slot.retirement == .accepting(until: .max)
             }
     }
 

@@ -15,6 +15,8 @@ struct Limits {
     var readinessTimeout: Int64
     var grace: Int64
     var queueDrain: Int64
+    var concurrency = 1
+    var bake: Int64?
 
     var rules: Supervisor.Rules {
         // "Never" as a user would write it, which is far more than a clock can count.
@@ -29,7 +31,9 @@ struct Limits {
             readinessTimeout: duration(readinessTimeout),
             grace: duration(grace),
             queueDrain: duration(queueDrain),
-            processors: processors
+            processors: processors,
+            restartConcurrency: concurrency,
+            restartBake: bake.map(duration)
         )
     }
 
@@ -62,6 +66,8 @@ struct Schedule: CustomStringConvertible {
         var suspensions: Int
         var slowness: Int
         var strays: Int
+        /// The chance of a restart, a rollback or a resize.
+        var operations: Int
     }
 
     var limits: Limits
@@ -106,7 +112,9 @@ struct Schedule: CustomStringConvertible {
             fatalStatuses: random.pick(Self.finals),
             readinessTimeout: random.pick(Self.readiness),
             grace: random.chance(of: 30) ? .max : random.pick(Self.graces),
-            queueDrain: random.chance(of: 30) ? .max : random.pick(Self.drains)
+            queueDrain: random.chance(of: 30) ? .max : random.pick(Self.drains),
+            concurrency: 1 + random.below(3),
+            bake: random.chance(of: 200) ? random.pick([1, Self.second, 10 * Self.second]) : nil
         )
         mood = Mood(
             crashes: random.pick([50, 400, 900, 1000]),
@@ -122,7 +130,8 @@ struct Schedule: CustomStringConvertible {
             hookFailures: random.pick([0, 0, 0, 20]),
             suspensions: random.pick([0, 0, 20, 150]),
             slowness: random.pick([0, 0, 20, 100]),
-            strays: random.pick([0, 50, 200])
+            strays: random.pick([0, 50, 200]),
+            operations: random.pick([0, 0, 30, 200])
         )
     }
 

@@ -233,6 +233,7 @@ extension Supervisor {
                 child: child, cause: isReplaced ? .unrequested : .unreplaced, since: now,
                 escalation: Escalation(steps, at: now)))
         replaceBySuccessor(index)
+        if !isReplaced { waitForExit(index) }
         if isReplaced, slots[index].current == nil {
             slots[index].recoveries += 1
             carryOut(afterService(index, child, nil, now), index, now, &actions)

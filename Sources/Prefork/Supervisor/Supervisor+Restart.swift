@@ -182,6 +182,11 @@ extension Supervisor {
         slots[index].successor = nil
     }
 
+    /// The exit of the slot's last child decides what follows, even if a successor was about to be started.
+    mutating func waitForExit(_ index: Int) {
+        if slots[index].current == nil, case .backingOff = slots[index].attempt { slots[index].attempt = .none }
+    }
+
     /// The successor is up. It takes the place of the slot's child, which is asked to exit.
     mutating func promoteSuccessor(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
         guard let successor = slots[index].successor else { return }

@@ -95,11 +95,11 @@ extension Supervisor {
         child.startCost = startCost
         slots[index][role] = child
         actions.append(.report(.ready(slot: index, pid: pid, after: now - child.spawnedAt)))
-        if role == .successor {
+        // A child that was asked to exit during its start may still say that it is ready.
+        if child.isDraining {
+            withdraw(index, role, now, &actions)
+        } else if role == .successor {
             confirmSuccessor(index, now, &actions)
-        } else if child.isDraining {
-            // A child that was asked to exit during its start may still say that it is ready.
-            withdraw(index, .current, now, &actions)
         } else {
             confirm(index, now)
         }
@@ -127,23 +127,23 @@ extension Supervisor {
 
     /// A successor that is up takes its place. Not during a stop, in which all children exit anyway.
     private mutating func confirmSuccessor(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
-        guard !isStopping, let child = slots[index].successor, !child.isDraining,
-            case .ready(_, let upAt?, _) = child.stage, upAt <= now
+        if isStopping {
+            slots[index].successor?.passTimes(now)
+            return
+        }
+        guard let child = slots[index].successor, !child.isDraining, case .ready(_, let upAt?, _) = child.stage,
+            upAt <= now
         else { return }
         promoteSuccessor(index, now, &actions)
         confirm(index, now)
     }
 
     private mutating func confirm(_ index: Int, _ now: Instant) {
-        guard var child = slots[index].current, !child.isDraining,
-            case .ready(let since, let upAt, let provenAt) = child.stage
-        else { return }
-        let isUpNow = upAt.map { $0 <= now } ?? false
-        let isProvenNow = provenAt.map { $0 <= now } ?? false
-        guard isUpNow || isProvenNow else { return }
+        guard let child = slots[index].current else { return }
         let wasAnyProven = slots.contains { $0.current?.isProven == true }
-        child.stage = .ready(since: since, upAt: isUpNow ? nil : upAt, provenAt: isProvenNow ? nil : provenAt)
-        slots[index].current = child
+        slots[index].current?.passTimes(now)
+        let isUpNow = slots[index].current?.isUp == true && !child.isUp
+        let isProvenNow = slots[index].current?.isProven == true && !child.isProven
         if isUpNow {
             hasBeenUp = true
             slots[index].failures = 0
@@ -175,8 +175,10 @@ extension Supervisor {
             return
         }
         actions.append(.report(.notReady(slot: index, pid: child.pid, after: now - child.spawnedAt)))
-        requestExit(index, .current, .notReady, now, &actions)
+        // If its successor is there already, nothing follows from its exit.
+        requestExit(index, .current, slots[index].successor == nil ? .notReady : .abandoned, now, &actions)
         replaceBySuccessor(index)
+        waitForExit(index)
         if isOnTrial(child.generation) { failRestart(.notReady(slot: index, pid: child.pid), now, &actions) }
     }
 

@@ -280,6 +280,14 @@ extension Supervisor.Child {
         if case .ready(_, _, nil) = stage { true } else { false }
     }
 
+    /// Forgets the times of a ready child that have passed.
+    mutating func passTimes(_ now: Instant) {
+        guard !isDraining, case .ready(let since, let upAt, let provenAt) = stage else { return }
+        stage = .ready(
+            since: since, upAt: upAt.flatMap { $0 <= now ? nil : $0 },
+            provenAt: provenAt.flatMap { $0 <= now ? nil : $0 })
+    }
+
     var nextDeadline: Instant? {
         switch stage {
         case .starting(let readyBy): return min(readyBy, exitExpectedBy ?? readyBy)

@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""Restarts and resizes a fleet again and again under load. Fails if a request fails, if an old child stays longer than
+its longest request and 0.1 s, or if the master's descriptors or memory grow.
+
+    CI/restarts.py [N]    N restarts for each kind of listener (100 by default), then a resize from 1 to 64 and back
+
+The load: clients that keep their connection, clients with a connection for each request, and requests that take 100 ms.
+Half of the restarts find another build of the program at its path.
+"""
+import collections
+import os
+import re
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+
+from support import (
+    HOST, DEADLINE, Clients, Failure, Server, converse, expect, needs, state_and_parent, swift_product, until)
+
+CHILDREN = 4
+SLOW = 0.1  # Seconds.
+MARK = b"hello-prefork build 0"
+
+
+class Load(Clients):
+    """Clients of all kinds. `counts` has the outcomes."""
+
+    def __init__(self, connect):
+        self.connect, self.counts, self.faults = connect, collections.Counter(), []
+        super().__init__(self.run, [("/", True)] * 3 + [("/", False)] * 3 + [(f"/slow?ms={SLOW * 1000:.0f}", True)] * 2)
+
+    def run(self, kind):
+        path, keeps = kind
+        while not self.over.is_set():
+            try:
+                with self.connect() as connection:
+                    connection.settimeout(DEADLINE)
+                    while not self.over.is_set():
+                        connection.sendall(
+                            f"GET {path} HTTP/1.1\r\nHost: test\r\n"
+                            f"{'' if keeps else 'Connection: close'}{'' if keeps else chr(13) + chr(10)}\r\n".encode())
+                        closes = read_answer(connection)
+                        self.counts["answered"] += 1
+                        if closes or not keeps:
+                            break
+            except OSError as error:
+                self.counts["failed"] += 1
+                self.faults.append(f"{path}, {'kept' if keeps else 'new'}: {error!r}")
+
+
+def read_answer(connection):
+    """Reads one answer. Returns whether the server closes the connection after it."""
+    answer = b""
+    while b"\r\n\r\n" not in answer or len(answer.partition(b"\r\n\r\n")[2]) < 12:
+        part = connection.recv(65_536)
+        if not part:
+            raise OSError(f"closed after {len(answer)} bytes")
+        answer += part
+    if not answer.startswith(b"HTTP/1.1 200"):
+        raise OSError(f"{answer[:40]!r}")
+    return b"connection: close" in answer.lower()
+
+
+def build(original, path, digit):
+    """A copy of the program that is another build, put in the place of the one before as a deploy does it."""
+    with open(original, "rb") as file:
+        program = file.read()
+    expect(program.count(MARK) == 1, f"the program has {program.count(MARK)} marks")
+    with open(f"{path}.new", "wb") as file:
+        file.write(program.replace(MARK, MARK[:-1] + digit))
+    os.chmod(f"{path}.new", 0o755)
+    os.rename(f"{path}.new", path)
+
+
+def get(connect, path):
+    with connect() as connection:
+        connection.settimeout(DEADLINE)
+        return converse(connection, path).decode()
+
+
+def resources(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        memory = int(re.search(r"RssAnon:\s+(\d+) kB", file.read())[1])
+    return len(os.listdir(f"/proc/{pid}/fd")), memory
+
+
+def exits(server):
+    """How long each retired child has lived on, in seconds, by the time stamps of the log."""
+    began, longest = {}, 0
+    for line in list(server.lines):
+        stamp = re.match(r"\d{4}-\d\d-\d\dT(\d\d):(\d\d):(\d\d\.\d+)Z ", line)
+        if not stamp:
+            continue
+        now = int(stamp[1]) * 3600 + int(stamp[2]) * 60 + float(stamp[3])
+        if drains := re.search(r"child (\d+) \(slot \d+\) drains, because", line):
+            began[drains[1]] = now
+        elif ended := re.search(r"child (\d+) \(slot \d+\) exited: ", line):
+            if ended[1] in began:
+                longest = max(longest, (now - began.pop(ended[1])) % 86_400)
+    return longest
+
+
+def start(program, directory, listening, children, *options):
+    path = os.path.join(directory, "server")
+    build(program, path, b"0")
+    address = f"unix:{directory}/socket" if listening == "unix" else f"{HOST}:0"
+    mode = ["--listening", listening] if listening != "unix" else []
+    server = Server(path, "--children", str(children), "--readiness", "explicit", *mode, *options, address)
+    server.wait_for("ready after", children)
+    if listening == "unix":
+        def connect():
+            connection = socket.socket(socket.AF_UNIX)
+            connection.connect(f"{directory}/socket")
+            return connection
+    else:
+        port = server.listening()
+
+        def connect():
+            return socket.create_connection((HOST, port), DEADLINE)
+    return server, path, connect
+
+
+def restart(program, listening, count):
+    with tempfile.TemporaryDirectory() as directory:
+        server, path, connect = start(program, directory, listening, CHILDREN)
+        with server:
+            load = Load(connect)
+            before = None
+            began = time.monotonic()
+            for number in range(1, count + 1):
+                digit = str(number // 2 % 10).encode()
+                build(program, path, digit)
+                os.kill(server.pid, signal.SIGHUP)
+                server.wait_for(r" restarted: ", number)
+                if number % 20 == 0:
+                    seen = get(connect, "/build")
+                    expect(seen == (MARK[:-1] + digit).decode(), f"build {seen!r} after restart {number}")
+                if number == max(3, count // 10):  # From then on there is a build before, which is held open, too.
+                    until(lambda: len(server.children()) == CHILDREN, "the old children's ends")
+                    before = resources(server.pid)
+            elapsed = time.monotonic() - began
+            until(lambda: len(server.children()) == CHILDREN, "the old children's ends")
+            after = resources(server.pid)
+            load.stop()
+            longest = exits(server)
+            print(f"{listening}: {count} restarts in {elapsed:.1f} s, {load.counts['answered']} answered, "
+                  f"{load.counts['failed']} failed; old children gone after at most {longest:.3f} s; "
+                  f"descriptors {before[0]} -> {after[0]}, memory {before[1]} -> {after[1]} kB")
+            server.stop()
+            expect(not load.faults, f"{len(load.faults)} requests failed: {load.faults[:5]}")
+            expect(longest <= SLOW + 0.1, f"an old child stayed for {longest:.3f} s")
+            expect(after[0] <= before[0], "descriptors leak")
+            expect(after[1] <= before[1] + 512, "memory grows")
+
+
+def resize(program, listening):
+    sizes = list(range(1, 65, 3)) + list(range(64, 0, -3))
+    with tempfile.TemporaryDirectory() as directory:
+        server, _, connect = start(program, directory, listening, 1)
+        with server:
+            load = Load(connect)
+            current = 1
+            for size in sizes + [1]:
+                while current != size:
+                    step = signal.SIGTTIN if size > current else signal.SIGTTOU
+                    target = current + (1 if size > current else -1)
+                    os.kill(server.pid, step)
+                    # Two signals of a kind that are sent before the first one is taken are one.
+                    server.wait_for(rf" resized from {current} to {target} children")
+                    current = target
+                until(lambda: len(server.children()) == current, f"{current} children")
+            load.stop()
+            print(f"{listening}: resized in {len(sizes)} steps, {load.counts['answered']} answered, "
+                  f"{load.counts['failed']} failed")
+            server.stop()
+            expect(not load.faults, f"{len(load.faults)} requests failed: {load.faults[:5]}")
+
+
+def main():
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    needs("swift=")
+    program = swift_product("hello-prefork")
+    failures = []
+    for check in [lambda kind=kind: restart(program, kind, count) for kind in ("sharded", "shared", "unix")] + [
+            lambda kind=kind: resize(program, kind) for kind in ("sharded", "shared")]:
+        try:
+            check()
+        except Failure as failure:
+            print(f"FAILED: {failure}")
+            failures.append(failure)
+    sys.exit(1 if failures else 0)
+
+
+main()

@@ -1,0 +1,395 @@
+@testable import Prefork
+
+/// Derives the expected effects of restarts, rollbacks and resizes.
+extension Referee {
+    // MARK: Requests
+
+    mutating func restartRequested(_ coverage: inout Coverage) {
+        if stop != nil { return }
+        if isFilling || renewal != nil && renewal?.stage != .returning {
+            isRenewalQueued = true
+            coverage.note(.queuedRestarts)
+        } else {
+            open()
+        }
+    }
+
+    private mutating func open() {
+        isRenewalQueued = false
+        latest += 1
+        renewal = Renewal(generation: latest, since: batch.now)
+        batch.wanted.append(.prepareRestart(generation: latest))
+    }
+
+    mutating func opened(_ generation: Int) {
+        guard renewal?.generation == generation, renewal?.stage == .opening else { return }
+        beginRenewal()
+    }
+
+    private mutating func beginRenewal() {
+        renewal?.stage = limits.bake == nil ? .replacing : .baking(until: nil)
+        batch.wanted.append(.report(.restarting(generation: renewal?.generation ?? 0)))
+    }
+
+    mutating func refused(_ generation: Int, _ reason: String, _ coverage: inout Coverage) {
+        guard renewal?.generation == generation, renewal?.stage == .opening else { return }
+        batch.wanted.append(.report(.restartFailed(generation: generation, serving: serving, .refused(reason))))
+        coverage.note(.refusedRestarts)
+        endRenewal()
+    }
+
+    mutating func rollbackRequested(_ coverage: inout Coverage) {
+        if stop != nil { return }
+        isRenewalQueued = false
+        if renewal != nil {
+            failRenewal(.rollback, &coverage)
+        } else if let previous {
+            renewal = Renewal(generation: previous, since: batch.now)
+            beginRenewal()
+            coverage.note(.rollbacks)
+        } else {
+            batch.wanted.append(
+                .report(
+                    .restartFailed(generation: serving, serving: serving, .refused("there is no build before"))))
+        }
+    }
+
+    mutating func resizeRequested(_ count: Int, _ coverage: inout Coverage) {
+        if stop != nil { return }
+        if isFilling {
+            queuedTarget = count
+            return
+        }
+        resize(to: count, &coverage)
+    }
+
+    private mutating func resize(to count: Int, _ coverage: inout Coverage) {
+        queuedTarget = nil
+        if count == target { return }
+        let old = target
+        target = count
+        batch.wanted.append(.report(.resized(from: old, to: count)))
+        while slots.count < count { slots.append(Slot()) }
+        for index in slots.indices where index >= min(old, count) {
+            if index < count { enlist(index) } else { retire(index, &coverage) }
+        }
+        coverage.note(old < count ? .grown : .shrunk)
+    }
+
+    private mutating func enlist(_ index: Int) {
+        slots[index].retirement = nil
+        slots[index].failures = 0
+        slots[index].generation = serving
+        if slots[index].current?.generation == serving { return }
+        if slots[index].nextTry == nil, !slots[index].isStarting { plan(index) }
+    }
+
+    private mutating func plan(_ index: Int) {
+        slots[index].nextTry = batch.now
+        planned += 1
+    }
+
+    private mutating func retire(_ index: Int, _ coverage: inout Coverage) {
+        if slots[index].retirement != nil { return }
+        dismissSuccessor(index, &coverage)
+        slots[index].nextTry = nil
+        guard let current = slots[index].current else { return }
+        if current.accepts, limits.queueDrain > 0 {
+            slots[index].retirement = .accepting(until: sum(batch.now, limits.queueDrain))
+            batch.wanted.append(.awaitEmptyQueue(slot: index))
+        } else {
+            slots[index].retirement = .accepted
+        }
+    }
+
+    // MARK: Progress
+
+    mutating func expectOperations(_ coverage: inout Coverage) {
+        guard stop == nil, !batch.stops, !isFilling else { return }
+        if let queuedTarget { resize(to: queuedTarget, &coverage) }
+        expectRetirements(&coverage)
+        expectRenewal(&coverage)
+    }
+
+    private mutating func expectRetirements(_ coverage: inout Coverage) {
+        for index in slots.indices where index >= target {
+            if case .accepting(let until) = slots[index].retirement,
+                until <= batch.now || slots[index].current?.accepts != true
+            {
+                slots[index].retirement = .accepted
+            }
+            guard slots[index].retirement == .accepted, !slots[index].outgoing.contains(where: { $0.cause == .resize })
+            else { continue }
+            slots[index].retirement = nil
+            if slots[index].current != nil { coverage.note(.retired) }
+            dismissCurrent(index, .resize)
+        }
+    }
+
+    private mutating func expectRenewal(_ coverage: inout Coverage) {
+        if let renewal {
+            let build = renewal.stage == .returning ? serving : renewal.generation
+            switch renewal.stage {
+            case .opening: return
+            case .baking(let until):
+                guard isSettled(0, build) else {
+                    begin(0, build)
+                    return
+                }
+                let end = until ?? sum(batch.now, limits.bake ?? 0)
+                if end > batch.now {
+                    self.renewal?.stage = .baking(until: end)
+                    return
+                }
+                coverage.note(.baked)
+                self.renewal?.stage = .replacing
+            case .replacing, .returning: break
+            }
+            giveTurns(build)
+            for slot in slots.prefix(target) where slot.generation != build { return }
+            if renewal.stage == .returning {
+                for slot in slots.prefix(target) {
+                    if slot.successor != nil || slot.current.map({ $0.generation != build }) == true { return }
+                }
+                batch.wanted.append(
+                    .report(.rolledBack(generation: build, after: .nanoseconds(batch.now - renewal.since))))
+                coverage.note(.returned)
+            } else {
+                for index in 0..<target where !isSettled(index, build) { return }
+                (previous, serving) = (serving, build)
+                batch.wanted.append(
+                    .report(.restarted(generation: build, after: .nanoseconds(batch.now - renewal.since))))
+                coverage.note(.restarts)
+            }
+            endRenewal()
+        }
+        if isRenewalQueued { open() }
+    }
+
+    private mutating func giveTurns(_ build: Int) {
+        var busy = 0
+        for index in 0..<target where slots[index].generation == build && !isSettled(index, build) { busy += 1 }
+        for index in 0..<target {
+            if slots[index].current != nil, busy >= limits.concurrency { continue }
+            if begin(index, build) { busy += 1 }
+        }
+    }
+
+    private func isSettled(_ index: Int, _ build: Int) -> Bool {
+        let slot = slots[index]
+        return slot.current?.generation == build && slot.current?.isUp == true && slot.successor == nil
+            && slot.nextTry == nil && !slot.isStarting
+    }
+
+    @discardableResult
+    private mutating func begin(_ index: Int, _ build: Int) -> Bool {
+        let slot = slots[index]
+        let isIdle = slot.successor == nil && !slot.isStarting
+        guard isIdle, slot.generation != build || slot.nextTry == nil && slot.current.map({ $0.generation != build }) == true
+        else { return false }
+        for kid in slot.outgoing {
+            guard renewal?.stage == .returning, [.restart, .unrequested, .unreplaced].contains(kid.cause) else {
+                return false
+            }
+        }
+        slots[index].generation = build
+        slots[index].shortages = 0
+        plan(index)
+        return true
+    }
+
+    private mutating func endRenewal() {
+        renewal = nil
+        var kept = [serving] + (previous.map { [$0] } ?? [])
+        for slot in slots.prefix(target) where !kept.contains(slot.generation) { kept.append(slot.generation) }
+        batch.wanted.append(.keepPrograms(generations: kept))
+    }
+
+    // MARK: Failing
+
+    func isOnTrial(_ build: Int) -> Bool {
+        renewal?.generation == build && renewal?.stage != .returning
+    }
+
+    /// Whether the end of this child fails a restart.
+    func isOnTrial(_ kid: Kid) -> Bool {
+        guard isOnTrial(kid.generation) else { return false }
+        if case .baking = renewal?.stage { return true }
+        return !kid.isUp
+    }
+
+    mutating func failRenewal(_ fault: Prefork.Event.RestartFault, _ coverage: inout Coverage) {
+        guard stop == nil, !batch.stops, let failed = renewal, failed.stage != .returning else { return }
+        batch.wanted.append(.report(.restartFailed(generation: failed.generation, serving: serving, fault)))
+        coverage.note(.failedRestarts)
+        renewal?.stage = .returning
+        for index in slots.indices where slots[index].generation == failed.generation {
+            dismissSuccessor(index, &coverage)
+            if slots[index].current?.generation == failed.generation {
+                coverage.note(.replacedBack)
+                continue
+            }
+            if slots[index].current != nil {
+                slots[index].nextTry = nil
+            } else if slots[index].nextTry != nil {
+                slots[index].nextTry = batch.now
+            }
+            slots[index].generation = serving
+        }
+    }
+
+    private mutating func successorFailed(
+        _ index: Int, _ build: Int, _ fault: Prefork.Event.RestartFault, _ coverage: inout Coverage
+    ) {
+        if isOnTrial(build) { return failRenewal(fault, &coverage) }
+        guard !slots[index].isStarting else { return }
+        slots[index].nextTry = sum(batch.now, delayAfterFailure(index))
+        planned += 1
+        coverage.note(.repeatedReturns)
+    }
+
+    // MARK: Successors
+
+    mutating func confirmSuccessor(_ index: Int, _ coverage: inout Coverage) {
+        if stop != nil {
+            guard var kid = slots[index].successor, kid.accepts else { return }
+            if kid.upAt <= batch.now { kid.upAt = .min }
+            if kid.provenAt <= batch.now { kid.provenAt = .min }
+            slots[index].successor = kid
+            mayBeSilent = true
+            return
+        }
+        guard let kid = slots[index].successor, kid.accepts, kid.upAt <= batch.now else { return }
+        if let old = slots[index].current {
+            batch.wanted.append(.report(.retiring(slot: index, pid: old.pid, successor: kid.pid)))
+            dismissCurrent(index, renewal?.stage == .returning ? .rollback : .restart)
+            coverage.note(.replacedByNew)
+        }
+        slots[index].successor = nil
+        slots[index].current = kid
+        batch.promoted = kid.pid
+        confirm(index, &coverage)
+    }
+
+    /// - Returns: whether there was one.
+    mutating func replaceBySuccessor(_ index: Int, _ coverage: inout Coverage) -> Bool {
+        guard slots[index].current == nil, let kid = slots[index].successor else { return false }
+        slots[index].successor = nil
+        slots[index].current = kid
+        coverage.note(.promotedEarly)
+        return true
+    }
+
+    mutating func successorIsReady(_ index: Int, _ cost: Duration?, _ coverage: inout Coverage) {
+        guard var kid = slots[index].successor, kid.readyAt == nil else { return }
+        kid.readyAt = batch.now
+        kid.upAt = sum(batch.now, limits.settle)
+        kid.provenAt = sum(batch.now, max(Self.second, limits.settle))
+        kid.startCost = cost?.clampedNanoseconds
+        slots[index].successor = kid
+        batch.ready = index
+        if kid.isWithdrawn { withdrawSuccessor(index, &coverage) } else { confirmSuccessor(index, &coverage) }
+    }
+
+    mutating func successorDrains(_ index: Int, _ origin: Prefork.DrainOrigin, _ coverage: inout Coverage) {
+        guard slots[index].successor?.isWithdrawn == false else { return }
+        slots[index].successor?.isWithdrawn = true
+        slots[index].successor?.drainOrigin = origin
+        batch.drained = index
+        coverage.note(.drains)
+        withdrawSuccessor(index, &coverage)
+    }
+
+    private mutating func withdrawSuccessor(_ index: Int, _ coverage: inout Coverage) {
+        guard stop == nil, !batch.stops, let kid = slots[index].successor, kid.readyAt != nil else { return }
+        dismissSuccessor(index, &coverage)
+        successorFailed(index, kid.generation, .draining(slot: index, pid: kid.pid), &coverage)
+    }
+
+    mutating func successorExited(
+        _ index: Int, _ kid: Kid, _ reason: Prefork.ChildExit.Reason, _ coverage: inout Coverage
+    ) {
+        let exit = exit(index, kid, reason)
+        batch.exit = exit
+        if stop != nil { return }
+        batch.consequence = .predecessorStays
+        successorFailed(index, kid.generation, .exit(exit), &coverage)
+    }
+
+    mutating func successorDidNotStart(
+        _ index: Int, _ exit: Prefork.ChildExit, isShortage: Bool, _ coverage: inout Coverage
+    ) {
+        batch.consequence = .predecessorStays
+        guard isShortage, slots[index].shortages < 5 else {
+            return successorFailed(index, slots[index].startingGeneration, .exit(exit), &coverage)
+        }
+        slots[index].shortages += 1
+        slots[index].nextTry = sum(batch.now, delayAfterFailure(index))
+        planned += 1
+    }
+
+    mutating func judgeSuccessor(_ index: Int, _ coverage: inout Coverage) {
+        guard let kid = slots[index].successor else { return }
+        if kid.readyAt == nil, kid.readyBy <= batch.now {
+            batch.judged.append(kid.pid)
+            coverage.note(.notReady)
+            dismissSuccessor(index, &coverage)
+            successorFailed(index, kid.generation, .notReady(slot: index, pid: kid.pid), &coverage)
+        }
+    }
+
+    /// A successor whose channel is closed and whose exit is late.
+    mutating func judgeSilentSuccessor(_ index: Int, _ coverage: inout Coverage) {
+        guard let kid = slots[index].successor, let due = kid.exitDue, due <= batch.now else { return }
+        if kid.readyAt == nil {
+            batch.judged.append(kid.pid)
+            coverage.note(.notReady)
+            dismissSuccessor(index, &coverage)
+            successorFailed(index, kid.generation, .notReady(slot: index, pid: kid.pid), &coverage)
+        } else {
+            batch.replaced.append(kid.pid)
+            slots[index].successor?.drainOrigin = .closedChannel
+            slots[index].successor?.exitDue = nil
+            withdrawSuccessor(index, &coverage)
+        }
+    }
+
+    // MARK: Dismissals
+
+    mutating func dismissIfUnwanted(_ index: Int, _ kid: Kid, _ coverage: inout Coverage) {
+        if stop != nil || batch.stops { return }  // The stop asks it, see `checkRequest`.
+        if index >= target {
+            slots[index].retirement = .accepted
+        } else if kid.generation != slots[index].generation {
+            if slots[index].successor != nil {
+                dismissSuccessor(index, &coverage)
+            } else {
+                dismissCurrent(index, .abandoned)
+                plan(index)
+            }
+        }
+    }
+
+    mutating func dismissSuccessor(_ index: Int, _ coverage: inout Coverage) {
+        guard let kid = slots[index].successor else { return }
+        slots[index].successor = nil
+        coverage.note(.abandoned)
+        dismiss(kid, index, .abandoned)
+    }
+
+    mutating func dismissCurrent(_ index: Int, _ cause: Supervisor.ExitCause) {
+        guard let kid = slots[index].current else { return }
+        slots[index].current = nil
+        dismiss(kid, index, cause)
+    }
+
+    private mutating func dismiss(_ kid: Kid, _ index: Int, _ cause: Supervisor.ExitCause) {
+        var kid = kid
+        kid.cause = cause
+        kid.since = batch.now
+        kid.exitDue = nil
+        kid.mustBeTold = true
+        kid.killDue = sum(batch.now, limits.grace)
+        slots[index].outgoing.append(kid)
+    }
+}
