@@ -197,7 +197,8 @@ extension Referee {
                 slots[index].current = nil
                 noteCrash(reason, &coverage)
                 return ended(
-                    index, kid, reason, processorTime: end.processorTime, isShortage: false, wasCurrent: true, &coverage)
+                    index, kid, reason, processorTime: end.processorTime, isShortage: false, wasCurrent: true,
+                    &coverage)
             }
             if let kid = slots[index].successor, kid.pid == pid {
                 slots[index].successor = nil

@@ -185,8 +185,8 @@ extension Referee {
     private mutating func begin(_ index: Int, _ build: Int) -> Bool {
         let slot = slots[index]
         let isIdle = slot.successor == nil && !slot.isStarting
-        guard isIdle, slot.generation != build || slot.nextTry == nil && slot.current.map({ $0.generation != build }) == true
-        else { return false }
+        let isOther = slot.current.map { $0.generation != build } ?? false
+        guard isIdle, slot.generation != build || slot.nextTry == nil && isOther else { return false }
         for kid in slot.outgoing {
             guard renewal?.stage == .returning, [.restart, .unrequested, .unreplaced].contains(kid.cause) else {
                 return false

@@ -278,7 +278,9 @@ struct Referee {
         closing == .max
             || slots.contains { slot in
                 slot.nextTry == .max || slot.outgoing.contains { !$0.isKilled && $0.killDue == .max }
-                    || [slot.current, slot.successor].contains { $0.map { $0.readyAt == nil && $0.readyBy == .max } == true }
+                    || [slot.current, slot.successor].contains { kid in
+                        kid.map { $0.readyAt == nil && $0.readyBy == .max } == true
+                    }
                     || slot.retirement == .accepting(until: .max)
             }
     }

@@ -125,6 +125,8 @@
                 let status = currentFleet.withLock { $0 }?.status
                 let waiting = status?.slots.first?.waiting ?? -1
                 report("waiting \(waiting) \(status?.listeners.first?.mode.description ?? "")")
+            case .status:
+                if case .restartsAtStatus = observer { currentFleet.withLock { $0 }?.restart() }
             case .ready:
                 if case .stopsWhenReady = observer { currentFleet.withLock { $0 }?.stop() }
             case .exited(let exit, let consequence): report("exited \(exit.pid) \(exit.reason) \(consequence)")

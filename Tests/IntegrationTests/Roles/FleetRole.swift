@@ -124,6 +124,8 @@
         enum Observer: Codable, Sendable {
             /// Stops the fleet at the first event that says a child is ready.
             case stopsWhenReady
+            /// Restarts the fleet when its status is asked for.
+            case restartsAtStatus
             /// Reports the beginning of a stop, and takes this long for it.
             case takesForStop(Duration)
         }

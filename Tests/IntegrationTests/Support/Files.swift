@@ -14,6 +14,14 @@
         }
     }
 
+    func writeBytes(_ bytes: [UInt8], to path: String) throws {
+        guard let file = fopen(path, "we") else { throw Failure(description: "fopen \(path): errno \(errno)") }
+        defer { fclose(file) }
+        guard fwrite(bytes, 1, bytes.count, file) == bytes.count else {
+            throw Failure(description: "fwrite \(path): errno \(errno)")
+        }
+    }
+
     func listDirectory(_ path: String) -> [String] {
         guard let directory = opendir(path) else { return [] }
         defer { closedir(directory) }
