@@ -400,10 +400,11 @@ def copy(root, tree):
     """Copies the library and, of the tests, the simulation. The others take time to build and would not run."""
     shutil.copytree(root / "Sources", tree / "Sources", ignore=shutil.ignore_patterns("hello-prefork"))
     shutil.copy(root / "Package.swift", tree)
-    for folder in ("Sources/hello-prefork", "Tests/PreforkTests", "Tests/IntegrationTests"):
+    for folder in ("Sources/hello-prefork", "Tests/PreforkTests", "Tests/IntegrationTests", "Tests/TakeoverServer"):
         (tree / folder).mkdir(parents=True)
     (tree / "Sources/hello-prefork/Nothing.swift").write_text("@main struct Nothing { static func main() {} }\n")
     (tree / "Tests/IntegrationTests/Nothing.swift").write_text("import Testing\n")
+    shutil.copy(tree / "Sources/hello-prefork/Nothing.swift", tree / "Tests/TakeoverServer")
     for source in (root / "Tests/PreforkTests").glob("Simulation*.swift"):
         shutil.copy(source, tree / "Tests/PreforkTests")
 
