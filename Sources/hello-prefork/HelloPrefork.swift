@@ -20,7 +20,8 @@ struct Options {
         usage: hello-prefork [--children N] [--listening automatic|shared|sharded] [--grace SECONDS]
                              [--recover-threshold N] [--recover-window SECONDS] [--recover-interval SECONDS]
                              [--readiness implicit|explicit] [--master-death drain|exit|ignore]
-                             [--restart-concurrency N] [--restart-bake SECONDS] [--inherited] [ADDRESS ...]
+                             [--restart-concurrency N] [--restart-bake SECONDS] [--recycle-after SECONDS]
+                             [--recycle-above MB] [--inherited] [ADDRESS ...]
         ADDRESS is HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH; default 127.0.0.1:8080.
         --inherited serves on the sockets that systemd has handed over, beside ADDRESS or alone.
         A --recover-window of 0 counts exits over the whole life of the fleet.
@@ -61,7 +62,8 @@ struct Options {
 
     private static let names = [
         "--children", "--listening", "--grace", "--recover-threshold", "--recover-window", "--recover-interval",
-        "--readiness", "--master-death", "--restart-concurrency", "--restart-bake",
+        "--readiness", "--master-death", "--restart-concurrency", "--restart-bake", "--recycle-after",
+        "--recycle-above",
     ]
 
     private mutating func apply(_ name: String, _ value: String) {
@@ -75,6 +77,8 @@ struct Options {
             configuration.recovery.window = window == .zero ? nil : window
         case "--restart-concurrency": configuration.restart.concurrency = Self.number(name, value, 1...4096)
         case "--restart-bake": configuration.restart.bake = Self.seconds(name, value)
+        case "--recycle-after": configuration.recycling.after = Self.seconds(name, value)
+        case "--recycle-above": configuration.recycling.above = Self.number(name, value, 1...1_048_576) * 1_048_576
         case "--recover-interval": configuration.recovery.delays = .constant(Self.seconds(name, value))
         case "--listening":
             switch value {

@@ -11,7 +11,7 @@ final class Server: Sendable {
 
     init(child: Prefork.Child, descriptorsAtStart: [CInt]) {
         self.child = child
-        routes = Routes(slot: child.slot, generation: child.generation, descriptorsAtStart: descriptorsAtStart)
+        routes = Routes(child: child, descriptorsAtStart: descriptorsAtStart)
     }
 
     /// Returns when the drain has begun and the last connection is closed.
@@ -87,16 +87,15 @@ struct Routes: Sendable {
     /// The tests change the digit in copies of the program, so that builds can be told apart.
     private static let build = "hello-prefork build 0"
 
-    let slot: Int
-    let generation: Int
+    let child: Prefork.Child
     let descriptorsAtStart: [CInt]
 
     func answer(_ request: Request) -> Answer {
         switch request.path {
         case "/": return .text("Hello world!")
         case "/pid": return .text("\(Posix.pid)")
-        case "/slot": return .text("\(slot)")
-        case "/generation": return .text("\(generation)")
+        case "/slot": return .text("\(child.slot)")
+        case "/generation": return .text("\(child.generation)")
         case "/build": return .text(Self.build)
         case "/slow":
             Posix.sleep(milliseconds: request.number("ms") ?? 100)
@@ -106,6 +105,9 @@ struct Routes: Sendable {
         case "/eat":
             Posix.keepMemory(megabytes: request.number("mb") ?? 100)
             return .text("eaten")
+        case "/replace":
+            child.requestReplacement()
+            return .text("asked")
         case "/hang": while true { Posix.sleep(milliseconds: 1_000_000) }
         case "/fds": return .text(descriptorsAtStart.map { "\($0)" }.joined(separator: "\n"))
         case "/env": return .text(Posix.environment().joined(separator: "\n"))

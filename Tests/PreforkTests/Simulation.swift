@@ -40,6 +40,7 @@ struct Coverage {
         case rotations, emptyQueues, fullQueues, deserted, killedWhileClosing
         case restarts, failedRestarts, refusedRestarts, queuedRestarts, returned, rollbacks, baked, abandoned
         case replacedByNew, replacedBack, promotedEarly, repeatedReturns, threeInSlot, grown, shrunk, retired
+        case recycleRequests, recycled, aged
         case orderlyStops, stopsWhileFilling, repeatedStops, secondInterrupts, hookFailures
         case gaveUp, overRecovery, childRefused, childExited
     }
@@ -333,9 +334,10 @@ final class Simulation {
 
     /// A restart, a rollback or a resize.
     private func operate() throws(Violation) {
-        switch random.below(10) {
+        switch random.below(12) {
         case 0...4: try feed(.restart)
         case 5: try feed(.rollback)
+        case 6...7: try feed(.recycle(pid: random.pick(children.map(\.pid) + [freePID()]), .child))
         default: try feed(.resize(to: 1 + random.below(8)))
         }
     }

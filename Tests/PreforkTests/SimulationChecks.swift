@@ -236,7 +236,7 @@ extension Referee {
             isQuiet = false
             crashTimes = []
             coverage.note(.backtracesResumed)
-        case .restarting, .retiring, .restarted, .restartFailed, .rolledBack, .resized:
+        case .restarting, .retiring, .restarted, .restartFailed, .rolledBack, .resized, .recycling:
             try checkWanted(.report(event))
         default: throw Violation(text: "\(event) is nothing that a supervisor reports")
         }

@@ -57,6 +57,7 @@ extension Referee {
 
     private mutating func recover(_ slot: Int, after delay: Int64) {
         slots[slot].nextTry = sum(batch.now, delay)
+        slots[slot].retryDelay = nil
         batch.consequence = .recovering(after: .nanoseconds(delay))
     }
 

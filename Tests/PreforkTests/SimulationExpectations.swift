@@ -64,6 +64,10 @@ extension Referee {
         if kid.upAt != .min, kid.upAt <= batch.now {
             kid.upAt = .min
             (hasBeenUp, mayBeSilent) = (true, true)
+            kid.recycleAt = limits.recycleAfter.map { age in
+                let jitter = Supervisor.jitter(kid.pid, upTo: .nanoseconds(age) / 10).clampedNanoseconds
+                return sum(sum(batch.now, age), jitter)
+            }
             slots[index].failures = 0
             coverage.note(.up)
         }
@@ -166,6 +170,7 @@ extension Referee {
         case .restartRefused(let generation, let reason): refused(generation, reason, &coverage)
         case .rollback: rollbackRequested(&coverage)
         case .resize(let count): resizeRequested(count, &coverage)
+        case .recycle(let pid, let reason): recycle(pid, reason, &coverage)
         case .queueEmpty(let slot):
             if case .accepting = slots[slot].retirement { slots[slot].retirement = .accepted }
         }
@@ -244,13 +249,14 @@ extension Referee {
         slots[slot].outgoing.append(kid)
         if replaceBySuccessor(slot, &coverage) { return }
         guard isReplaced else {
-            slots[slot].nextTry = nil
+            (slots[slot].nextTry, slots[slot].retryDelay) = (nil, nil)
             return coverage.note(.notReplaced)
         }
         slots[slot].recoveries += 1
         coverage.note(.replacedBeside)
         guard let delay = delayAfterService(slot, kid, nil, &coverage) else { return startFailed(slot, &coverage) }
         slots[slot].nextTry = sum(batch.now, delay)
+        slots[slot].retryDelay = nil
     }
 
     /// The judgement of a timer on children that are late.
@@ -265,7 +271,9 @@ extension Referee {
                 batch.judged.append(kid.pid)
                 coverage.note(.notReady)
                 dismissCurrent(index, slots[index].successor == nil ? .notReady : .abandoned)
-                if !replaceBySuccessor(index, &coverage) { slots[index].nextTry = nil }
+                if !replaceBySuccessor(index, &coverage) {
+                    (slots[index].nextTry, slots[index].retryDelay) = (nil, nil)
+                }
                 if isOnTrial(kid.generation) { failRenewal(.notReady(slot: index, pid: kid.pid), &coverage) }
             } else if kid.readyAt != nil, let due = kid.exitDue, due <= batch.now {
                 slots[index].current?.exitDue = nil
@@ -274,6 +282,7 @@ extension Referee {
                 withdraw(index, &coverage)
             }
             judgeSilentSuccessor(index, &coverage)
+            noteAge(index, &coverage)
         }
     }
 

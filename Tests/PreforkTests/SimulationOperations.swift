@@ -81,7 +81,7 @@ extension Referee {
         slots[index].failures = 0
         slots[index].generation = serving
         if slots[index].current?.generation == serving { return }
-        if slots[index].nextTry == nil, !slots[index].isStarting { plan(index) }
+        if slots[index].isIdle { plan(index) }
     }
 
     private mutating func plan(_ index: Int) {
@@ -92,7 +92,7 @@ extension Referee {
     private mutating func retire(_ index: Int, _ coverage: inout Coverage) {
         if slots[index].retirement != nil { return }
         dismissSuccessor(index, &coverage)
-        slots[index].nextTry = nil
+        (slots[index].nextTry, slots[index].retryDelay) = (nil, nil)
         guard let current = slots[index].current else { return }
         if current.accepts, limits.queueDrain > 0 {
             slots[index].retirement = .accepting(until: sum(batch.now, limits.queueDrain))
@@ -107,8 +107,61 @@ extension Referee {
     mutating func expectOperations(_ coverage: inout Coverage) {
         guard stop == nil, !batch.stops, !isFilling else { return }
         if let queuedTarget { resize(to: queuedTarget, &coverage) }
+        for index in slots.indices { retry(index) }
         expectRetirements(&coverage)
         expectRenewal(&coverage)
+        expectRecycling(&coverage)
+    }
+
+    private mutating func retry(_ index: Int) {
+        guard let delay = slots[index].retryDelay,
+            !slots[index].outgoing.contains(where: { $0.cause == .abandoned })
+        else { return }
+        slots[index].retryDelay = nil
+        slots[index].nextTry = sum(batch.now, delay)
+        planned += 1
+    }
+
+    // MARK: Recycling
+
+    mutating func recycle(_ pid: Int32, _ reason: Prefork.Event.RecycleReason, _ coverage: inout Coverage) {
+        guard stop == nil, !batch.stops, let slot = slotWithCurrent(pid), slot < target else { return }
+        if slots[slot].recycling?.pid == pid { return }
+        slots[slot].recycling = Recycling(pid: pid, reason: reason, since: batch.now)
+        coverage.note(.recycleRequests)
+    }
+
+    mutating func noteAge(_ index: Int, _ coverage: inout Coverage) {
+        guard let kid = slots[index].current, !kid.isWithdrawn, let due = kid.recycleAt, due <= batch.now else {
+            return
+        }
+        slots[index].current?.recycleAt = nil
+        mayBeSilent = true
+        coverage.note(.aged)
+        recycle(kid.pid, .age, &coverage)
+    }
+
+    private mutating func expectRecycling(_ coverage: inout Coverage) {
+        for index in slots.indices {
+            if slots[index].current?.pid != slots[index].recycling?.pid || index >= target {
+                slots[index].recycling = nil
+            }
+        }
+        if renewal != nil { return }
+        var first: Int?
+        for (index, slot) in slots.enumerated() {
+            guard let recycling = slot.recycling else { continue }
+            if recycling.isUnderWay { return }
+            guard slot.isIdle, slot.outgoing.isEmpty, slot.current?.accepts == true else { continue }
+            if let other = first, slots[other].recycling?.since ?? 0 <= recycling.since { continue }
+            first = index
+        }
+        guard let first, let recycling = slots[first].recycling else { return }
+        slots[first].recycling?.isUnderWay = true
+        slots[first].shortages = 0
+        plan(first)
+        batch.wanted.append(.report(.recycling(slot: first, pid: recycling.pid, recycling.reason)))
+        coverage.note(.recycled)
     }
 
     private mutating func expectRetirements(_ coverage: inout Coverage) {
@@ -142,6 +195,7 @@ extension Referee {
                     return
                 }
                 coverage.note(.baked)
+                mayBeSilent = true
                 self.renewal?.stage = .replacing
             case .replacing, .returning: break
             }
@@ -178,15 +232,16 @@ extension Referee {
     private func isSettled(_ index: Int, _ build: Int) -> Bool {
         let slot = slots[index]
         return slot.current?.generation == build && slot.current?.isUp == true && slot.successor == nil
-            && slot.nextTry == nil && !slot.isStarting
+            && slot.isIdle
     }
 
     @discardableResult
     private mutating func begin(_ index: Int, _ build: Int) -> Bool {
         let slot = slots[index]
-        let isIdle = slot.successor == nil && !slot.isStarting
         let isOther = slot.current.map { $0.generation != build } ?? false
-        guard isIdle, slot.generation != build || slot.nextTry == nil && isOther else { return false }
+        guard slot.successor == nil, !slot.isStarting, slot.generation != build || slot.isIdle && isOther else {
+            return false
+        }
         for kid in slot.outgoing {
             guard renewal?.stage == .returning, [.restart, .unrequested, .unreplaced].contains(kid.cause) else {
                 return false
@@ -194,6 +249,7 @@ extension Referee {
         }
         slots[index].generation = build
         slots[index].shortages = 0
+        slots[index].retryDelay = nil
         plan(index)
         return true
     }
@@ -225,6 +281,7 @@ extension Referee {
         renewal?.stage = .returning
         for index in slots.indices where slots[index].generation == failed.generation {
             dismissSuccessor(index, &coverage)
+            slots[index].retryDelay = nil
             if slots[index].current?.generation == failed.generation {
                 coverage.note(.replacedBack)
                 continue
@@ -243,8 +300,8 @@ extension Referee {
     ) {
         if isOnTrial(build) { return failRenewal(fault, &coverage) }
         guard !slots[index].isStarting else { return }
-        slots[index].nextTry = sum(batch.now, delayAfterFailure(index))
-        planned += 1
+        slots[index].retryDelay = delayAfterFailure(index)
+        retry(index)
         coverage.note(.repeatedReturns)
     }
 
@@ -262,7 +319,8 @@ extension Referee {
         guard let kid = slots[index].successor, kid.accepts, kid.upAt <= batch.now else { return }
         if let old = slots[index].current {
             batch.wanted.append(.report(.retiring(slot: index, pid: old.pid, successor: kid.pid)))
-            dismissCurrent(index, renewal?.stage == .returning ? .rollback : .restart)
+            dismissCurrent(
+                index, renewal == nil ? .recycled : renewal?.stage == .returning ? .rollback : .restart)
             coverage.note(.replacedByNew)
         }
         slots[index].successor = nil

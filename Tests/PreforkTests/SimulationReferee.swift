@@ -15,6 +15,8 @@ struct Referee {
         var upAt: Int64 = .max
         var provenAt: Int64 = .max
         var startCost: Int64?
+        /// When it is old enough to be replaced.
+        var recycleAt: Int64?
         /// Whether it drains, or its channel is closed.
         var isWithdrawn = false
         /// The reason, if it or its channel has given one.
@@ -56,13 +58,26 @@ struct Referee {
         var recoveries = 0
         var lives: [(start: Int64, service: Int64)] = []
 
+        var recycling: Recycling?
+        /// How long to wait before the next successor, once the last one has exited.
+        var retryDelay: Int64?
+
         var kids: [Kid] { [current, successor].compactMap { $0 } + outgoing }
         var isAccepting: Bool { current?.accepts == true || successor?.accepts == true }
         var isStarting = false
+        var isIdle: Bool { successor == nil && nextTry == nil && !isStarting && retryDelay == nil }
     }
 
     /// How a slot leaves the fleet: its child accepts what is queued until this moment, or has done so.
     enum Retirement: Equatable { case accepting(until: Int64), accepted }
+
+    /// A child that is to be replaced.
+    struct Recycling {
+        var pid: Int32
+        var reason: Prefork.Event.RecycleReason
+        var since: Int64
+        var isUnderWay = false
+    }
 
     /// A restart or a rollback.
     struct Renewal: Equatable {
@@ -264,6 +279,7 @@ struct Referee {
                 } else if !kid.isWithdrawn {
                     if kid.upAt != .min { due = min(due, kid.upAt) }
                     if kid.provenAt != .min { due = min(due, kid.provenAt) }
+                    due = min(due, kid.recycleAt ?? .max)
                 }
                 due = min(due, kid.exitDue ?? .max)
             }

@@ -17,6 +17,7 @@ struct Limits {
     var queueDrain: Int64
     var concurrency = 1
     var bake: Int64?
+    var recycleAfter: Int64?
 
     var rules: Supervisor.Rules {
         // "Never" as a user would write it, which is far more than a clock can count.
@@ -33,7 +34,8 @@ struct Limits {
             queueDrain: duration(queueDrain),
             processors: processors,
             restartConcurrency: concurrency,
-            restartBake: bake.map(duration)
+            restartBake: bake.map(duration),
+            recycleAfter: recycleAfter.map(duration)
         )
     }
 
@@ -114,7 +116,8 @@ struct Schedule: CustomStringConvertible {
             grace: random.chance(of: 30) ? .max : random.pick(Self.graces),
             queueDrain: random.chance(of: 30) ? .max : random.pick(Self.drains),
             concurrency: 1 + random.below(3),
-            bake: random.chance(of: 200) ? random.pick([1, Self.second, 10 * Self.second]) : nil
+            bake: random.chance(of: 200) ? random.pick([1, Self.second, 10 * Self.second]) : nil,
+            recycleAfter: random.chance(of: 200) ? random.pick([Self.millisecond, Self.second, 10 * Self.second]) : nil
         )
         mood = Mood(
             crashes: random.pick([50, 400, 900, 1000]),

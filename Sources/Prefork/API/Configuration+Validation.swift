@@ -34,6 +34,9 @@ extension Prefork.Configuration {
         try require(
             "restart.concurrency", (1...Self.mostChildren).contains(restart.concurrency),
             "\(restart.concurrency) is not in 1...4096")
+        if let age = recycling.after { try requirePositive("recycling.after", age) }
+        if let bytes = recycling.above { try require("recycling.above", bytes > 0, "\(bytes) is not positive") }
+        try requirePositive("recycling.interval", recycling.interval)
         if let bake = restart.bake { try requirePositive("restart.bake", bake) }
         try requireNotNegative("shutdown.gracePeriod", shutdown.gracePeriod)
         try requireNotNegative("shutdown.queueDrainPeriod", shutdown.queueDrainPeriod)

@@ -33,6 +33,8 @@ extension Prefork {
         public var recovery: Recovery
         /// How a restart replaces the children.
         public var restart: Restart
+        /// When a child that serves is replaced.
+        public var recycling: Recycling
         /// How the fleet stops.
         public var shutdown: Shutdown
         /// The behavior of a child when its master dies.
@@ -68,6 +70,7 @@ extension Prefork {
             readiness: Readiness = Readiness(),
             recovery: Recovery = Recovery(),
             restart: Restart = Restart(),
+            recycling: Recycling = Recycling(),
             shutdown: Shutdown = Shutdown(),
             masterDeath: MasterDeath = MasterDeath(),
             signals: Signals = Signals(),
@@ -82,6 +85,7 @@ extension Prefork {
             self.readiness = readiness
             self.recovery = recovery
             self.restart = restart
+            self.recycling = recycling
             self.shutdown = shutdown
             self.masterDeath = masterDeath
             self.signals = signals

@@ -88,6 +88,9 @@ extension Prefork.Event {
         /// After a restart that failed, no slot has a child of its build any more. Details: ``Event/generation`` (the
         /// build that serves), ``Event/duration`` (since the request for the restart).
         public static var rolledBack: Code { Code("rolledBack") }
+        /// A child that serves is replaced, see ``Prefork/Configuration/Recycling``. Details: ``Event/slot``,
+        /// ``Event/pid``, ``Event/reason``.
+        public static var recycling: Code { Code("recycling") }
         /// The fleet has another number of slots now. Details: ``Event/count``, ``Event/limit`` (the number before).
         public static var resized: Code { Code("resized") }
         /// The fleet keeps its number of slots. Details: ``Event/count`` (the number that was asked for),
@@ -173,6 +176,7 @@ extension Prefork.Event {
         case .rolledBack: .rolledBack
         case .resized: .resized
         case .resizeFailed: .resizeFailed
+        case .recycling: .recycling
         case .suspended: .suspended
         case .stopping: .stopping
         case .admissionStaysOpen: .admissionStaysOpen

@@ -53,6 +53,7 @@ extension Prefork {
             case rolledBack(generation: Int, after: Duration)
             case resized(from: Int, to: Int)
             case resizeFailed(from: Int, to: Int, reason: String)
+            case recycling(slot: Int, pid: Int32, RecycleReason)
             case suspended(Duration)
             case stopping(StopReason, grace: Duration)
             case admissionStaysOpen(Address, reason: String)
@@ -140,6 +141,9 @@ extension Prefork.Event {
     package static func resized(from old: Int, to new: Int) -> Self { Self(.resized(from: old, to: new)) }
     package static func resizeFailed(from old: Int, to new: Int, reason: String) -> Self {
         Self(.resizeFailed(from: old, to: new, reason: reason))
+    }
+    package static func recycling(slot: Int, pid: Int32, _ reason: RecycleReason) -> Self {
+        Self(.recycling(slot: slot, pid: pid, reason))
     }
     package static func suspended(_ duration: Duration) -> Self { Self(.suspended(duration)) }
     package static func stopping(_ reason: Prefork.StopReason, grace: Duration) -> Self {

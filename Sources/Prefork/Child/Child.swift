@@ -101,6 +101,12 @@ extension Prefork {
         /// ``Configuration/Readiness/timeout``. Further calls are harmless. It never waits.
         public func ready() { send(.ready(startCost: System.processorTime())) }
 
+        /// Asks the master to replace this child, for example after a number of requests. It never waits.
+        ///
+        /// The child goes on serving. When a new child is up in its slot, the master asks this one to exit. One slot of
+        /// the fleet is replaced at a time. Further calls are harmless.
+        public func requestReplacement() { send(.replace) }
+
         /// Begins the drain, as SIGTERM does, and tells the master. This child then gets no new connections, and the
         /// master starts a replacement beside it. It is meant for programs that handle SIGTERM themselves, see
         /// ``Configuration/Signals/children``. Further calls are harmless. It returns at once.

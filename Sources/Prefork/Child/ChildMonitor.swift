@@ -26,8 +26,8 @@ final class ChildMonitor: Sendable {
         self.configuration = configuration
         // Handlers belong to the process, but the mask belongs to the thread. The monitor's thread unblocks the signals
         // for itself.
-        // The terminal's keys, and its hang-up, reach all processes, and the master decides. A HUP that is ignored stays
-        // so for the processes that the child starts.
+        // The terminal's keys, and its hang-up, reach all processes, and the master decides. A HUP that is ignored
+        // stays so for the processes that the child starts.
         let terminal = [Signal.interrupt, .hangUp].filter { !ProcessStart.own.ignoredSignals.contains($0) }
         signals = try SignalHandling(
             handled: handled ? [.terminate] : [], silenced: handled ? terminal : [], unblocking: false)

@@ -146,6 +146,17 @@ extension Master {
         retiring.removeAll { supervisor.isStopping || $0.slot < supervisor.target }
     }
 
+    // MARK: Recycling
+
+    func checkMemory(at now: Instant) {
+        guard let limit = configuration.recycling.above, let next = nextMemoryCheck, next <= now else { return }
+        nextMemoryCheck = now + configuration.recycling.interval
+        for pid in children.keys.sorted() {
+            guard let bytes = ResidentMemory.bytes(of: pid), bytes > limit else { continue }
+            feed(.recycle(pid: pid, .memory(bytes)))
+        }
+    }
+
     private func send(_ signal: Signal, to pid: Int32) {
         guard let child = children[pid] else { return }
         if signal == .kill { child.isKilled = true }

@@ -22,6 +22,8 @@ final class Master {
     var refusedBind: (address: Prefork.Address, error: SystemError)?
     /// The number of slots if each of them gets its own socket for a TCP listener that children ask for.
     var shards: Int?
+    /// When to look at the memory of the children. `nil` for never.
+    var nextMemoryCheck: Instant?
     /// The retired slots whose queues are not empty yet.
     var retiring: [RetiringQueue] = []
     /// `nil` unless the kernel gives orphans to this process.
@@ -58,6 +60,7 @@ final class Master {
         self.supervisor = supervisor
         observe = configuration.observe ?? Prefork.logToStandardError
         orphans = OrphanWatch(configuration)
+        nextMemoryCheck = configuration.recycling.above.map { _ in System.now() + configuration.recycling.interval }
     }
 
     func prepareAffinity() {
@@ -110,6 +113,7 @@ final class Master {
             if let deadline = supervisor.nextDeadline, deadline <= now { feed(.timer) }
             for event in listeners.checkQueues(at: now) { observe(event) }
             reapOrphans(now)
+            checkMemory(at: now)
             EventLog.writeSummaries(at: now)
             publish()
         }
@@ -152,7 +156,7 @@ final class Master {
     private func wait(_ watched: inout PollSet) -> Bool {
         var deadline = [
             supervisor.nextDeadline, listeners.nextClosingStep, listeners.nextQueueCheck, orphans?.next,
-            nextLookAtHeld, EventLog.next, retiring.map(\.next).min(),
+            nextLookAtHeld, EventLog.next, retiring.map(\.next).min(), nextMemoryCheck,
         ].compactMap { $0 }.min()
         let unwatched = children.values.filter { $0.exitDescriptor == -1 }
         if !unwatched.isEmpty {
@@ -256,6 +260,7 @@ final class Master {
                 return observe(.systemError(SystemError(call: "recvmsg", code: EMFILE, context: "a request to bind")))
             }
             answer(request, of: child, on: reply)
+        case .replace: feed(.recycle(pid: child.pid, .child))
         case .cancelling(let drained): observe(.cancelling(slot: child.slot, pid: child.pid, after: drained))
         }
     }

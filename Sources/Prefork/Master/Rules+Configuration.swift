@@ -29,7 +29,8 @@ extension Supervisor.Rules {
             queueDrain: configuration.shutdown.queueDrainPeriod,
             processors: processors,
             restartConcurrency: configuration.restart.concurrency,
-            restartBake: configuration.restart.bake
+            restartBake: configuration.restart.bake,
+            recycleAfter: configuration.recycling.after
         )
     }
 }

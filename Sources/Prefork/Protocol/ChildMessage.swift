@@ -10,6 +10,8 @@ enum ChildMessage: Equatable, Sendable {
     case draining(Prefork.DrainOrigin)
     /// The end of the grace period is near: the child cancels `serve` after it has drained for this long.
     case cancelling(after: Duration)
+    /// The child asks to be replaced.
+    case replace
     /// The program binds an address. A descriptor for the answer comes with the message.
     case bind(BindRequest)
 
@@ -21,6 +23,7 @@ enum ChildMessage: Equatable, Sendable {
         case draining = 2
         case cancelling = 3
         case bind = 4
+        case replace = 5
     }
 
     fileprivate enum Origin: UInt8 {
@@ -35,6 +38,7 @@ enum ChildMessage: Equatable, Sendable {
         case .cancelling(let drained): Self.frame(.cancelling, Self.bytes(drained))
         case .draining(let origin): Self.frame(.draining, Self.bytes(origin))
         case .bind(let request): Self.frame(.bind, request.payload)
+        case .replace: Self.frame(.replace, [])
         }
     }
 
@@ -117,6 +121,7 @@ struct ChildMessageReader: Sendable {
     private static func decode(_ type: UInt8, _ payload: ArraySlice<UInt8>) throws(Fault) -> ChildMessage? {
         switch ChildMessage.Kind(rawValue: type) {
         case nil: return nil
+        case .replace: return .replace
         case .ready: return .ready(startCost: try duration(payload, type))
         case .cancelling: return .cancelling(after: try duration(payload, type))
         case .bind:

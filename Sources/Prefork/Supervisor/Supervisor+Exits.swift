@@ -105,6 +105,7 @@ extension Supervisor {
         case .recover(let delay):
             // The answer to a start that is under way is still to come.
             if case .spawning = slots[index].attempt { return }
+            slots[index].retryDelay = nil
             slots[index].attempt = .backingOff(until: now + delay)
         case .giveUp(let error): stop(.failure("\(error)"), error, now, &actions)
         }

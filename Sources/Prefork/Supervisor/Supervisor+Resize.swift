@@ -25,7 +25,7 @@ extension Supervisor {
         slots[index].failures = 0
         // Its child stays if it has not been asked to exit, unless a restart has passed it by.
         if let current = slots[index].current, current.generation == generation { return }
-        if slots[index].attempt == .none { slots[index].attempt = .backingOff(until: now) }
+        if slots[index].isIdle { slots[index].attempt = .backingOff(until: now) }
     }
 
     /// A slot leaves the fleet. Its child gets no new connections, accepts those that are queued, and is then asked to
@@ -33,6 +33,7 @@ extension Supervisor {
     private mutating func retire(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
         if slots[index].retirement != nil { return }
         requestExit(index, .successor, .abandoned, now, &actions)
+        slots[index].retryDelay = nil
         if case .backingOff = slots[index].attempt { slots[index].attempt = .none }
         guard let current = slots[index].current else { return }
         if current.isAccepting, rules.queueDrain > .zero {

@@ -135,7 +135,7 @@ extension Supervisor {
     private func isSettled(_ index: Int, _ generation: Int) -> Bool {
         let slot = slots[index]
         guard let child = slot.current else { return false }
-        return child.generation == generation && child.isUp && slot.successor == nil && slot.attempt == .none
+        return child.generation == generation && child.isUp && slot.isIdle
     }
 
     /// Starts a child of that build in the slot, unless children that are about to exit must go first.
@@ -151,6 +151,7 @@ extension Supervisor {
         guard slot.outgoing.allSatisfy({ isReturning && $0.cause.letsRollBack }) else { return false }
         slots[index].generation = wanted
         slots[index].shortages = 0
+        slots[index].retryDelay = nil
         slots[index].attempt = .backingOff(until: now)
         return true
     }
@@ -184,7 +185,9 @@ extension Supervisor {
 
     /// The exit of the slot's last child decides what follows, even if a successor was about to be started.
     mutating func waitForExit(_ index: Int) {
-        if slots[index].current == nil, case .backingOff = slots[index].attempt { slots[index].attempt = .none }
+        if slots[index].current != nil { return }
+        slots[index].retryDelay = nil
+        if case .backingOff = slots[index].attempt { slots[index].attempt = .none }
     }
 
     /// The successor is up. It takes the place of the slot's child, which is asked to exit.
@@ -193,7 +196,8 @@ extension Supervisor {
         if let old = slots[index].current {
             actions.append(.report(.retiring(slot: index, pid: old.pid, successor: successor.pid)))
             // The successor accepts on the same sockets, so nothing waits for the old child.
-            requestExit(index, .current, restart?.stage == .returning ? .rollback : .restart, now, &actions)
+            let cause: ExitCause = restart.map { $0.stage == .returning ? .rollback : .restart } ?? .recycled
+            requestExit(index, .current, cause, now, &actions)
         }
         slots[index].current = successor
         slots[index].successor = nil
@@ -212,9 +216,17 @@ extension Supervisor {
         _ index: Int, _ generation: Int, _ fault: RestartFault, _ now: Instant, _ actions: inout [Action]
     ) {
         if isOnTrial(generation) { return failRestart(fault, now, &actions) }
-        // The build has served before, so the cause may pass.
+        // The build has served before, so the cause may pass. A recycled slot keeps its turn.
         if case .spawning = slots[index].attempt { return }
-        slots[index].attempt = .backingOff(until: now + delayAfterFailedStart(index))
+        slots[index].retryDelay = delayAfterFailedStart(index)
+        proceedWithRetry(index, now)
+    }
+
+    /// A slot has at most one successor that is about to exit, so the next one waits for its end.
+    mutating func proceedWithRetry(_ index: Int, _ now: Instant) {
+        guard let delay = slots[index].retryDelay, !slots[index].isExiting(because: .abandoned) else { return }
+        slots[index].retryDelay = nil
+        slots[index].attempt = .backingOff(until: now + delay)
     }
 
     /// Ends a restart. Slots that were not replaced keep their children. The others go back to the build before.
@@ -224,6 +236,7 @@ extension Supervisor {
         restart?.stage = .returning
         for index in slots.indices where slots[index].generation == failed.generation {
             requestExit(index, .successor, .abandoned, now, &actions)
+            slots[index].retryDelay = nil
             if let current = slots[index].current {
                 // The child of the new build stays until that of the old one is up.
                 if current.generation == failed.generation { continue }
@@ -244,7 +257,7 @@ extension Supervisor.Slot {
 
     /// Whether its child is of another build than the slot's next one, and nothing is under way.
     fileprivate var needsReplacement: Bool {
-        guard let current, successor == nil, attempt == .none else { return false }
+        guard let current, isIdle else { return false }
         return current.generation != generation
     }
 }

@@ -145,6 +145,9 @@ extension Supervisor {
         let isUpNow = slots[index].current?.isUp == true && !child.isUp
         let isProvenNow = slots[index].current?.isProven == true && !child.isProven
         if isUpNow {
+            slots[index].current?.recycleAt = rules.recycleAfter.map {
+                now + $0 + Self.jitter(child.pid, upTo: $0 / 10)
+            }
             hasBeenUp = true
             slots[index].failures = 0
         }

@@ -21,6 +21,8 @@ extension Supervisor {
         var restartConcurrency = 1
         /// How long the first new child of a restart must serve before the other slots follow.
         var restartBake: Duration?
+        /// The age at which a child is replaced. A tenth of it is spread over the children.
+        var recycleAfter: Duration?
 
         enum Recovery: Sendable, Hashable {
             /// The fleet gives up only while none of its children has ever been up.
@@ -64,6 +66,8 @@ extension Supervisor {
         case rollback
         /// A request for this number of slots, at least 1. The listeners of new slots are bound.
         case resize(to: Int)
+        /// A request to replace a child, which serves until the new one is up.
+        case recycle(pid: Int32, RecycleReason)
         /// No connection is queued on the listeners of a retired slot. Answers `.awaitEmptyQueue`.
         case queueEmpty(slot: Int)
         /// `nextDeadline` has come.
@@ -140,6 +144,8 @@ extension Supervisor {
         var drainOrigin: Prefork.DrainOrigin?
         /// Its channel is closed. If its exit is not known by then, a replacement is started beside it.
         var exitExpectedBy: Instant?
+        /// When it is old enough to be replaced. `nil` if that time has come, or never comes.
+        var recycleAt: Instant?
     }
 
     /// Why a child must exit.
@@ -160,6 +166,8 @@ extension Supervisor {
         case resize
         /// It was to take the place of another child, which stays.
         case abandoned
+        /// Another child of the same build has taken its place.
+        case recycled
 
         /// Whether the master asked the child to exit.
         var isRequested: Bool { self != .unrequested && self != .unreplaced }
@@ -219,6 +227,18 @@ extension Supervisor {
 
     /// Why a restart fails.
     typealias RestartFault = Prefork.Event.RestartFault
+    /// Why a child that serves is replaced.
+    typealias RecycleReason = Prefork.Event.RecycleReason
+
+    /// The replacement of a child that was asked for and is not done.
+    struct Recycling: Equatable {
+        /// The child. If the slot has another one by now, there is nothing to do.
+        let pid: Int32
+        let reason: RecycleReason
+        let since: Instant
+        /// Whether a successor is started, or waits for another try.
+        var isUnderWay = false
+    }
 
     /// How a slot leaves the fleet.
     enum Retirement: Equatable {
@@ -240,6 +260,9 @@ extension Supervisor {
         var generation = 1
         /// `nil` if the slot is part of the fleet, or has no child.
         var retirement: Retirement?
+        var recycling: Recycling?
+        /// How long to wait before the next successor, once the last one has exited.
+        var retryDelay: Duration?
         /// Failed starts since a child of this slot was up.
         var failures = 0
         /// Starts of a successor that failed because the master was short of something.
@@ -292,7 +315,7 @@ extension Supervisor.Child {
         switch stage {
         case .starting(let readyBy): return min(readyBy, exitExpectedBy ?? readyBy)
         case .ready where isDraining: return exitExpectedBy
-        case .ready(_, let upAt, let provenAt): return [upAt, provenAt].compactMap { $0 }.min()
+        case .ready(_, let upAt, let provenAt): return [upAt, provenAt, recycleAt].compactMap { $0 }.min()
         }
     }
 
@@ -330,6 +353,9 @@ extension Supervisor.Slot {
     }
 
     var isEmpty: Bool { current == nil && successor == nil && outgoing.isEmpty && attempt == .none }
+
+    /// Whether no successor is there, or on its way.
+    var isIdle: Bool { successor == nil && attempt == .none && retryDelay == nil }
 
     /// Whether a child of it accepts connections.
     var isAccepting: Bool { current?.isAccepting == true || successor?.isAccepting == true }

@@ -78,6 +78,7 @@ struct Supervisor {
         case .restartRefused(let generation, let reason): restartRefused(generation, reason, &actions)
         case .rollback: rollbackRequested(now, &actions)
         case .resize(let count): resizeRequested(count, now, &actions)
+        case .recycle(let pid, let reason): recycleRequested(pid, reason, now)
         case .queueEmpty(let slot): queueEmpty(slot, now, &actions)
         case .timer: timer(now, &actions)
         }
@@ -95,8 +96,10 @@ struct Supervisor {
     private mutating func proceed(_ now: Instant, _ actions: inout [Action]) {
         guard case .running = phase else { return }
         if let count = queuedTarget { resizeRequested(count, now, &actions) }
+        for index in slots.indices { proceedWithRetry(index, now) }
         proceedWithRetirements(now, &actions)
         proceedWithRestart(now, &actions)
+        proceedWithRecycling(now, &actions)
     }
 
     // MARK: State
@@ -135,6 +138,7 @@ struct Supervisor {
             judgeReadiness(index, now, &actions)
             replaceWithoutExit(index, .current, now, &actions)
             replaceWithoutExit(index, .successor, now, &actions)
+            noteAge(index, now)
         }
     }
 
