@@ -13,7 +13,7 @@ extension Prefork {
     ) async throws {
         try handle.claim()
         defer { handle.release() }
-        guard let handshake = try Self.handshake() else { return try await runMaster(beforeReturn) }
+        guard let handshake = try Self.handshake() else { return try await runMaster(isLast, beforeReturn) }
         guard let serving = try ChildRun.begin(handshake, configuration, isLast: isLast) else { return }
         let child = serving.child
         let task = Task { try await serve(child) }
@@ -31,14 +31,14 @@ extension Prefork {
         try result.get()
     }
 
-    private func runMaster(_ beforeReturn: @escaping BeforeReturn) async throws {
+    private func runMaster(_ isLast: Bool, _ beforeReturn: @escaping BeforeReturn) async throws {
         let outcome = LockedValueBox<Result<Void, any Error>>(.success(()))
         let token = RunToken()
         do {
             try await withTaskCancellationHandler {
                 try await withThread {
                     let result = Result {
-                        try MasterStartup.run(self, token: token, beforeReturn: beforeReturn)
+                        try MasterStartup.run(self, token: token, isLast: isLast, beforeReturn: beforeReturn)
                     }
                     outcome.withLock { $0 = result }
                 }

@@ -65,7 +65,7 @@ public final class Prefork: Sendable {
         defer { handle.release() }
         guard let handshake = try Self.handshake() else {
             try EarlierRuns.recording {
-                try MasterStartup.run(self, token: RunToken(), beforeReturn: beforeReturn)
+                try MasterStartup.run(self, token: RunToken(), isLast: isLast, beforeReturn: beforeReturn)
             }
             return
         }

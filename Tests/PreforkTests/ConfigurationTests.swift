@@ -144,6 +144,7 @@ private let goodChanges: [@Sendable (inout Prefork.Configuration) -> Void] = [
         #expect(configuration.hooks.onChildSpawn == nil)
         #expect(configuration.hooks.onMasterReady == nil)
         #expect(configuration.hooks.onChildRecover == nil)
+        #expect(configuration.hooks.onFleetReady == nil)
         #expect(configuration.observe == nil)
         guard case .waitForServe = configuration.shutdown.drainPolicy else {
             Issue.record("a drain is no cancellation")

@@ -14,6 +14,7 @@ private let events: [(Prefork.Event, code: String, details: Set<String>)] = [
     (.procIsMissing(program: "/bin/app"), "procIsMissing", ["path"]),
     (.moreChildrenThanProcessors(children: 8, allowed: 2), "moreChildrenThanProcessors", ["count", "limit"]),
     (.notAdopted(2), "notAdopted", ["count"]),
+    (.ignoredVariable(reason: "A is x"), "ignoredVariable", ["reason"]),
     (
         .bindRetry(address, systemError, attempt: 1, of: 5, after: .seconds(1)), "bindRetry",
         ["address", "count", "limit", "duration", "systemError"]
@@ -24,6 +25,7 @@ private let events: [(Prefork.Event, code: String, details: Set<String>)] = [
     (.spawned(slot: 1, pid: 7, replaces: nil), "spawned", ["slot", "pid"]),
     (.spawnFailed(exit, .givingUp), "spawnFailed", ["slot", "exit", "consequence"]),
     (.ready(slot: 1, pid: 7, after: .seconds(1)), "ready", ["slot", "pid", "duration"]),
+    (.fleetReady(children: 4, after: .seconds(1)), "fleetReady", ["count", "duration"]),
     (.draining(slot: 1, pid: 7, .program), "draining", ["slot", "pid", "drainOrigin"]),
     (.notReady(slot: 1, pid: 7, after: .seconds(1)), "notReady", ["slot", "pid", "duration"]),
     (.exited(exit, .expected), "exited", ["slot", "pid", "exit", "consequence"]),

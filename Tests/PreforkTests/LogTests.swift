@@ -62,6 +62,11 @@ import Testing
         ),
         (.ready(slot: 1, pid: 1240, after: .milliseconds(31)), "child 1240 (slot 1) ready after 0.031 s"),
         (
+            .fleetReady(children: 4, after: .milliseconds(1120)),
+            "the fleet of 4 is ready, 1.1 s after its start"
+        ),
+        (.ignoredVariable(reason: "A is \"x\", which is no y"), "A is \"x\", which is no y; it is ignored"),
+        (
             .notReady(slot: 1, pid: 1240, after: .seconds(60)),
             "child 1240 (slot 1) not ready after 60 s; stopping it (readiness.timeout)"
         ),

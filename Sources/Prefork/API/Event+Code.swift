@@ -25,6 +25,9 @@ extension Prefork.Event {
         /// Sockets were passed to this process (LISTEN_FDS), but it does not adopt ``Prefork/SocketSource/systemd``.
         /// Clients that connect there wait. Detail: ``Event/count`` (sockets).
         public static var notAdopted: Code { Code("notAdopted") }
+        /// A variable of a service manager has a value that cannot be used, and the fleet runs without it. Detail:
+        /// ``Event/reason``, which names the variable.
+        public static var ignoredVariable: Code { Code("ignoredVariable") }
         /// An address is in use or not there yet, and the master will try again. Details: ``Event/address``,
         /// ``Event/systemError``, ``Event/count`` (attempts so far), ``Event/limit`` (all attempts), ``Event/duration``
         /// (until the next).
@@ -43,6 +46,11 @@ extension Prefork.Event {
         public static var spawnFailed: Code { Code("spawnFailed") }
         /// A child serves. Details: ``Event/slot``, ``Event/pid``, ``Event/duration`` (since its start).
         public static var ready: Code { Code("ready") }
+        /// Every slot has had a child up, which means ready for ``Prefork/Configuration/Readiness/settleTime``.
+        ///
+        /// It comes once in a run, unless a stop begins first. ``Prefork/Configuration/Hooks/onFleetReady`` follows.
+        /// Details: ``Event/count`` (children), ``Event/duration`` (since `run` was called).
+        public static var fleetReady: Code { Code("fleetReady") }
         /// A child was not ready within ``Prefork/Configuration/Readiness/timeout``, and the master stops it. Details:
         /// ``Event/slot``, ``Event/pid``, ``Event/duration`` (since its start).
         public static var notReady: Code { Code("notReady") }
@@ -166,6 +174,7 @@ extension Prefork.Event {
         case .spawned: .spawned
         case .spawnFailed: .spawnFailed
         case .ready: .ready
+        case .fleetReady: .fleetReady
         case .notReady: .notReady
         case .nothingBound: .nothingBound
         case .exited: .exited
@@ -190,6 +199,7 @@ extension Prefork.Event {
         case .stopped: .stopped
         case .reapedOrphans: .reapedOrphans
         case .notAdopted: .notAdopted
+        case .ignoredVariable: .ignoredVariable
         case .status: .status
         case .systemError: .systemError
         }

@@ -13,6 +13,7 @@ extension Prefork.Event {
         case .notAdopted(let count):
             (count == 1 ? "a socket was" : "\(count) sockets were")
                 + " passed to this process (LISTEN_FDS), but it does not adopt SocketSource.systemd"
+        case .ignoredVariable(let reason): "\(reason); it is ignored"
         case .bindRetry(let address, let error, let attempt, let count, let delay):
             "\(address) \(error.isAddressInUse ? "is in use" : "is not there yet (\(error))"); "
                 + "trying again in \(delay.inSeconds) (\(attempt) of \(count))"
@@ -29,6 +30,8 @@ extension Prefork.Event {
             "child \(pid) (slot \(slot)) started" + (old.map { " in place of \($0)" } ?? "")
         case .spawnFailed(let exit, let consequence): "\(exit)\(consequence.suffix)"
         case .ready(let slot, let pid, let time): "child \(pid) (slot \(slot)) ready after \(time.inSeconds)"
+        case .fleetReady(let count, let time):
+            "the fleet of \(count) is ready, \(time.inSeconds) after its start"
         case .notReady(let slot, let pid, let time):
             "child \(pid) (slot \(slot)) not ready after \(time.inSeconds); stopping it (readiness.timeout)"
         case .nothingBound(let slot, let pid):

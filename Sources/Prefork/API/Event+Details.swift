@@ -129,7 +129,7 @@ extension Prefork.Event {
     public var duration: Duration? {
         switch payload {
         case .bindRetry(_, _, _, _, let delay): delay
-        case .ready(_, _, let time), .notReady(_, _, let time): time
+        case .ready(_, _, let time), .notReady(_, _, let time), .fleetReady(_, let time): time
         case .suspended(let time), .restarted(_, let time), .rolledBack(_, let time): time
         case .stopping(_, let grace): grace
         case .alreadyStopping(_, let time), .killing(_, _, _, let time), .cancelling(_, _, let time): time
@@ -144,6 +144,7 @@ extension Prefork.Event {
         case .bindRetry(_, _, let attempt, _, _): attempt
         case .notAdopted(let sockets): sockets
         case .resized(_, let new), .resizeFailed(_, let new, _): new
+        case .fleetReady(let children, _): children
         default: nil
         }
     }
@@ -162,7 +163,7 @@ extension Prefork.Event {
     public var reason: String? {
         switch payload {
         case .sharing(let reason), .admissionStaysOpen(_, let reason), .channelFault(_, _, let reason),
-            .resizeFailed(_, _, let reason):
+            .resizeFailed(_, _, let reason), .ignoredVariable(let reason):
             reason
         case .restartFailed(_, _, let fault): fault.description
         case .recycling(_, _, let reason): reason.description

@@ -42,6 +42,7 @@ extension Prefork {
             case spawned(slot: Int, pid: Int32, replaces: Int32?)
             case spawnFailed(ChildExit, Consequence)
             case ready(slot: Int, pid: Int32, after: Duration)
+            case fleetReady(children: Int, after: Duration)
             case draining(slot: Int, pid: Int32, DrainOrigin)
             case notReady(slot: Int, pid: Int32, after: Duration)
             case nothingBound(slot: Int, pid: Int32)
@@ -66,6 +67,7 @@ extension Prefork {
             case stopped
             case reapedOrphans([Int32])
             case notAdopted(Int)
+            case ignoredVariable(reason: String)
             case status(Status)
             case systemError(SystemError)
         }
@@ -114,6 +116,9 @@ extension Prefork.Event {
     }
     package static func ready(slot: Int, pid: Int32, after time: Duration) -> Self {
         Self(.ready(slot: slot, pid: pid, after: time))
+    }
+    package static func fleetReady(children: Int, after time: Duration) -> Self {
+        Self(.fleetReady(children: children, after: time))
     }
     package static func draining(slot: Int, pid: Int32, _ origin: Prefork.DrainOrigin) -> Self {
         Self(.draining(slot: slot, pid: pid, origin))
@@ -171,6 +176,7 @@ extension Prefork.Event {
     package static var stopped: Self { Self(.stopped) }
     package static func reapedOrphans(_ pids: [Int32]) -> Self { Self(.reapedOrphans(pids)) }
     package static func notAdopted(_ count: Int) -> Self { Self(.notAdopted(count)) }
+    package static func ignoredVariable(reason: String) -> Self { Self(.ignoredVariable(reason: reason)) }
     package static func status(_ status: Prefork.Status) -> Self { Self(.status(status)) }
     package static func systemError(_ error: Prefork.SystemError) -> Self { Self(.systemError(error)) }
 }

@@ -64,7 +64,7 @@ extension Master {
     }
 
     /// A hook that throws stops the fleet, and no further hook is called.
-    private func callHook(_ hook: () throws -> Void) {
+    func callHook(_ hook: () throws -> Void) {
         guard !supervisor.isStopping, hookError == nil else { return }
         publish()  // The status that a hook reads includes the change that it was called for.
         do {

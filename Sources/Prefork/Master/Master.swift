@@ -5,6 +5,10 @@ final class Master {
     let observe: @Sendable (Prefork.Event) -> Void
     let configuration: Prefork.Configuration
     private let mechanisms: Prefork.Mechanisms
+    /// When the call of `run` began.
+    let startedAt: Instant
+    /// Whether the process ends after this run, however the run ends.
+    private let isLast: Bool
     let handle: FleetHandle
     var launcher: ChildLauncher
 
@@ -26,6 +30,12 @@ final class Master {
     var nextMemoryCheck: Instant?
     /// The retired slots whose queues are not empty yet.
     var retiring: [RetiringQueue] = []
+    /// The slots that have had a child up.
+    var slotsThatWereUp: Set<Int> = []
+    /// Whether every slot has had a child up.
+    var hasBeenFull = false
+    /// `nil` unless a service manager wants to be told about the fleet.
+    var serviceManager: ServiceManager?
     /// `nil` unless the kernel gives orphans to this process.
     private var orphans: OrphanWatch?
     /// The first error that a hook threw. `run` throws it as it is.
@@ -51,17 +61,24 @@ final class Master {
         _ launcher: ChildLauncher,
         _ mechanisms: Prefork.Mechanisms,
         _ handle: FleetHandle,
-        _ supervisor: Supervisor
+        _ supervisor: Supervisor,
+        startedAt: Instant,
+        isLast: Bool
     ) {
         self.configuration = configuration
         self.launcher = launcher
         self.mechanisms = mechanisms
         self.handle = handle
         self.supervisor = supervisor
+        self.startedAt = startedAt
+        self.isLast = isLast
         observe = configuration.observe ?? Prefork.logToStandardError
         orphans = OrphanWatch(configuration)
         nextMemoryCheck = configuration.recycling.above.map { _ in System.now() + configuration.recycling.interval }
     }
+
+    /// Connects to the service manager that has started this process, if there is one.
+    func findServiceManager() { serviceManager = ServiceManager(report: observe) }
 
     func prepareAffinity() {
         if let error = launcher.prepareAffinity() { observe(.systemError(error)) }
@@ -116,6 +133,8 @@ final class Master {
             checkMemory(at: now)
             EventLog.writeSummaries(at: now)
             publish()
+            noteChildrenThatAreUp(at: now)
+            updateServiceManager(at: now)
         }
     }
 
@@ -156,7 +175,7 @@ final class Master {
     private func wait(_ watched: inout PollSet) -> Bool {
         var deadline = [
             supervisor.nextDeadline, listeners.nextClosingStep, listeners.nextQueueCheck, orphans?.next,
-            nextLookAtHeld, EventLog.next, retiring.map(\.next).min(), nextMemoryCheck,
+            nextLookAtHeld, EventLog.next, retiring.map(\.next).min(), nextMemoryCheck, serviceManager?.next,
         ].compactMap { $0 }.min()
         let unwatched = children.values.filter { $0.exitDescriptor == -1 }
         if !unwatched.isEmpty {
@@ -213,6 +232,9 @@ final class Master {
     private static func isTerminalClosing(_ sender: SignalSender?) -> Bool {
         sender?.leadsOwnSession ?? true
     }
+
+    /// Whether the process ends after the stop. A program may run another fleet, unless a signal has asked it to end.
+    var endsProcess: Bool { isLast || isStoppedBySignal || lateStop != nil }
 
     private func note(_ stop: Signal) {
         if !supervisor.isStopping { isStoppedBySignal = true }

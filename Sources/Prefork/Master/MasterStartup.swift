@@ -1,9 +1,12 @@
 /// Everything between the call of `run` and the first child: checks, probes, binding, and the clean-up at the end.
 enum MasterStartup {
     /// Runs a fleet in this thread until it has stopped.
-    /// - Parameter beforeReturn: called when all children are reaped and signals are still handled. It need not return.
+    /// - Parameters:
+    ///   - isLast: whether the process ends after this run.
+    ///   - beforeReturn: called when all children are reaped and signals are still handled. It need not return.
     /// - Throws: ``PreforkError`` if nothing could be started or the fleet gave up, or the error of a hook.
-    static func run(_ fleet: Prefork, token: RunToken, beforeReturn: Prefork.BeforeReturn) throws {
+    static func run(_ fleet: Prefork, token: RunToken, isLast: Bool, beforeReturn: Prefork.BeforeReturn) throws {
+        let startedAt = System.now()
         let (configuration, handle) = (fleet.configuration, fleet.handle)
         // Checked before anything is opened, so that an invalid configuration leaves no trace.
         try check(fleet)
@@ -30,7 +33,8 @@ enum MasterStartup {
 
         let master = Master(
             configuration, launcher, mechanisms, handle,
-            Supervisor(Supervisor.Rules(configuration, processors: allowed), children: count.count))
+            Supervisor(Supervisor.Rules(configuration, processors: allowed), children: count.count),
+            startedAt: startedAt, isLast: isLast)
         report(master, launcher, mechanisms, count, unused: fleet.adopting.unused)
         let result = Result {
             // Evaluated after everything else that may fail, because it may open files that only their owner closes.
@@ -91,6 +95,7 @@ enum MasterStartup {
         }
         if unused > 0 { master.observe(.notAdopted(unused)) }
         master.prepareAffinity()
+        master.findServiceManager()
     }
 
     /// Whether each slot gets a socket of its own.

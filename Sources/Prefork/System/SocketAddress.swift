@@ -203,7 +203,16 @@ struct SocketAddress: Sendable {
         }
     }
 
-    private func withAddress(_ body: (UnsafePointer<sockaddr>) -> CInt) -> CInt {
+    /// sendto(2) of a datagram, without waiting and without SIGPIPE. The kernel takes all of it or nothing.
+    func send(_ bytes: [UInt8], from descriptor: CInt) throws(SystemError) {
+        _ = try System.call("sendto", unixPath) {
+            withAddress {
+                sendto(descriptor, bytes, bytes.count, SystemConstant.withoutWaitingOrSignal, $0, length)
+            }
+        }
+    }
+
+    private func withAddress<Result>(_ body: (UnsafePointer<sockaddr>) -> Result) -> Result {
         withUnsafePointer(to: storage) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0) }
         }
