@@ -36,7 +36,7 @@ private final class Service {
     func start() -> [String] {
         update {
             ($0.ready, $0.children) = ($0.slots, $0.slots)
-            $0.hasBeenFull = true
+            $0.hasBeenReady = true
         }
     }
 
@@ -61,6 +61,24 @@ private final class Service {
     }
 }
 
+@Suite("A fleet") struct FleetReadinessTests {
+    @Test("is ready once, when every slot has had a child up, whether or not it still has") func ready() {
+        var readiness = FleetReadiness()
+        #expect([[], [1], [1], [0], [0, 1]].map { note($0, &readiness) } == [false, false, false, true, false])
+        #expect(readiness.isReached)
+    }
+
+    @Test("of other slots is not ready") func otherSlots() {
+        var readiness = FleetReadiness()
+        #expect(note([2, 3], &readiness) == false)
+        #expect(!readiness.isReached)
+    }
+
+    private func note(_ slots: [Int], _ readiness: inout FleetReadiness) -> Bool {
+        readiness.note(up: slots, of: 2)
+    }
+}
+
 @Suite("Messages to a service manager") struct ServiceNotifierTests {
     @Test("The status is sent when its numbers change") func status() {
         let service = Service(slots: 3)
@@ -78,7 +96,7 @@ private final class Service {
     @Test("A fleet is ready once, when every slot has had a child up") func ready() {
         let service = Service()
         #expect(service.update { $0.ready = 2 } == ["STATUS=2 of 2 children ready"])
-        #expect(service.update { $0.hasBeenFull = true } == ["READY=1\nMAINPID=7"])
+        #expect(service.update { $0.hasBeenReady = true } == ["READY=1\nMAINPID=7"])
         #expect(service.update { $0.ready = 1 } == ["STATUS=1 of 2 children ready"])
         #expect(service.update { $0.ready = 2 } == ["STATUS=2 of 2 children ready"])
         #expect(service.notifier.next == nil)
@@ -176,7 +194,7 @@ private final class Service {
     @Test("A fleet that stops is no longer ready for the first time") func stopBeforeReady() {
         let service = Service()
         _ = service.update { $0.stop = .init(endsProcess: true, killAt: nil) }
-        #expect(service.update { $0.hasBeenFull = true } == [])
+        #expect(service.update { $0.hasBeenReady = true } == [])
     }
 
     // MARK: Watchdog

@@ -108,7 +108,7 @@ private func received(_ socket: OpenSocket) -> String? {
         }
     #endif
 
-    @Test("does not wait for a receiver that does not read, and is not inherited") func withoutWaiting() throws {
+    @Test("does not wait for a receiver that does not read") func withoutWaiting() throws {
         try withTemporaryDirectory { directory in
             let address = SocketAddress(unixPath: "\(directory)/notify")
             let receiver = try bound(address)

@@ -1,15 +1,11 @@
 // What the master tells a service manager and its own program about the whole fleet.
 
 extension Master {
-    /// Notes which slots have had a child up. When all of them have, the fleet is ready, once.
-    func noteChildrenThatAreUp(at now: Instant) {
-        guard !hasBeenFull, !supervisor.isStopping else { return }
-        for (slot, record) in supervisor.slots.enumerated() where record.current?.isUp == true {
-            slotsThatWereUp.insert(slot)
-        }
-        guard slotsThatWereUp.count >= supervisor.target else { return }
-        hasBeenFull = true
-        publish()
+    /// Reports that the fleet is ready, once.
+    func noteReadiness(at now: Instant) {
+        guard !readiness.isReached, !supervisor.isStopping else { return }
+        let up = supervisor.slots.indices.filter { supervisor.slots[$0].current?.isUp == true }
+        guard readiness.note(up: up, of: supervisor.target) else { return }
         observe(.fleetReady(children: supervisor.target, after: now - startedAt))
         let pids = supervisor.slots.compactMap { $0.current?.pid }
         callHook { () throws in try configuration.hooks.onFleetReady?(pids) }
@@ -25,7 +21,7 @@ extension Master {
             slots: supervisor.target,
             ready: supervisor.acceptingSlots.count,
             children: children.count,
-            hasBeenFull: hasBeenFull,
+            hasBeenReady: readiness.isReached,
             stop: supervisor.isStopping ? .init(endsProcess: endsProcess, killAt: lastKill) : nil)
     }
 

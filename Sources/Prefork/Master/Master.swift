@@ -30,10 +30,7 @@ final class Master {
     var nextMemoryCheck: Instant?
     /// The retired slots whose queues are not empty yet.
     var retiring: [RetiringQueue] = []
-    /// The slots that have had a child up.
-    var slotsThatWereUp: Set<Int> = []
-    /// Whether every slot has had a child up.
-    var hasBeenFull = false
+    var readiness = FleetReadiness()
     /// `nil` unless a service manager wants to be told about the fleet.
     var serviceManager: ServiceManager?
     /// `nil` unless the kernel gives orphans to this process.
@@ -133,7 +130,7 @@ final class Master {
             checkMemory(at: now)
             EventLog.writeSummaries(at: now)
             publish()
-            noteChildrenThatAreUp(at: now)
+            noteReadiness(at: now)
             updateServiceManager(at: now)
         }
     }

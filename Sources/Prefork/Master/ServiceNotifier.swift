@@ -12,7 +12,7 @@ struct ServiceNotifier {
         /// How many children exist.
         var children = 0
         /// Whether every slot has had a child up.
-        var hasBeenFull = false
+        var hasBeenReady = false
         /// `nil` unless a stop has begun.
         var stop: Stop?
     }
@@ -95,7 +95,7 @@ struct ServiceNotifier {
                 notices = []
                 note(.stopping)
             }
-        } else if fleet.hasBeenFull, phase == .starting {
+        } else if fleet.hasBeenReady, phase == .starting {
             phase = .running
             // Process 1 of a container has another number outside.
             note(.ready(mainPID: pid == 1 ? nil : pid))

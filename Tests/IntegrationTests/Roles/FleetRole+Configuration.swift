@@ -81,6 +81,7 @@
             let spawned = reporting(.onChildSpawn)
             let ready = reporting(.onMasterReady)
             let recovered = reporting(.onChildRecover)
+            let fleetReady = reporting(.onFleetReady)
             let spawns = Counter()
             configuration.hooks.onChildSpawn = { pid in
                 try spawned("\(pid)")
@@ -102,6 +103,9 @@
                 }
             }
             configuration.hooks.onChildRecover = { try recovered("\($0) \($1)") }
+            configuration.hooks.onFleetReady = { pids in
+                try fleetReady(pids.map { "\($0)" }.joined(separator: " "))
+            }
         }
 
         /// A hook that reports its calls, and fails if this is the call that must fail.

@@ -97,7 +97,7 @@
             case ignore
         }
 
-        enum Hook: String, Codable, Sendable { case onChildSpawn, onMasterReady, onChildRecover }
+        enum Hook: String, Codable, Sendable { case onChildSpawn, onMasterReady, onChildRecover, onFleetReady }
 
         /// One call of a hook, counted from 1.
         struct HookCall: Codable, Sendable {

@@ -53,7 +53,9 @@
             sigfillset(&defaults)
             posix_spawnattr_setsigdefault(&attributes, &defaults)
 
-            var variables = currentEnvironment().filter { !$0.key.hasPrefix("PREFORK_") && $0.key != "WEB_CONCURRENCY" }
+            var variables = currentEnvironment().filter { !$0.key.hasPrefix("PREFORK_") }
+            // The tests themselves may run under a service manager.
+            for name in ["WEB_CONCURRENCY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"] { variables[name] = nil }
             variables["SWIFT_BACKTRACE"] = "enable=no"  // Many tests trap on purpose, and backtraces take time.
             variables.merge(environment) { $1 }
             let argv = arguments.map { strdup($0) } + [nil]
