@@ -112,8 +112,10 @@
                 #expect(subject.logLines("sendto NOTIFY_SOCKET \(path): ").count == 1, subject.log)
                 unlink(path)
                 kill(try subject.waitForReady(1)[0], SIGKILL)
-                _ = try subject.waitForReady(1)
+                try subject.eventually("a second outage") { subject.logLines("NOTIFY_SOCKET").count == 2 }
                 let receiver = try NotifyReceiver(path)
+                kill(try subject.waitForReady(1)[0], SIGKILL)
+                try receiver.wait(for: "STATUS=0 of 1 child ready", from: subject)
                 try receiver.wait(for: "STATUS=1 of 1 child ready", from: subject)
                 #expect(subject.logLines("NOTIFY_SOCKET").count == 2, subject.log("once for each outage"))
                 subject.signal(SIGTERM)
