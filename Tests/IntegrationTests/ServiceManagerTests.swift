@@ -128,7 +128,7 @@
                     (["NOTIFY_SOCKET": "vsock:2:1234"], "NOTIFY_SOCKET is \"vsock:2:1234\", and vsock addresses are"),
                     (["NOTIFY_SOCKET": "notify"], "NOTIFY_SOCKET is \"notify\", which is neither"),
                     (["WATCHDOG_USEC": "often"], "WATCHDOG_USEC is \"often\", which is not a number of microseconds"),
-                    (["WATCHDOG_USEC": "5", "WATCHDOG_PID": "me"], "WATCHDOG_PID is \"me\", which is not a process id"),
+                    (["WATCHDOG_USEC": "5", "WATCHDOG_PID": "me"], "WATCHDOG_PID is \"me\", which is not a"),
                 ])
             func badValues(_ variables: [String: String], text: String) throws {
                 let receiver = try NotifyReceiver(path)
