@@ -68,6 +68,33 @@
                 #expect(receiver.count("STOPPING=1") == 1, hello.log)
             }
 
+            /// systemd waits for both after it has sent HUP (Type=notify-reload of systemd.service(5)).
+            @Test(arguments: [true, false]) func restart(isRefused: Bool) throws {
+                let receiver = try NotifyReceiver(path)
+                let program = "\(directory)/server"
+                try Subject("/bin/cp", ["cp", "--", product("hello-prefork"), program]).expectExit(0)
+                let subject = try Subject.hello(
+                    ["--children", "2"], program: program, environment: ["NOTIFY_SOCKET": path])
+                try receiver.wait(for: "READY=1", from: subject)
+                let earlier = receiver.datagrams.count
+                if isRefused { unlink(program) }
+                let begin = System.now().nanoseconds / 1000
+                subject.signal(SIGHUP)
+                try receiver.wait(for: "READY=1", count: 2, from: subject)
+                let end = System.now().nanoseconds / 1000
+                #expect(subject.logLines(isRefused ? "restart" : " in place of ").isEmpty == false, subject.log)
+                #expect(subject.readyPIDs.count == (isRefused ? 2 : 4), subject.log)
+                let messages = receiver.datagrams.dropFirst(earlier).filter { !$0.hasPrefix("STATUS=") }
+                try #require(messages.count == 2, "\(receiver.datagrams)")
+                let prefix = "RELOADING=1\nMONOTONIC_USEC="
+                #expect(messages[0].hasPrefix(prefix), "\(messages)")
+                let time = try #require(Int64(messages[0].dropFirst(prefix.count)))
+                #expect((begin...end).contains(time), "\(messages)")
+                #expect(messages[1] == "READY=1", "\(messages)")
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
             @Test func watchdog() throws {
                 let receiver = try NotifyReceiver(path)
                 let subject = try Subject.start(

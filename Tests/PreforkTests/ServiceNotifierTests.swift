@@ -113,14 +113,16 @@ private final class Service {
         _ = service.start()
         service.now = Instant(nanoseconds: 6_123_456_789)
         #expect(service.restarting() == ["RELOADING=1\nMONOTONIC_USEC=6123456"])
-        #expect(service.restarting() == [], "it is one restart")
         #expect(service.update { $0.children = 3 } == [])
         #expect(service.restarted() == ["READY=1"])
         #expect(service.restarted() == [])
         #expect(service.update() == [])
         service.now = service.now + .seconds(1)
         #expect(service.restarting() == ["RELOADING=1\nMONOTONIC_USEC=7123456"])
+        service.now = service.now + .seconds(1)
+        #expect(service.restarting() == ["RELOADING=1\nMONOTONIC_USEC=8123456"], "another one follows at once")
         #expect(service.restarted() == ["READY=1"])
+        #expect(service.restarted() == [])
     }
 
     @Test("A restart before the fleet is ready says nothing") func earlyRestart() {

@@ -16,7 +16,9 @@ extension Master {
         switch action {
         case .spawn(let slot, let launch, let generation, let printsBacktrace):
             spawn(.init(slot: slot, launch: launch, generation: generation, printsBacktrace: printsBacktrace))
-        case .prepareRestart(let generation): prepareRestart(generation)
+        case .prepareRestart(let generation):
+            serviceManager?.restarting(at: System.now())
+            prepareRestart(generation)
         case .keepPrograms(let generations): launcher.keepPrograms(generations)
         case .awaitEmptyQueue(let slot): awaitEmptyQueue(of: slot)
         case .announce(let pid, let old):

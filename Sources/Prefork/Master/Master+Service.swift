@@ -13,13 +13,14 @@ extension Master {
 
     func updateServiceManager(at now: Instant) {
         if serviceManager == nil { return }
+        if supervisor.restart == nil { serviceManager?.restarted(at: now) }
         serviceManager?.update(serviceState, at: now)
     }
 
     private var serviceState: ServiceNotifier.Fleet {
         ServiceNotifier.Fleet(
             slots: supervisor.target,
-            ready: supervisor.acceptingSlots.count,
+            ready: supervisor.acceptingSlots.count { $0 < supervisor.target },
             children: children.count,
             hasBeenReady: readiness.isReached,
             stop: supervisor.isStopping ? .init(endsProcess: endsProcess, killAt: lastKill) : nil)

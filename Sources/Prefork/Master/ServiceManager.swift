@@ -36,7 +36,7 @@ struct ServiceManager {
         send(now)
     }
 
-    /// The restart is over, whichever build serves now.
+    /// No restart is under way, whichever build serves. Further calls do nothing.
     mutating func restarted(at now: Instant) {
         notifier.restarted(at: now)
         send(now)

@@ -102,16 +102,17 @@ struct ServiceNotifier {
         }
     }
 
-    /// A restart begins. Before the fleet is ready, the service manager waits for that.
+    /// A restart begins. It may follow another one that does not end any more. Before the fleet is ready, the service
+    /// manager waits for that.
     mutating func restarting(at now: Instant) {
-        guard phase == .running else { return }
+        guard phase == .running || phase == .restarting else { return }
         phase = .restarting
         // It need not learn of an earlier restart any more.
         if let earlier = notices.firstIndex(where: \.isReloading) { notices.removeSubrange(earlier...) }
         note(.reloading(now))
     }
 
-    /// The restart is over, whichever build serves now.
+    /// No restart is under way, whichever build serves. Further calls do nothing.
     mutating func restarted(at now: Instant) {
         guard phase == .restarting else { return }
         phase = .running
