@@ -3,8 +3,8 @@
 
     CI/systemd.py        a minute, the build of hello-prefork, and once the download of 0.25 GB
 
-Checks that a start ends when the fleet is ready, that a reload under load ends when the new build serves, that a drain may
-take longer than TimeoutStopSec, and that the watchdog replaces a master that is stopped.
+Checks that a start ends when the fleet is ready, that a reload under load ends when the new build serves, that a drain
+may take longer than TimeoutStopSec, and that the watchdog replaces a master that is stopped.
 
 Needs Linux with a mounted cgroup2, root, and Debian or Ubuntu for debootstrap. The download stays in
 ${PREFORK_CACHE:-/var/tmp/prefork-platforms}. $PREFORK_MIRROR overrides Debian's mirror.

@@ -37,7 +37,7 @@ public struct LogObserver: Sendable {
             case .givingUp: .warning
             default: .info
             }
-        case .moreChildrenThanProcessors, .steeringRefused, .notAdopted: .warning
+        case .moreChildrenThanProcessors, .steeringRefused, .notAdopted, .ignoredVariable: .warning
         case .status: .notice
         default: .info
         }
@@ -85,6 +85,7 @@ extension Prefork.Event {
         case .spawned: ("child started", child.adding("prefork.child.replaces", replacedPID))
         case .spawnFailed: ("child could not be started", childExit)
         case .ready: ("child ready", child.adding("prefork.child.delay", duration))
+        case .fleetReady: ("fleet ready", [:].adding("prefork.children", count).adding("prefork.duration", duration))
         case .notReady: ("child not ready in time, stopping it", child.adding("prefork.child.delay", duration))
         case .draining: ("child drains unasked", child.adding("prefork.reason", drainOrigin))
         case .exited: ("child exited", childExit)
@@ -109,6 +110,7 @@ extension Prefork.Event {
         case .reapedOrphans: ("orphans reaped", ["prefork.orphans": .array(pids.map { "\($0)" })])
         case .notAdopted:
             ("sockets were passed that are not served", [:].adding("prefork.sockets", count))
+        case .ignoredVariable: ("variable cannot be used", [:].adding("prefork.reason", reason))
         case .status: ("fleet status", [:].adding("prefork.status", status))
         case .systemError: ("something did not work", [:].adding("prefork.error", systemError))
         // A code that is newer than this file.
