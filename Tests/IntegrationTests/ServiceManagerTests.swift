@@ -82,7 +82,7 @@
                 subject.signal(SIGHUP)
                 try receiver.wait(for: "READY=1", count: 2, from: subject)
                 let end = System.now().nanoseconds / 1000
-                #expect(subject.logLines(isRefused ? "restart" : " in place of ").isEmpty == false, subject.log)
+                #expect(subject.logLines("generation 2 failed").count == (isRefused ? 1 : 0), subject.log)
                 #expect(subject.readyPIDs.count == (isRefused ? 2 : 4), subject.log)
                 let messages = receiver.datagrams.dropFirst(earlier).filter { !$0.hasPrefix("STATUS=") }
                 try #require(messages.count == 2, "\(receiver.datagrams)")

@@ -127,6 +127,8 @@ private final class Service {
 
     @Test("A restart before the fleet is ready says nothing") func earlyRestart() {
         let service = Service()
+        #expect(service.restarted() == [], "nothing is known of the fleet")
+        #expect(service.notifier.next == nil)
         _ = service.update()
         #expect(service.restarting() == [])
         #expect(service.restarted() == [])

@@ -6,7 +6,7 @@
 struct ServiceNotifier {
     /// The facts about a fleet that a service manager is told.
     struct Fleet: Equatable {
-        var slots = 0
+        var slots: Int
         /// How many children accept connections.
         var ready = 0
         /// How many children exist.
@@ -64,7 +64,8 @@ struct ServiceNotifier {
 
     private let pid: Int32
     private let pingInterval: Duration?
-    private var fleet = Fleet()
+    /// `nil` before the first look at it.
+    private var fleet: Fleet?
     private var phase = Phase.starting
     private var isStopAnnounced = false
     /// At most one restart, between what comes before and after it.
@@ -134,7 +135,7 @@ struct ServiceNotifier {
             datagram.hasNotice = true
             datagram.add(notice.text)
         }
-        if status != sentStatus {
+        if let status, status != sentStatus {
             datagram.status = status
             datagram.add("STATUS=\(status)")
         }
@@ -175,18 +176,19 @@ struct ServiceNotifier {
 
     // MARK: Their parts
 
-    private var status: String {
+    private var status: String? {
+        guard let fleet else { return nil }
         if fleet.stop != nil { return "stopping, \(fleet.children) child\(fleet.children == 1 ? "" : "ren") left" }
         return "\(fleet.ready) of \(fleet.slots) child\(fleet.slots == 1 ? "" : "ren") ready"
     }
 
     /// `nil` while no child is ready: a fleet that does not serve for that long may be started anew.
     private var pingDue: Instant? {
-        guard let pingInterval, fleet.ready > 0 else { return nil }
+        guard let pingInterval, let fleet, fleet.ready > 0 else { return nil }
         return lastPing.map { $0 + pingInterval } ?? .distantPast
     }
 
-    private var stopEnd: Instant? { fleet.stop?.killAt.map { $0 + Self.killMargin } }
+    private var stopEnd: Instant? { fleet?.stop?.killAt.map { $0 + Self.killMargin } }
 
     private var extensionDue: Instant? {
         guard let stopEnd else { return nil }
