@@ -43,10 +43,16 @@ for device in null zero full random urandom tty; do
     touch dev/$device
     mount --bind /dev/$device dev/$device
 done
-mkdir dev/pts dev/shm
+# PrivateDevices= copies these.
+mkdir dev/pts dev/shm dev/mqueue dev/hugepages
+mount -t devpts -o newinstance,ptmxmode=0666 devpts dev/pts
+ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
 ip link set lo up
-exec env -i container=other PATH=/usr/sbin:/usr/bin chroot . /lib/systemd/systemd --system --show-status=no \
+# Not chroot, because systemd makes mount namespaces for services.
+pivot_root . mnt
+umount -l mnt
+exec env -i container=other PATH=/usr/sbin:/usr/bin /lib/systemd/systemd --system --show-status=no \
     --unit=multi-user.target
 """
 DROP_IN = """
