@@ -186,7 +186,8 @@
                 #expect(subject.reports("ignored") == [numbers(inherited.stayIgnored)], subject.log)
                 // Prefork's handlers, and none of the master's or of an earlier program's. A sanitizer has some, too.
                 let sanitizers = isSanitized ? [SIGBUS, SIGFPE, SIGSEGV] : []
-                let caught = numbers(sanitizers + [SIGINT, SIGTERM])
+                let terminal = [SIGHUP, SIGINT].filter { !inherited.stayIgnored.contains($0) }
+                let caught = numbers((sanitizers + terminal + [SIGTERM]).sorted())
                 #expect(subject.reports("caught") == [caught], subject.log)
                 // The master handles CHLD and TERM although it may have started with both blocked or ignored.
                 kill(subject.readyPIDs[0], SIGKILL)
