@@ -1,4 +1,4 @@
-// The demonstration server: an HTTP/1.1 server with a thread for each connection, in as many processes as asked for.
+// The demonstration server: an HTTP/1.1 server with an event loop in each of as many processes as asked for.
 import Prefork
 
 @main struct HelloPrefork {
@@ -8,7 +8,7 @@ import Prefork
         let options = Options(parsing: Prefork.arguments.dropFirst())
         let adopting = options.isInheriting ? Prefork.SocketSource.systemd : .none
         Prefork.main(options.addresses, adopting: adopting, configuration: options.configuration) { child in
-            let server = Server(child: child, descriptorsAtStart: descriptors)
+            let server = try Server(child: child, descriptorsAtStart: descriptors)
             try server.run()
         }
     }

@@ -1,117 +1,132 @@
-// Accepts on the calling thread, serves each connection on its own thread, and drains when the child must exit.
+// An event loop on the calling thread: it accepts, serves all connections, and drains when the child must exit.
 import Prefork
 
-final class Server: Sendable {
+final class Server {
     /// Idle connections are closed this long after the start of a drain. A request may be on its way on them.
     private static let linger: Duration = .milliseconds(900)
+    /// The pause after accept(2) has failed for want of descriptors or memory. The connection stays in the queue.
+    private static let acceptPause: Duration = .milliseconds(10)
+    /// Connections that are accepted before others are served.
+    private static let acceptsAtOnce = 16
 
-    private let child: Prefork.Child
-    private let connections = Connections()
-    private let routes: Routes
+    let routes: Routes
+    /// Connections receive into it, and copy what they do not use at once.
+    let scratch = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 32_768)
+    var loop: EventLoop
+    private(set) var isDraining = false
+    private(set) var keepsIdleConnections = true
 
-    init(child: Prefork.Child, descriptorsAtStart: [CInt]) {
-        self.child = child
-        routes = Routes(child: child, descriptorsAtStart: descriptorsAtStart)
+    private struct Listener {
+        let descriptor: CInt
+        var interest = Interest.nothing
     }
+
+    private let stopDescriptor: CInt
+    private var listeners: [Listener]
+    /// By descriptor. An object serves one client after the other.
+    private var connections: [Connection?] = []
+    private var openConnections = 0
+
+    init(child: Prefork.Child, descriptorsAtStart: [CInt]) throws {
+        routes = Routes(child: child, descriptorsAtStart: descriptorsAtStart)
+        stopDescriptor = child.stopDescriptor
+        listeners = try child.addresses.indices.map { Listener(descriptor: try child.takeListener(at: $0)) }
+        loop = try EventLoop()
+    }
+
+    deinit { scratch.deallocate() }
 
     /// Returns when the drain has begun and the last connection is closed.
     func run() throws {
-        var listeners: [CInt] = []
-        for index in child.addresses.indices { listeners.append(try child.takeListener(at: index)) }
-        child.ready()
-        while !child.isStopping {
-            Posix.waitForInput(listeners + [child.stopDescriptor], timeout: nil)
-            acceptAll(listeners)
-        }
-        // Closing the last copy of the listener would reset the connections that the kernel has completed.
-        acceptAll(listeners)
-        for listener in listeners { Posix.close(listener) }
-        connections.waitUntilEmpty()
-    }
-
-    private func acceptAll(_ listeners: [CInt]) {
-        for listener in listeners {
-            while let connection = Posix.accept(listener) {
-                connections.enter()
-                let started = Posix.startThread { [self] in
-                    serve(connection)
-                    Posix.close(connection)
-                    connections.leave()
-                }
-                if !started {
-                    Posix.close(connection)
-                    connections.leave()
-                }
-            }
+        for index in listeners.indices where !watch(index, for: .connections) { throw SystemFailure("epoll_ctl") }
+        guard loop.watch(stopDescriptor, for: .input, before: .nothing) else { throw SystemFailure("epoll_ctl") }
+        routes.child.ready()
+        while !isDraining || openConnections > 0 || !listeners.isEmpty {
+            for index in 0..<loop.wait() { ready(loop[index]) }
+            for descriptor in loop.expired() { alarm(descriptor) }
         }
     }
 
-    private func serve(_ connection: CInt) {
-        var input = RequestBuffer()
-        var drainStart: Duration?
-        while true {
-            while let request = input.next() {
-                let body = routes.answer(request)
-                let isLast = !request.keepsAlive || child.isStopping
-                guard Posix.sendAll(connection, Response.encode(body, closing: isLast, head: request.isHead)) else {
-                    return
-                }
-                if isLast {
-                    // Unread input at close(2) makes TCP send a reset, which may overtake the answer.
-                    Posix.finishSending(connection, timeout: child.isStopping ? 250 : 0)
-                    return
-                }
-            }
-            if input.isBroken {
-                _ = Posix.sendAll(connection, Response.encode(.badRequest, closing: true, head: false))
-                return
-            }
-            if child.isStopping {
-                let start = drainStart ?? Posix.now()
-                drainStart = start
-                let left = Self.linger - (Posix.now() - start)
-                guard left > .zero, Posix.waitForInput([connection], timeout: left) else { return }
-            } else {
-                Posix.waitForInput([connection, child.stopDescriptor], timeout: nil)
-            }
-            switch Posix.receive(connection, into: &input.bytes) {
-            case .received, .nothing: continue
-            case .ended: return
-            }
+    func connectionClosed() { openConnections -= 1 }
+
+    private func ready(_ descriptor: CInt) {
+        if let connection = connection(descriptor) {
+            connection.ready(self)
+        } else if descriptor == stopDescriptor {
+            beginDrain()
+        } else {
+            accept(descriptor)
         }
     }
-}
 
-/// The answer for each path.
-struct Routes: Sendable {
-    /// The tests change the digit in copies of the program, so that builds can be told apart.
-    private static let build = "hello-prefork build 0"
-
-    let child: Prefork.Child
-    let descriptorsAtStart: [CInt]
-
-    func answer(_ request: Request) -> Answer {
-        switch request.path {
-        case "/": return .text("Hello world!")
-        case "/pid": return .text("\(Posix.pid)")
-        case "/slot": return .text("\(child.slot)")
-        case "/generation": return .text("\(child.generation)")
-        case "/build": return .text(Self.build)
-        case "/slow":
-            Posix.sleep(milliseconds: request.number("ms") ?? 100)
-            return .text("Hello world!")
-        case "/crash": fatalError("asked to crash")
-        case "/exit": Posix.leave(CInt(truncatingIfNeeded: request.number("code") ?? 0))
-        case "/eat":
-            Posix.keepMemory(megabytes: request.number("mb") ?? 100)
-            return .text("eaten")
-        case "/replace":
-            child.requestReplacement()
-            return .text("asked")
-        case "/hang": while true { Posix.sleep(milliseconds: 1_000_000) }
-        case "/fds": return .text(descriptorsAtStart.map { "\($0)" }.joined(separator: "\n"))
-        case "/env": return .text(Posix.environment().joined(separator: "\n"))
-        default: return .notFound
+    private func alarm(_ descriptor: CInt) {
+        if let connection = connection(descriptor) {
+            connection.alarm(self)
+        } else if descriptor == stopDescriptor {
+            keepsIdleConnections = false
+            for connection in connections { connection?.settle(self) }
+        } else {
+            accept(descriptor)
         }
+    }
+
+    // MARK: Connections
+
+    private func connection(_ descriptor: CInt) -> Connection? {
+        Int(descriptor) < connections.count ? connections[Int(descriptor)] : nil
+    }
+
+    private func open(_ descriptor: CInt) {
+        while connections.count <= Int(descriptor) { connections.append(nil) }
+        let connection = connections[Int(descriptor)] ?? Connection(descriptor)
+        connections[Int(descriptor)] = connection
+        openConnections += 1
+        connection.open(self)
+    }
+
+    // MARK: Listeners
+
+    private func watch(_ index: Int, for interest: Interest) -> Bool {
+        let listener = listeners[index]
+        if listener.interest == interest { return true }
+        guard loop.watch(listener.descriptor, for: interest, before: listener.interest) else { return false }
+        listeners[index].interest = interest
+        return true
+    }
+
+    /// Accepts some of the connections that wait. At a drain it accepts all of them and closes the listener.
+    private func accept(_ descriptor: CInt) {
+        guard let index = listeners.firstIndex(where: { $0.descriptor == descriptor }) else { return }
+        var limit = isDraining ? Int.max : Self.acceptsAtOnce
+        var accepted = Posix.accept(descriptor)
+        while case .connection(let connection) = accepted {
+            open(connection)
+            limit -= 1
+            if limit == 0 { break }
+            accepted = Posix.accept(descriptor)
+        }
+        switch accepted {
+        case .failed: pause(index)
+        case .nothing where isDraining:
+            Posix.close(descriptor)
+            listeners.remove(at: index)
+        case .nothing, .connection:
+            // Of the processes that wait for a shared listener, Linux wakes the one that has watched it longest.
+            if !watch(index, for: .nothing) || !watch(index, for: .connections) { pause(index) }
+        }
+    }
+
+    /// The connections stay in the queue.
+    private func pause(_ index: Int) {
+        _ = watch(index, for: .nothing)
+        loop.setAlarm(listeners[index].descriptor, at: Posix.now() + Self.acceptPause)
+    }
+
+    private func beginDrain() {
+        isDraining = true
+        // The descriptor stays readable. Its alarm is the end of idle connections.
+        _ = loop.watch(stopDescriptor, for: .nothing, before: .input)
+        loop.setAlarm(stopDescriptor, at: Posix.now() + Self.linger)
+        for listener in listeners { accept(listener.descriptor) }
     }
 }
