@@ -89,7 +89,8 @@ libc_module() {
 type_check() {
     local overlay=$tree/Platforms/Headers/$1/Overlay.swift sources
     shift
-    for sources in "$(find "$library" -name '*.swift')" "$program/Posix.swift"; do
+    for sources in "$(find "$library" -name '*.swift')" "$(find "$program" -name 'Posix.swift' -o -name 'Event*.swift')"
+    do
         # shellcheck disable=SC2086
         swiftc -typecheck -swift-version 6 -wmo -package-name prefork -module-name Checked "$@" \
             -I "$scratch/libc" -module-cache-path "$scratch/modules" $sources "$overlay" >"$scratch/diagnostics" 2>&1 ||
@@ -137,6 +138,7 @@ Prefork/System/ExitWatch.swift|s/NOTE_EXIT)/NOTE_EXITS)/
 Prefork/System/SpawnAttributes.swift|s/POSIX_SPAWN_CLOEXEC_DEFAULT$/POSIX_SPAWN_CLOEXEC_DEFAULTS/
 Prefork/System/DarwinListener.swift|s/ss_len = UInt8/ss_len = UInt16/
 Prefork/System/ProgramFile.swift|s/_NSGetExecutablePath(nil, &size)/_NSGetExecutablePath(nil)/
+hello-prefork/EventQueue+Darwin.swift|s/EVFILT_WRITE/EVFILT_WRITES/
 BREAKS
 }
 
