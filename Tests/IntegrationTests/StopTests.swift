@@ -210,10 +210,18 @@
                 try subject.waitUntilAlone()
             }
 
+            /// Waits until the children have accepted that many connections and have read what clients have sent.
             private func waitUntilInFlight(_ subject: Subject, _ count: Int) throws {
-                // Children have a thread for each connection that they have accepted and serve, and two others.
+                let port = String(try subject.port(), radix: 16, uppercase: true)
                 try subject.eventually("\(count) requests in flight") {
-                    subject.descendants.reduce(0) { $0 + listDirectory("/proc/\($1.pid)/task").count - 2 } >= count
+                    let rows = (readText("/proc/net/tcp") ?? "").split(separator: "\n").dropFirst()
+                    return rows.filter { row in
+                        // proc(5): sl, local_address, rem_address, st, tx_queue:rx_queue, …, inode. A connection
+                        // that waits to be accepted has no inode.
+                        let fields = row.split(separator: " ")
+                        return fields[1].hasSuffix(":\(port)") && fields[3] == "01" && fields[4].hasSuffix(":00000000")
+                            && fields[9] != "0"
+                    }.count >= count
                 }
             }
         }
