@@ -91,6 +91,40 @@
             return PreforkLibc.send(descriptor, bytes, bytes.count, CInt(MSG_NOSIGNAL)) == bytes.count
         }
 
+        /// Sends a text as it is.
+        func send(text: String) -> Bool {
+            let bytes = Array(text.utf8)
+            var sent = 0
+            while sent < bytes.count {
+                let count = sendWithoutWaiting(bytes[sent...])
+                if count == -1 { return false }
+                var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                if count == 0, poll(&request, 1, 10_000) != 1 { return false }
+                sent += count
+            }
+            return true
+        }
+
+        /// - Returns: the number of bytes for which there was room, or -1 if the other side is gone.
+        func sendWithoutWaiting(_ bytes: ArraySlice<UInt8>) -> Int {
+            let count = bytes.withUnsafeBytes {
+                PreforkLibc.send(descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL) | CInt(MSG_DONTWAIT))
+            }
+            return count == -1 && errno == EAGAIN ? 0 : count
+        }
+
+        /// - Returns: that many bytes, or fewer if the connection ends before.
+        func receive(count: Int) -> [UInt8] {
+            var bytes: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 65_536)
+            while bytes.count < count {
+                let received = recv(descriptor, &buffer, min(buffer.count, count - bytes.count), 0)
+                if received <= 0 { break }
+                bytes.append(contentsOf: buffer.prefix(received))
+            }
+            return bytes
+        }
+
         func request(_ path: String, keepAlive: Bool = false) -> Reply {
             send(path, keepAlive: keepAlive) ? receive() : .cut
         }
