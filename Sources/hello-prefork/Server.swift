@@ -38,8 +38,10 @@ final class Server {
 
     /// Returns when the drain has begun and the last connection is closed.
     func run() throws {
-        for index in listeners.indices where !watch(index, for: .connections) { throw SystemFailure("epoll_ctl") }
-        guard loop.watch(stopDescriptor, for: .input, before: .nothing) else { throw SystemFailure("epoll_ctl") }
+        let areWatched = listeners.indices.allSatisfy { watch($0, for: .connections) }
+        guard areWatched, loop.watch(stopDescriptor, for: .input, before: .nothing) else {
+            throw SystemFailure("watching a listener")
+        }
         routes.child.ready()
         while !isDraining || openConnections > 0 || !listeners.isEmpty {
             for index in 0..<loop.wait() { ready(loop[index]) }
