@@ -1,4 +1,4 @@
-// One client: what it has sent, and what it still gets. Nothing here waits, except for routes that block the child.
+// The state of one client's connection. No call here waits, except in routes that block the child.
 
 final class Connection {
     private enum State {
@@ -21,7 +21,7 @@ final class Connection {
     private var state = State.closed
     private var interest = Interest.nothing
     private var deadline: Duration = .zero
-    /// What has arrived and is not answered yet: less than a head, or requests behind one that is not answered yet.
+    /// Received bytes that are not answered yet. They are an incomplete head, or requests behind an unanswered one.
     private var input: [UInt8] = []
     /// The request whose body has not arrived yet, or whose answer is delayed.
     private var request: Request?
@@ -41,7 +41,7 @@ final class Connection {
         settle(server)
     }
 
-    /// The event that the connection is watched for.
+    /// Handles the event that the connection is watched for.
     func ready(_ server: Server) {
         switch state {
         case .receiving: receive(server)
@@ -53,7 +53,7 @@ final class Connection {
         settle(server)
     }
 
-    /// An alarm. It may be one of an earlier client.
+    /// Handles an alarm, possibly one that an earlier client has set.
     func alarm(_ server: Server) {
         guard state == .delaying || state == .finishing, deadline <= Posix.now() else { return }
         if state == .finishing { return close(server) }
@@ -63,7 +63,7 @@ final class Connection {
         settle(server)
     }
 
-    /// Lets the loop watch for what the connection needs next.
+    /// Makes the loop watch for the connection's next step.
     func settle(_ server: Server) {
         switch state {
         case .receiving: if server.keepsIdleConnections { change(to: .input, server) } else { close(server) }

@@ -1,6 +1,6 @@
 // Waits on one thread for many descriptors and for points in time.
 
-/// What a descriptor is watched for.
+/// The event that a descriptor is watched for.
 enum Interest {
     case nothing
     /// A connection to accept. Other processes may watch the same listener.

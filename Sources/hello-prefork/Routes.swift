@@ -1,7 +1,7 @@
 // The paths of the demonstration server, and the answer for each.
 import Prefork
 
-/// What a request asks for.
+/// The route of a request, with its parameters.
 enum Route {
     case hello, pid, slot, generation, build, replace, crash, hang, spin, fds, env, unknown
     case slow(milliseconds: Int)
