@@ -37,7 +37,6 @@ final class Connection {
     /// Begins with a new client.
     func open(_ server: Server) {
         state = .receiving
-        receive(server)  // Often the request is there already.
         settle(server)
     }
 

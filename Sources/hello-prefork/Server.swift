@@ -6,8 +6,9 @@ final class Server {
     private static let linger: Duration = .milliseconds(900)
     /// The pause after accept(2) has failed for want of descriptors or memory. The connection stays in the queue.
     private static let acceptPause: Duration = .milliseconds(10)
-    /// Connections that are accepted before others are served.
-    private static let acceptsAtOnce = 16
+    /// How many connections are accepted before any of them is served. More would serve others late, and a crash would
+    /// cost more of them. With one, each request in a shared queue that makes a child trap would cost a child.
+    private static let acceptsAtOnce = 4
 
     let routes: Routes
     /// Connections receive into it, and copy what they do not use at once.
