@@ -37,6 +37,8 @@ final class Connection {
     /// Begins with a new client.
     func open(_ server: Server) {
         state = .receiving
+        // At the end of a drain, only a request that has arrived already is answered.
+        if !server.keepsIdleConnections { receive(server) }
         settle(server)
     }
 
