@@ -21,9 +21,10 @@ struct Options {
                              [--recover-threshold N] [--recover-window SECONDS] [--recover-interval SECONDS]
                              [--readiness implicit|explicit] [--master-death drain|exit|ignore]
                              [--restart-concurrency N] [--restart-bake SECONDS] [--recycle-after SECONDS]
-                             [--recycle-above MB] [--inherited] [ADDRESS ...]
+                             [--recycle-above MB] [--inherited] [--control PATH] [ADDRESS ...]
         ADDRESS is HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH; default 127.0.0.1:8080.
         --inherited serves on the sockets that systemd has handed over, beside ADDRESS or alone.
+        --control takes the commands of preforkctl on the Unix-domain socket PATH.
         A --recover-window of 0 counts exits over the whole life of the fleet.
         """
 
@@ -63,7 +64,7 @@ struct Options {
     private static let names = [
         "--children", "--listening", "--grace", "--recover-threshold", "--recover-window", "--recover-interval",
         "--readiness", "--master-death", "--restart-concurrency", "--restart-bake", "--recycle-after",
-        "--recycle-above",
+        "--recycle-above", "--control",
     ]
 
     private mutating func apply(_ name: String, _ value: String) {
@@ -87,6 +88,7 @@ struct Options {
             case "sharded": configuration.sockets.mode = .sharded
             default: Self.refuse("--listening: \"\(value)\" is none of automatic, shared and sharded")
             }
+        case "--control": configuration.controlSocket = value
         case "--readiness":
             switch value {
             case "implicit": configuration.readiness.mode = .implicit

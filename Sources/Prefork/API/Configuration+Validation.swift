@@ -41,7 +41,18 @@ extension Prefork.Configuration {
         try requireNotNegative("shutdown.gracePeriod", shutdown.gracePeriod)
         try requireNotNegative("shutdown.queueDrainPeriod", shutdown.queueDrainPeriod)
         try requirePositive("masterDeath.pollInterval", masterDeath.pollInterval)
+        if let controlSocket { try checkControlSocket(controlSocket) }
         if let orphanReapDelay { try requireNotNegative("orphanReapDelay", orphanReapDelay) }
+    }
+}
+
+extension Prefork.Configuration {
+    private func checkControlSocket(_ path: String) throws(PreforkError) {
+        let address = Prefork.Address.unix(path)
+        if let fault = address.fault { throw .invalidConfiguration("controlSocket", reason: fault) }
+        try require("controlSocket", !address.isAbstract, "an abstract name has no permissions")
+        let (length, longest) = (path.utf8.count, PlatformListener.longestPath)
+        try require("controlSocket", length <= longest, "the path has \(length) bytes, at most \(longest)")
     }
 }
 

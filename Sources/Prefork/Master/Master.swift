@@ -44,6 +44,9 @@ final class Master {
     /// Children that have ended according to their descriptors, but cannot be reaped because something traces them.
     private var held: [Int32] = []
     private var nextLookAtHeld: Instant?
+    /// `nil` unless there is a control socket.
+    var control: ControlServer?
+    let startedAt = System.now()
 
     /// The time between two checks of children that no descriptor watches. It bounds the delay if another library
     /// removes the handler of SIGCHLD.
@@ -95,7 +98,10 @@ final class Master {
         listeners = bound
         shards = plan.isSharded ? plan.slots : nil
         handle.publish(listeners: listeners.views)
-        if isBound { superviseUntilEmpty(signals) }
+        if isBound {
+            try openControlSocket()
+            superviseUntilEmpty(signals)
+        }
         if let hookError { throw hookError }
         guard let failure = supervisor.failure else { return }
         // The exits of the children only repeat it.
@@ -132,6 +138,7 @@ final class Master {
             publish()
             noteReadiness(at: now)
             updateServiceManager(at: now)
+            serveControl(watched)
         }
     }
 
@@ -166,6 +173,7 @@ final class Master {
             if exits, !held.contains(child.pid) { watched.add(child.exitDescriptor, .exit(pid: child.pid)) }
             watched.add(child.channelDescriptor, .channel(pid: child.pid))
         }
+        control?.watch(&watched)
     }
 
     /// - Returns: false if poll(2) failed and nothing is known.
@@ -173,6 +181,7 @@ final class Master {
         var deadline = [
             supervisor.nextDeadline, listeners.nextClosingStep, listeners.nextQueueCheck, orphans?.next,
             nextLookAtHeld, EventLog.next, retiring.map(\.next).min(), nextMemoryCheck, serviceManager?.next,
+            control?.nextDeadline(at: System.now()),
         ].compactMap { $0 }.min()
         let unwatched = children.values.filter { $0.exitDescriptor == -1 }
         if !unwatched.isEmpty {
@@ -250,7 +259,7 @@ final class Master {
 
     /// - Returns: whether there may be more.
     @discardableResult
-    private func receiveMessages(from pid: Int32) -> Bool {
+    func receiveMessages(from pid: Int32) -> Bool {
         guard let child = children[pid] else { return false }
         switch child.receive(at: System.now()) {
         case .messages(let messages):

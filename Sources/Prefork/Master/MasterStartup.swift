@@ -48,6 +48,7 @@ enum MasterStartup {
             let plan = ListenerSet.Plan(bound: resolved, adopted: adopted, slots: count.count, isSharded: isSharded)
             try master.run(plan, signals)
         }
+        master.endControl()
         beforeReturn(result)
 
         // All children are reaped. First the handle lets go of the wake-up descriptor. Then the descriptor and the

@@ -43,6 +43,23 @@ enum Channel {
         }
     }
 
+    /// Sends as much as the kernel takes without waiting. No SIGPIPE.
+    /// - Returns: how many bytes. 0 if the buffer is full.
+    static func sendPart(_ bytes: ArraySlice<UInt8>, to descriptor: CInt) throws(SystemError) -> Int {
+        do throws(SystemError) {
+            return try System.call("send") {
+                bytes.withUnsafeBytes { buffer in
+                    buffer.baseAddress.map {
+                        systemSend(descriptor, $0, buffer.count, SystemConstant.withoutWaitingOrSignal)
+                    } ?? 0
+                }
+            }
+        } catch {
+            if error.code == EAGAIN || error.code == EWOULDBLOCK { return 0 }
+            throw error
+        }
+    }
+
     /// How much one `receive` takes. A child that sends more must not keep the master from its other work.
     static let mostBytes = 512
 

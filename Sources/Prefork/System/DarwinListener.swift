@@ -28,6 +28,24 @@ import PreforkLibc
             storage.ss_family = sa_family_t(family)
         }
 
+        /// bind(2) of a Unix-domain socket to a path at which there is no file. It is bound in a directory that only this
+        /// user can enter, gets the mode 0600 there, and is then renamed. Darwin takes no mode from a socket, and the
+        /// umask belongs to all threads.
+        static func bindForOwner(_ descriptor: CInt, _ path: String) throws(SystemError) {
+            var template = Array("\(path).XXXXXX".utf8CString)
+            let directory = try System.callForPointer("mkdtemp", path) { mkdtemp(&template) }
+            let folder = String(cString: directory)
+            defer { rmdir(folder) }
+            let name = folder + "/s"
+            guard name.utf8.count <= longestPath else {
+                throw SystemError(call: "bind", code: ENAMETOOLONG, context: name)
+            }
+            try SocketAddress(unixPath: name).bind(descriptor, context: name)
+            defer { unlink(name) }
+            _ = try System.call("chmod", name) { chmod(name, 0o600) }
+            _ = try System.call("renamex_np", path) { renamex_np(name, path, UInt32(RENAME_EXCL)) }
+        }
+
         /// SO_REUSEPORT: other sockets may listen on the same address (setsockopt(2)).
         static func setReuseport(_ descriptor: CInt, _ isAllowed: Bool = true) throws(SystemError) {
             try SocketOption.set(descriptor, SOL_SOCKET, SO_REUSEPORT, isAllowed ? 1 : 0, "SO_REUSEPORT")

@@ -38,4 +38,11 @@ extension System {
         _ = try call("lstat", path) { lstat(path, &status) }
         return (FileIdentity(status), status.st_mode & S_IFMT == S_IFSOCK)
     }
+
+    /// The permissions of the file at a path. Does not follow a symbolic link (lstat(2)).
+    static func permissions(ofPath path: String) throws(SystemError) -> UInt32 {
+        var status = stat()
+        _ = try call("lstat", path) { lstat(path, &status) }
+        return UInt32(status.st_mode) & 0o7777
+    }
 }

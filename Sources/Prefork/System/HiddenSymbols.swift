@@ -17,6 +17,8 @@ import PreforkLibc
         private typealias ChangeDirectory =
             @convention(c) (UnsafeMutablePointer<posix_spawn_file_actions_t>, UnsafePointer<CChar>) -> CInt
         private typealias WriteVector = @convention(c) (CInt, UnsafePointer<iovec>, CInt, Int, CInt) -> Int
+        private typealias Accept =
+            @convention(c) (CInt, UnsafeMutablePointer<sockaddr>?, UnsafeMutablePointer<socklen_t>?, CInt) -> CInt
         private typealias Duplicate = @convention(c) (CInt, CInt, CInt) -> CInt
         private typealias GetAffinity = @convention(c) (Int32, Int, UnsafeMutableRawPointer) -> CInt
         private typealias SetAffinity = @convention(c) (Int32, Int, UnsafeRawPointer) -> CInt
@@ -36,6 +38,7 @@ import PreforkLibc
         private static let writeVector = symbol("pwritev2", as: WriteVector.self)
         private static let withoutWaiting: CInt = 8  // RWF_NOWAIT
         private static let duplicate = symbol("dup3", as: Duplicate.self)
+        private static let acceptWithFlags = symbol("accept4", as: Accept.self)
         private static let getAffinity = symbol("sched_getaffinity", as: GetAffinity.self)
         private static let setAffinity = symbol("sched_setaffinity", as: SetAffinity.self)
         private static let getAuxiliaryValue = symbol("getauxval", as: GetAuxiliaryValue.self)
@@ -63,6 +66,15 @@ import PreforkLibc
             guard let duplicate else { return false }
             _ = try System.call("dup3") { duplicate(descriptor, number, O_CLOEXEC) }
             return true
+        }
+
+        /// accept4(2): close-on-exec and non-blocking from the start. glibc 2.10.
+        /// - Returns: `nil` if there is no such function.
+        static func acceptCloseOnExecNonBlocking(_ descriptor: CInt) throws(SystemError) -> CInt? {
+            guard let acceptWithFlags else { return nil }
+            return try System.call("accept4") {
+                acceptWithFlags(descriptor, nil, nil, SystemConstant.closeOnExecNonBlocking)
+            }
         }
 
         static var hasCloseFrom: Bool { closeFrom != nil }

@@ -28,6 +28,13 @@ import PreforkLibc
             storage.ss_family = sa_family_t(family)
         }
 
+        /// bind(2) of a Unix-domain socket to a path at which there is no file. The file has the mode 0600 from the start:
+        /// the kernel takes the mode from the socket, less the umask (net/unix/af_unix.c, unix_bind_bsd).
+        static func bindForOwner(_ descriptor: CInt, _ path: String) throws(SystemError) {
+            _ = try System.call("fchmod", path) { fchmod(descriptor, 0o600) }
+            try SocketAddress(unixPath: path).bind(descriptor, context: path)
+        }
+
         /// SO_REUSEPORT: other sockets of this user may listen on the same address (socket(7)).
         static func setReuseport(_ descriptor: CInt, _ isAllowed: Bool = true) throws(SystemError) {
             try SocketOption.set(descriptor, SOL_SOCKET, SO_REUSEPORT, isAllowed ? 1 : 0, "SO_REUSEPORT")

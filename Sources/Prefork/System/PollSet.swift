@@ -12,6 +12,10 @@ struct PollSet {
         case exit(pid: Int32)
         /// A message of this process, or the end of its channel.
         case channel(pid: Int32)
+        /// A client that connects to the control socket.
+        case control
+        /// A client of the control socket.
+        case client(id: Int)
     }
 
     private var requests: [pollfd] = []
@@ -25,10 +29,18 @@ struct PollSet {
 
     init(wake descriptor: CInt) { add(descriptor, .wake) }
 
+    /// What to wait for. Every descriptor also reports its hang-up.
+    struct Interest: OptionSet {
+        let rawValue: Int16
+
+        static let input = Interest(rawValue: Int16(POLLIN))
+        static let output = Interest(rawValue: Int16(POLLOUT))
+    }
+
     /// - Parameter descriptor: ignored if it is -1.
-    mutating func add(_ descriptor: CInt, _ token: Token) {
+    mutating func add(_ descriptor: CInt, _ token: Token, _ interest: Interest = .input) {
         if descriptor == -1 { return }
-        requests.append(pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0))
+        requests.append(pollfd(fd: descriptor, events: interest.rawValue, revents: 0))
         tokens.append(token)
     }
 
@@ -49,4 +61,9 @@ struct PollSet {
 
     /// The tokens of the descriptors that were ready, or had hung up, when `wait` returned. In the order of `add`.
     var ready: [Token] { tokens.indices.filter { requests[$0].revents != 0 }.map { tokens[$0] } }
+
+    /// Those of `ready` whose other end is closed. There may be something left to read.
+    var hungUp: Set<Token> {
+        Set(tokens.indices.filter { requests[$0].revents & ~Int16(POLLIN | POLLOUT) != 0 }.map { tokens[$0] })
+    }
 }

@@ -7,6 +7,13 @@ struct ProcessStat: Equatable {
     let hasLostFirstThread: Bool
     /// In clock ticks since the system started.
     let started: UInt64
+    /// The processor time of all threads in clock ticks, and the resident memory in pages.
+    let usage: Usage?
+
+    struct Usage: Equatable {
+        let ticks: UInt64
+        let residentPages: UInt64
+    }
 
     /// - Parameter bytes: one line. The second field is the program's name in parentheses, which may contain any byte.
     init?(_ bytes: [UInt8]) {
@@ -26,5 +33,12 @@ struct ProcessStat: Equatable {
         let hasOthers = (Int(fields[17]) ?? 0) > 1
         isZombie = fields[0] == "Z" && !hasOthers
         hasLostFirstThread = fields[0] == "Z" && hasOthers
+        if fields.count > 21, let user = UInt64(fields[11]), let system = UInt64(fields[12]),
+            let pages = UInt64(fields[21])
+        {
+            usage = Usage(ticks: user &+ system, residentPages: pages)
+        } else {
+            usage = nil
+        }
     }
 }

@@ -10,6 +10,20 @@ extension System {
         _ = try call("listen", context()) { systemListen(descriptor, backlog) }
     }
 
+    /// accept(2) for a connection that this process keeps: close-on-exec and non-blocking, and without SIGPIPE.
+    static func acceptForMaster(_ descriptor: CInt) throws(SystemError) -> Descriptor {
+        #if os(Linux) || os(Android)
+            if let accepted = try HiddenSymbols.acceptCloseOnExecNonBlocking(descriptor) { return try own(accepted) }
+        #endif
+        let connection = try accept(descriptor)
+        try setCloseOnExec(connection.raw)
+        try setNonBlocking(connection.raw)
+        #if canImport(Darwin)
+            try SocketOption.set(connection.raw, SOL_SOCKET, SO_NOSIGPIPE, 1, "SO_NOSIGPIPE")
+        #endif
+        return connection
+    }
+
     /// accept(2). The connection is not close-on-exec.
     static func accept(_ descriptor: CInt) throws(SystemError) -> Descriptor {
         try own(try call("accept") { systemAccept(descriptor, nil, nil) })
@@ -27,8 +41,8 @@ private func systemAccept(
 }
 
 extension System {
-    /// The effective user of the process that made a pair of sockets (SO_PEERCRED, unix(7)). `nil` if the system does
-    /// not say.
+    /// The effective user of the process that connected, or that made a pair of sockets (SO_PEERCRED, unix(7)). `nil`
+    /// if the system does not say.
     static func peerUser(of descriptor: CInt) -> uid_t? {
         #if os(Linux) || os(Android)
             var credentials: (process: pid_t, user: uid_t, group: gid_t) = (0, 0, 0)

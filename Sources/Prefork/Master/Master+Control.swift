@@ -1,0 +1,74 @@
+// Carries out the requests of the control socket's clients.
+
+extension Master {
+    /// Call it when the addresses are bound, so that a second master of the same fleet fails before it comes here.
+    func openControlSocket() throws(PreforkError) {
+        guard let path = configuration.controlSocket else { return }
+        control = try ControlServer(path: path, observe: observe)
+    }
+
+    /// One turn: reads, begins at most one request, answers those that are done, and sends.
+    func serveControl(_ watched: borrowing PollSet) {
+        guard let control else { return }
+        let now = System.now()
+        control.receive(watched, at: now)
+        if let (client, request) = control.clients.takeRequest(at: now) { begin(request, client, control, now) }
+        finishControlWork(control, now)
+        let watchers = control.clients.watchers(at: now)
+        if !watchers.isEmpty {
+            let status = controlStatus(now)
+            let (line, state) = (ControlAnswer.success(status.members), status.state)
+            for client in watchers { control.clients.watch(client, line, state: state, at: now) }
+        }
+        control.send(at: now)
+    }
+
+    /// All children are reaped, so a request to stop is done.
+    func endControl() {
+        guard let control else { return }
+        let now = System.now()
+        finishControlWork(control, now)
+        control.end(at: now)
+        self.control = nil
+    }
+
+    private func controlStatus(_ now: Instant) -> ControlStatus {
+        publish()
+        let status = handle.status
+        var usage: [Int32: ProcessUsage] = [:]
+        for case let pid? in status.slots.map(\.state.pid) { usage[pid] = ProcessUsage(of: pid) }
+        return ControlStatus(status: status, uptime: now - startedAt, usage: usage)
+    }
+
+    private func begin(
+        _ request: ControlRequest, _ client: ControlClients.ID, _ control: ControlServer, _ now: Instant
+    ) {
+        switch request {
+        case .status:
+            control.clients.answer(client, ControlAnswer.success(controlStatus(now).members), at: now)
+        case .watch: break
+        case .stop:
+            // A child that has said before the stop that it is ready accepts connections.
+            for pid in Array(children.keys) { receiveMessages(from: pid) }
+            feed(.stop(.request, at: now))
+            control.work[client] = request
+        case .restart, .rollback, .resize, .recycle, .upgrade:
+            let error = ControlError(.unsupported, "this version cannot do that")
+            control.clients.answer(client, error.answer, at: now)
+        }
+    }
+
+    /// Answers the requests that are done.
+    private func finishControlWork(_ control: ControlServer, _ now: Instant) {
+        for (client, request) in control.work {
+            guard let answer = outcome(of: request) else { continue }
+            control.work[client] = nil
+            control.clients.answer(client, answer, at: now)
+        }
+    }
+
+    /// `nil` while the request is being carried out.
+    private func outcome(of request: ControlRequest) -> [UInt8]? {
+        supervisor.phase == .finished ? ControlAnswer.success() : nil
+    }
+}

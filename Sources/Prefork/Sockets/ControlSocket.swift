@@ -1,0 +1,48 @@
+import PreforkLibc
+
+/// The listening control socket and its file.
+struct ControlSocket: ~Copyable {
+    private let descriptor: Descriptor
+    private let file: SocketFile
+    var raw: CInt { descriptor.raw }
+
+    /// How many clients may wait until they are accepted.
+    private static let backlog: CInt = 64
+
+    /// Binds the path and listens. Nothing at the path is replaced or followed, except a socket that no process listens
+    /// on.
+    /// - Throws: EADDRINUSE if another process listens, EEXIST if the file is not a socket.
+    init(path: String) throws(SystemError) {
+        let absolute = SocketFile.absolute(path)
+        // The kernel's limit holds for the path as it is given to bind(2).
+        let bound = absolute.utf8.count <= PlatformListener.longestPath ? absolute : path
+        guard bound.utf8.count <= PlatformListener.longestPath else {
+            throw SystemError(call: "bind", code: ENAMETOOLONG, context: path)
+        }
+        let socket = try PlatformListener.makeSocket(family: AF_UNIX)
+        let raw = socket.raw
+        file = try DirectoryLock.withLock(ofFile: bound) { () throws(SystemError) in
+            try SocketFile.removeIfStale(bound)
+            try PlatformListener.bindForOwner(raw, bound)
+            let file = SocketFile(path: absolute, identity: try System.identity(ofPath: bound).identity)
+            do throws(SystemError) {
+                // No client can connect before listen(2).
+                guard try System.permissions(ofPath: bound) == 0o600 else {
+                    throw SystemError(call: "bind", code: EACCES, context: "\(path), whose mode is not 0600")
+                }
+                try System.listen(raw, backlog: Self.backlog, path)
+            } catch {
+                file.removeIfOwn()
+                throw error
+            }
+            return file
+        }
+        descriptor = socket
+    }
+
+    /// Closes the socket, and removes its file if it is still this one.
+    consuming func close() {
+        file.remove()
+        descriptor.close()
+    }
+}
