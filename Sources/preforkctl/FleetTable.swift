@@ -43,7 +43,7 @@ struct FleetTable {
             Self.row(
                 "\(slot.slot)", slot.pid.map { "\($0)" } ?? "-", slot.generation.map { "\($0)" } ?? "-", since ?? "-",
                 slot.stateInWords, queue, cpu ?? "-", slot.memory.map(Self.size) ?? "-", "\(slot.launches)",
-                slot.lastExit ?? "-"))
+                slot.lastExit.map(short) ?? "-"))
         let color =
             switch slot.state {
             case "ready": "32"
@@ -54,7 +54,8 @@ struct FleetTable {
         return text[..<place.lowerBound] + styled(slot.stateInWords, color) + text[place.upperBound...]
     }
 
-    /// 64 columns and the last exit.
+    private static let widthBeforeExit = 64
+
     private static func row(
         _ slot: String, _ pid: String, _ generation: String, _ uptime: String, _ state: String, _ queue: String,
         _ cpu: String, _ memory: String, _ launches: String, _ exit: String
@@ -71,6 +72,14 @@ struct FleetTable {
 
     private static func left(_ text: String, _ width: Int) -> String {
         text + String(repeating: " ", count: max(0, width - text.count))
+    }
+
+    /// How the child ended, and after which time only if there is room for it.
+    private func short(_ exit: String) -> String {
+        guard let columns, exit.count > columns - Self.widthBeforeExit, let end = exit.firstRange(of: " after ") else {
+            return exit
+        }
+        return String(exit[..<end.lowerBound])
     }
 
     private func cut(_ text: String) -> String { columns.map { String(text.prefix($0)) } ?? text }

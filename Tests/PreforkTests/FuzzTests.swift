@@ -2,6 +2,7 @@ import PreforkLibc
 import Testing
 
 @testable import Prefork
+@testable import preforkctl
 
 /// Every parser of data that others have written, with random changes of good examples. A parser must not trap.
 ///
@@ -150,6 +151,60 @@ import Testing
             }
         }
         Self.fuzz([BindAnswer.failed(98).bytes]) { _ = BindAnswer(bytes: $0) }
+    }
+
+    /// The bounds hold whatever clients send, and however slowly they read. Every request is answered once.
+    @Test("Clients of the control socket stay within their bounds")
+    func controlClients() {
+        var random = SplitMix64(seed: Self.seed)
+        let line = "status\nwatch\nresize 3\nrecycle 1\nstop\r\nx\n"
+        Self.fuzz([Array(line.utf8), [UInt8](repeating: 120, count: 1500)]) { bytes in
+            var clients = ControlClients()
+            var now = Instant(nanoseconds: 0)
+            var rests: [Int: ArraySlice<UInt8>] = [:]
+            for _ in 0..<40 {
+                now = now + .milliseconds(Int64.random(in: 0...9000, using: &random))
+                if let id = try? clients.admit(user: 0, owner: 0, at: now) { rests[id] = bytes[...] }
+                #expect(clients.ids.count <= ControlClients.most)
+                for id in clients.ids where clients.wantsInput(id) {
+                    let count = min(Int.random(in: 0...512, using: &random), rests[id]?.count ?? 0)
+                    clients.receive(Array(rests[id]?.prefix(count) ?? []), from: id)
+                    rests[id] = rests[id]?.dropFirst(count)
+                    if rests[id]?.isEmpty == true, Bool.random(using: &random) { clients.receiveEnd(from: id) }
+                }
+                if let id = clients.takeRequest(at: now)?.client {
+                    #expect(!clients.wantsInput(id) && clients.unsent(id).isEmpty)
+                    clients.answer(id, [UInt8](repeating: 65, count: 300), at: now)
+                    clients.answer(id, [66], at: now)
+                    #expect(clients.unsent(id).count == 300)
+                }
+                for id in clients.watchers(at: now) { clients.watch(id, [67, 10], state: .null, at: now) }
+                clients.expire(at: now)
+                for id in clients.ids {
+                    let unsent = clients.unsent(id)
+                    #expect(unsent.count <= 300)
+                    clients.sent(Int.random(in: 0...unsent.count, using: &random), to: id, at: now)
+                    if clients.isOver(id) { clients.remove(id) }
+                }
+                if let next = clients.nextDeadline(at: now) { #expect(next >= now || clients.ids.isEmpty == false) }
+            }
+        }
+        Self.fuzz([Array("resize 12".utf8), Array("recycle 3".utf8)]) { bytes in
+            if case .resize(let count)? = try? ControlRequest(bytes) { #expect((1...4096).contains(count)) }
+        }
+    }
+
+    @Test("JSON is read or refused")
+    func json() {
+        let value = JSON.object([
+            .init("a\"\u{1}", .array([.null, .bool(true), .integer(-7), .seconds(.milliseconds(1500)), .string("ü\n")]))
+        ])
+        Self.fuzz([value.bytes, Array("[{\"\\ud83d\\ude00\":[1e9,{}]}]".utf8)]) { bytes in
+            guard let read = JSONValue(bytes) else { return }
+            // Whatever is accepted has a status that a table can show.
+            _ = Fleet(read).map { FleetTable(columns: 80).lines($0, .total) }
+        }
+        Self.texts(["a\u{0}\\\"\n😀"]) { text in #expect(JSONValue(JSON.string(text).bytes) == .string(text)) }
     }
 
     #if os(Linux)

@@ -12,7 +12,7 @@ extension Master {
         guard let control else { return }
         let now = System.now()
         control.receive(watched, at: now)
-        if let (client, request) = control.clients.takeRequest(at: now) { begin(request, client, control, now) }
+        if let next = control.clients.takeRequest(at: now) { begin(next.request, next.client, control, now) }
         finishControlWork(control, now)
         let watchers = control.clients.watchers(at: now)
         if !watchers.isEmpty {

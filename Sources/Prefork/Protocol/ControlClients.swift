@@ -78,8 +78,13 @@ struct ControlClients {
     /// The client sends no more. It gets the answers to what it has sent.
     mutating func receiveEnd(from id: ID) { clients[id]?.hasEnded = true }
 
+    struct Received: Equatable {
+        let client: ID
+        let request: ControlRequest
+    }
+
     /// Takes the next request. Lines that are none are answered here.
-    mutating func takeRequest(at now: Instant) -> (from: ID, ControlRequest)? {
+    mutating func takeRequest(at now: Instant) -> Received? {
         let order = ids.filter { $0 > lastServed } + ids.filter { $0 <= lastServed }
         for id in order {
             guard var client = clients[id] else { continue }
@@ -89,7 +94,7 @@ struct ControlClients {
             do throws(ControlError) {
                 let request = try ControlRequest(line)
                 client.work = request == .watch ? .watching(next: now) : .working
-                if request != .watch { return (id, request) }
+                if request != .watch { return Received(client: id, request: request) }
             } catch {
                 client.unsent = error.answer[...]
             }

@@ -30,6 +30,7 @@
 
         private func configureStart(_ configuration: inout Prefork.Configuration) {
             configuration.program.executable = executable
+            configuration.controlSocket = controlSocket
             configuration.program.affinity = pinsChildren ? .onePerChild : .none
             configuration.program.spawn = spawn?.closure
             configuration.testing.mechanisms = mechanisms.mechanisms

@@ -35,6 +35,7 @@
         var pinsChildren = false
         var spawn: Spawn?
         var tls: TLS?
+        var controlSocket: String?
         var mechanisms = MechanismChoice.best
 
         // MARK: When children exit
