@@ -5,6 +5,8 @@ struct Fleet: Equatable {
         var state: String
         var pid: Int?
         var generation: Int?
+        /// The child that is about to take the place of this one.
+        var replacement: Int?
         /// The time in this state, in seconds.
         var since: Double?
         var retryIn: Double?
@@ -58,6 +60,7 @@ extension Fleet.Slot {
         state = value["state"].text ?? "?"
         pid = value["pid"].integer
         generation = value["generation"].integer
+        replacement = value["replacement"].integer
         since = value["since"].number
         retryIn = value["retryIn"].number
         launches = value["launches"].integer ?? 0
@@ -73,11 +76,15 @@ extension Fleet.Slot {
         var parts = ["slot \(slot): \(stateInWords)"]
         if let pid { parts[0] += " \(pid)" }
         if let generation { parts.append("generation \(generation)") }
+        if let replacement { parts.append("to be replaced by \(replacement)") }
         parts.append("launches \(launches)")
         if !isInRotation { parts.append("out of rotation") }
         if let lastExit { parts.append("last exit: \(lastExit)") }
         return parts.joined(separator: ", ")
     }
 
-    var stateInWords: String { state == "backingOff" ? "backing off" : state }
+    var stateInWords: String {
+        if state == "ready", replacement != nil { return "replacing" }
+        return state == "backingOff" ? "backing off" : state
+    }
 }

@@ -122,6 +122,73 @@
                 try fleet.subject.expectExit(0)
             }
 
+            @Test func restartRollbackAndResizeAnswerWhenTheWorkIsDone() throws {
+                let fleet = try Fleet()
+                let first = try fleet.subject.waitForReady(2)
+                let client = try fleet.connect()
+                #expect(try client.request("rollback").error == "failed", fleet.subject.log("there is no build before"))
+
+                let restarted = try client.request("restart")
+                #expect(restarted.isDone && restarted.number("generation") == 2, fleet.subject.log)
+                let status = try client.request("status")
+                #expect(status.status["generation"] as? Int == 2, fleet.subject.log)
+                #expect(status.slots.allSatisfy { $0["generation"] as? Int == 2 }, fleet.subject.log)
+                #expect(Set(status.pids).isDisjoint(with: first.map { Int($0) }), fleet.subject.log)
+
+                let grown = try client.request("resize 4")
+                #expect(grown.isDone && grown.number("children") == 4, fleet.subject.log)
+                #expect(try client.request("status").slots.count { $0["state"] as? String == "ready" } == 4)
+                let shrunk = try client.request("resize 1")
+                #expect(shrunk.isDone && shrunk.number("children") == 1, fleet.subject.log)
+                #expect(fleet.subject.descendants.count == 1, fleet.subject.log)
+                #expect(try client.request("resize 1").isDone)
+
+                let rolledBack = try client.request("rollback")
+                #expect(rolledBack.isDone && rolledBack.number("generation") == 1, fleet.subject.log)
+                #expect(try client.request("status").slots[0]["generation"] as? Int == 1, fleet.subject.log)
+                try fleet.stop()
+            }
+
+            /// The new build fails, or is rolled back, or the fleet stops meanwhile.
+            @Test func aRestartThatFailsSaysWhy() throws {
+                let directory = try makeDirectory()
+                defer { removeTree(directory) }
+                let program = "\(directory)/hello"
+                func install(_ text: String) throws {
+                    let file = try #require(fopen("\(program).new", "we"))
+                    fputs(text, file)
+                    fclose(file)
+                    chmod("\(program).new", 0o755)
+                    try #require(rename("\(program).new", program) == 0)
+                }
+                try #require(symlink(product("hello-prefork"), program) == 0)
+                let control = "\(directory)/control"
+                let subject = try Subject.hello(["--children", "2", "--control", control], program: program)
+                let children = try subject.waitForReady(2)
+                let client = try #require(ControlConnection(control))
+                try install("#!/bin/sh\nexit 3\n")
+                let failed = try client.request("restart")
+                #expect(!failed.isDone && failed.error == "failed", subject.log)
+                #expect(Set(try client.request("status").pids) == Set(children.map { Int($0) }), subject.log)
+                let command = try preforkctl([control, "restart"])
+                #expect(command.status == 1 && command.error.contains("status 3"), subject.log("\(command)"))
+                try install("#!/bin/sh\nexec sleep 60\n")
+                client.send("restart\n")
+                try subject.eventually("a new child") { subject.descendants.count > 2 }
+                let queued = try #require(ControlConnection(control))
+                queued.send("restart\n")
+                let other = try #require(ControlConnection(control))
+                #expect(try other.request("status").status["isRestarting"] as? Bool == true, subject.log)
+                #expect(try other.request("rollback").number("generation") == 1, subject.log)
+                #expect(try client.answer().error == "failed", subject.log)
+                #expect(try queued.answer().error == "superseded", subject.log)
+                client.send("restart\n")
+                try subject.eventually("a new child") { subject.descendants.count > 2 }
+                #expect(try other.request("stop").isDone, subject.log)
+                #expect(try client.answer().error == "stopping", subject.log)
+                try subject.expectExit(0)
+            }
+
             // MARK: The file
 
             @Test(arguments: ["file", "link", "directory"])

@@ -49,7 +49,8 @@ import Testing
         let fields = try answer(used)["status"]
         #expect(
             fields.members.keys.sorted() == [
-                "addresses", "counters", "isStopping", "listeners", "pid", "slots", "uptime",
+                "addresses", "counters", "generation", "isRestarting", "isStopping", "listeners", "pid", "slots",
+                "uptime",
             ])
         #expect(fields["pid"].integer == 20954)
         #expect(fields["uptime"].number == 3725)
@@ -57,8 +58,8 @@ import Testing
         let slots = fields["slots"].items
         #expect(
             slots[0] == .object([
-                "slot": .number(0), "state": .string("ready"), "pid": .number(22315), "since": .number(1.94),
-                "retryIn": .null, "launches": .number(2), "isInRotation": .bool(true), "queue": .number(0),
+                "slot": .number(0), "state": .string("ready"), "pid": .number(22315), "generation": .null,
+                "replacement": .null, "since": .number(1.94), "retryIn": .null, "launches": .number(2), "isInRotation": .bool(true), "queue": .number(0),
                 "memory": .number(12_582_912), "cpu": .number(1.75),
                 "lastExit": .object([
                     "pid": .number(8), "reason": .string("signal"), "signal": .number(4), "status": .null,
@@ -93,7 +94,7 @@ import Testing
     @Test func aTableForPeople() throws {
         let fleet = try #require(Fleet(answer(used)))
         let expected = """
-            master 20954 on 127.0.0.1:8080, unix:/run/"a?.sock, up 1h02m
+            master 20954 on 127.0.0.1:8080, unix:/run/"a?.sock, up 1h02m, generation 1
             SLOT     PID GEN UPTIME STATE        QUEUE   CPU   MEM LAUNCHES LAST EXIT
                0   22315   -   1.9s ready            0  1.7s 12.0M        2 signal 4 (ILL) after 4.7 s
                1       -   - in 0.4s backing off  3 out     -     -        2 -

@@ -9,7 +9,7 @@ final class ControlServer {
     private var connections: [ControlClients.ID: OpenSocket] = [:]
     var clients = ControlClients()
     /// The requests that are being carried out.
-    var work: [ControlClients.ID: ControlRequest] = [:]
+    var work: [ControlWork] = []
     /// When to try again to bind the socket, or to accept.
     private var retry: Instant?
     private var delay = firstDelay
@@ -152,9 +152,15 @@ final class ControlServer {
         }
     }
 
+    /// Tells the requests that are being carried out what has happened.
+    func note(_ event: Prefork.Event) {
+        for index in work.indices { work[index].note(event) }
+    }
+
     private func close(_ id: ControlClients.ID) {
         clients.remove(id)
         connections[id] = nil
+        work.removeAll { $0.client == id }
     }
 
     /// Sends what the kernel takes at once, closes everything and removes the file.

@@ -35,6 +35,7 @@ extension Master {
             for event in listeners.closeAfterExitRequests(at: System.now()) { observe(event) }
         case .report(let event):
             publish()
+            control?.note(event)
             if case .notReady(let slot, let pid, _) = event.payload, configuration.takeover != nil,
                 children[pid]?.hasBound == false
             {
@@ -102,7 +103,9 @@ extension Master {
             }
             try prepareResize(from: old, to: count)
         } catch {
-            observe(.resizeFailed(from: old, to: count, reason: "\(error)"))
+            let event = Prefork.Event.resizeFailed(from: old, to: count, reason: "\(error)")
+            control?.note(event)
+            observe(event)
             return
         }
         feed(.resize(to: count))

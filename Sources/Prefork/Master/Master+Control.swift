@@ -50,25 +50,41 @@ extension Master {
         case .stop:
             // A child that has said before the stop that it is ready accepts connections.
             for pid in Array(children.keys) { receiveMessages(from: pid) }
+            control.work.append(ControlWork(client: client, kind: .stop))
             feed(.stop(.request, at: now))
-            control.work[client] = request
-        case .restart, .rollback, .resize, .recycle, .upgrade:
+        case .restart, .rollback, .resize:
+            if supervisor.isStopping { return control.clients.answer(client, ControlWork.stopping.answer, at: now) }
+            control.work.append(ControlWork(client: client, kind: kind(of: request)))
+            switch request {
+            case .resize(let count): resize(to: count)
+            case .rollback: feed(.rollback)
+            default: feed(.restart)
+            }
+        case .recycle, .upgrade:
             let error = ControlError(.unsupported, "this version cannot do that")
             control.clients.answer(client, error.answer, at: now)
         }
     }
 
-    /// Answers the requests that are done.
-    private func finishControlWork(_ control: ControlServer, _ now: Instant) {
-        for (client, request) in control.work {
-            guard let answer = outcome(of: request) else { continue }
-            control.work[client] = nil
-            control.clients.answer(client, answer, at: now)
+    private func kind(of request: ControlRequest) -> ControlWork.Kind {
+        switch request {
+        case .resize(let count): return .resize(to: count)
+        case .rollback:
+            // Out of a restart, or out of the build that serves.
+            let own = supervisor.restart == nil ? supervisor.previousGeneration : nil
+            return .rollback(generation: own ?? supervisor.generation)
+        default:
+            // Each restart makes a generation, whether it begins now or later.
+            return .restart(generation: supervisor.latestGeneration + 1)
         }
     }
 
-    /// `nil` while the request is being carried out.
-    private func outcome(of request: ControlRequest) -> [UInt8]? {
-        supervisor.phase == .finished ? ControlAnswer.success() : nil
+    /// Answers the requests that are done.
+    private func finishControlWork(_ control: ControlServer, _ now: Instant) {
+        control.work.removeAll { work in
+            guard let answer = work.answer(supervisor) else { return false }
+            control.clients.answer(work.client, answer, at: now)
+            return true
+        }
     }
 }

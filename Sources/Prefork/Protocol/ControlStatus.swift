@@ -17,6 +17,8 @@ struct ControlStatus {
         if isTimed { members.append(.init("uptime", .seconds(uptime))) }
         members += [
             .init("addresses", .array(status.addresses.map { .string($0.description) })),
+            .init("generation", .integer(status.generation)),
+            .init("isRestarting", .bool(status.isRestarting)),
             .init("isStopping", .bool(status.isStopping)),
             .init("slots", .array(status.slots.map { slot($0, isTimed: isTimed) })),
             .init("listeners", .array(status.listeners.map(Self.listener))),
@@ -31,6 +33,8 @@ struct ControlStatus {
             .init("slot", .integer(slot.slot)),
             .init("state", .string(slot.state.code.description)),
             .init("pid", .optional(slot.state.pid)),
+            .init("generation", .optional(slot.generation)),
+            .init("replacement", .optional(slot.replacement)),
         ]
         if isTimed {
             members += [

@@ -1,0 +1,66 @@
+/// A request of a control client that takes time.
+struct ControlWork {
+    let client: ControlClients.ID
+    let kind: Kind
+    /// Why it has failed. A restart is answered when the fleet has gone back.
+    private(set) var failure: String?
+    private var isDone = false
+
+    enum Kind: Equatable {
+        case stop
+        /// The build that all slots are to have.
+        case restart(generation: Int)
+        case rollback(generation: Int)
+        case resize(to: Int)
+    }
+
+    init(client: ControlClients.ID, kind: Kind) {
+        self.client = client
+        self.kind = kind
+    }
+
+    mutating func note(_ event: Prefork.Event) {
+        switch (kind, event.payload) {
+        case (.restart(let own), .restarted(let generation, _)), (.rollback(let own), .restarted(let generation, _)),
+            (.rollback(let own), .rolledBack(let generation, _)):
+            if generation == own { isDone = true }
+        case (.restart(let own), .restartFailed(let generation, _, _)),
+            (.rollback(let own), .restartFailed(let generation, _, _)):
+            if generation == own { failure = "\(event)" }
+        case (.resize(let own), .resizeFailed(_, let count, _)):
+            if count == own { failure = "\(event)" }
+        default: break
+        }
+    }
+
+    /// `nil` while the master works.
+    func answer(_ supervisor: Supervisor) -> [UInt8]? {
+        if kind == .stop { return supervisor.phase == .finished ? ControlAnswer.success() : nil }
+        switch kind {
+        case .stop: break
+        case .restart(let generation), .rollback(let generation):
+            if isDone { return ControlAnswer.success([.init("generation", .integer(generation))]) }
+            if let restart = supervisor.restart {
+                if restart.stage == .returning || restart.generation == generation { return nil }
+            }
+            if let failure { return ControlError(.failed, failure).answer }
+            if supervisor.isStopping { break }
+            // A restart that waits for another one, or for the first children.
+            if case .restart = kind, supervisor.isRestartQueued { return nil }
+            return Self.superseded.answer
+        case .resize(let count):
+            if let failure { return ControlError(.failed, failure).answer }
+            if supervisor.isStopping { break }
+            if supervisor.queuedTarget == count { return nil }
+            if supervisor.target != count { return Self.superseded.answer }
+            let isComplete =
+                supervisor.slots.prefix(count).allSatisfy { $0.current?.isAccepting == true }
+                && supervisor.slots.dropFirst(count).allSatisfy(\.isEmpty)
+            return isComplete ? ControlAnswer.success([.init("children", .integer(count))]) : nil
+        }
+        return Self.stopping.answer
+    }
+
+    static let stopping = ControlError(.stopping, "the fleet stops")
+    private static let superseded = ControlError(.superseded, "another request has taken the place of this one")
+}
