@@ -90,8 +90,10 @@ struct FleetTable {
 
     private static func exits(_ counters: [String: Int]) -> String? {
         guard let total = counters["total"], total > 0 else { return nil }
-        let parts = [("while ready", "lostWhileReady"), ("failed starts", "failedStarts"), ("out of memory", "outOfMemory")]
-            .compactMap { text, name in counters[name].flatMap { $0 > 0 ? "\($0) \(text)" : nil } }
+        let kinds = [
+            ("while ready", "lostWhileReady"), ("failed starts", "failedStarts"), ("out of memory", "outOfMemory"),
+        ]
+        let parts = kinds.compactMap { text, name in counters[name].flatMap { $0 > 0 ? "\($0) \(text)" : nil } }
         return "unexpected exits: \(total)" + (parts.isEmpty ? "" : " (\(parts.joined(separator: ", ")))")
     }
 

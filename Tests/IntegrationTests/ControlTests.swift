@@ -87,7 +87,8 @@
                 poll(nil, 0, 100)  // Until a child has it.
                 let (stopping, watching) = (try fleet.connect(), try fleet.connect())
                 stopping.send("stop\n")
-                try fleet.subject.waitForLog("stopping: ")
+                try fleet.subject.waitForLog(
+                    "stopping: requested on the control socket from process \(getpid()) (user ")
                 let status = try watching.request("status")
                 #expect(status.status["isStopping"] as? Bool == true, fleet.subject.log)
                 #expect(!status.pids.isEmpty, fleet.subject.log("the slow request goes on"))
@@ -126,7 +127,8 @@
                 let fleet = try Fleet()
                 let first = try fleet.subject.waitForReady(2)
                 let client = try fleet.connect()
-                #expect(try client.request("rollback").error == "failed", fleet.subject.log("there is no build before"))
+                let early = try client.request("rollback")
+                #expect(early.error == "failed", fleet.subject.log("there is no build before"))
 
                 let restarted = try client.request("restart")
                 #expect(restarted.isDone && restarted.number("generation") == 2, fleet.subject.log)
@@ -328,14 +330,16 @@
                 let status = try preforkctl([fleet.path, "status"])
                 #expect(status.status == 0 && status.error.isEmpty, "\(status)")
                 let lines = status.output.split(separator: "\n")
-                #expect(lines.count == 4 && lines[0].hasPrefix("master \(fleet.subject.pid) on 127.0.0.1:"), "\(status)")
+                #expect(lines.count == 4, "\(status)")
+                #expect(lines[0].hasPrefix("master \(fleet.subject.pid) on 127.0.0.1:"), "\(status)")
                 #expect(children.allSatisfy { pid in lines.contains { $0.contains(" \(pid) ") } }, "\(status)")
                 #expect(!status.output.contains("\u{1B}"))
                 let raw = try preforkctl([fleet.path, "status", "--json"])
                 #expect(try ControlConnection.Answer(Array(raw.output.utf8)).masterPID == Int(fleet.subject.pid))
 
                 let refused = try preforkctl([fleet.path, "upgrade"])
-                #expect(refused.status == 1 && refused.error == "preforkctl: this version cannot do that\n", "\(refused)")
+                #expect(refused.status == 1, "\(refused)")
+                #expect(refused.error == "preforkctl: this version cannot do that\n")
                 for arguments in [[], [fleet.path], [fleet.path, "reload"], [fleet.path, "resize"]] {
                     let wrong = try preforkctl(arguments)
                     #expect(wrong.status == 64 && wrong.output.isEmpty, "\(wrong)")
@@ -374,12 +378,14 @@
                 try fleet.stop()
             }
 
+            /// Kills the oldest child, once both have been up for a second: the fleet then recovers it at once.
             /// - Returns: how long the fleet takes until another child is ready.
             private func recoveryTime(_ fleet: Fleet) throws -> Duration {
-                let before = try fleet.subject.waitForReady(2)
                 let count = fleet.subject.readyPIDs.count
+                let children = try fleet.subject.waitForReady(2)
+                poll(nil, 0, 1100)
                 let start = ContinuousClock.now
-                kill(before[0], SIGKILL)
+                kill(children[0], SIGKILL)
                 try fleet.subject.eventually("another child") { fleet.subject.readyPIDs.count > count }
                 return ContinuousClock.now - start
             }
@@ -388,7 +394,7 @@
                 let fleet = try Fleet(["--children", "2", "--recover-threshold", "1000000"])
                 _ = try fleet.connect()
                 let port = try fleet.subject.port()
-                let usual = try (0..<5).map { _ in try recoveryTime(fleet) }.sorted()
+                let usual = try (0..<3).map { _ in try recoveryTime(fleet) }.sorted()
                 var clients: [ControlConnection] = []
                 let megabyte = String(repeating: "x", count: 1 << 20)
                 var bothered: [Duration] = []
@@ -404,14 +410,14 @@
                     // Each kind is among those that stay.
                     clients.append(client)
                     if clients.count > 100 { clients.removeFirst() }
-                    if index % 100 == 99 { bothered.append(try recoveryTime(fleet)) }
+                    if index % 250 == 249 { bothered.append(try recoveryTime(fleet)) }
                     if index % 50 == 0 { #expect(get("/", port: port) == .hello, fleet.subject.log) }
                 }
                 bothered.sort()
-                #expect(bothered[5] < usual[2] + .seconds(1), "\(usual) -> \(bothered)")
+                #expect(bothered[1] < usual[1] + .milliseconds(500), "\(usual) -> \(bothered)")
+                report("recovery: \(usual) alone, \(bothered) with 1,000 clients")
                 clients = []
                 try fleet.subject.eventually("room for a client") { try fleet.connect().request("status").isDone }
-                #expect(fleet.subject.logLines("controlFault").isEmpty)
                 try fleet.stop()
             }
 

@@ -91,7 +91,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("", "the path is empty"), ("a\0b", "the path contains a NUL"), ("@name", "an abstract name has no permissions"),
+        ("", "the path is empty"), ("a\0b", "the path contains a NUL"),
+        ("@name", "an abstract name has no permissions"),
         (String(repeating: "x", count: PlatformListener.longestPath + 1), "the path has "),
     ])
     func pathsThatCannotBe(path: String, reason: String) throws {

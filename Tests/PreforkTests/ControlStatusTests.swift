@@ -6,8 +6,8 @@ import Testing
 /// The status of a fleet, from the master's value to the table that preforkctl prints.
 @Suite struct ControlStatusTests {
     private func slot(
-        _ slot: Int, _ state: Prefork.Status.State, since: Duration = .milliseconds(1940), exit: Prefork.ChildExit? = nil,
-        isInRotation: Bool = true, waiting: Int? = 0
+        _ slot: Int, _ state: Prefork.Status.State, since: Duration = .milliseconds(1940),
+        exit: Prefork.ChildExit? = nil, isInRotation: Bool = true, waiting: Int? = 0
     ) -> Prefork.Status.Slot {
         Prefork.Status.Slot(
             slot: slot, state: state, since: since, spawns: 2, lastExit: exit, isInRotation: isInRotation,
@@ -57,16 +57,18 @@ import Testing
         #expect(fields["addresses"].items.first == .string("127.0.0.1:8080"))
         let slots = fields["slots"].items
         #expect(
-            slots[0] == .object([
-                "slot": .number(0), "state": .string("ready"), "pid": .number(22315), "generation": .null,
-                "replacement": .null, "since": .number(1.94), "retryIn": .null, "launches": .number(2), "isInRotation": .bool(true), "queue": .number(0),
-                "memory": .number(12_582_912), "cpu": .number(1.75),
-                "lastExit": .object([
-                    "pid": .number(8), "reason": .string("signal"), "signal": .number(4), "status": .null,
-                    "lifetime": .number(4.7), "wasReady": .bool(true), "isProbablyOutOfMemory": .bool(false),
-                    "text": .string("signal 4 (ILL) after 4.7 s"),
-                ]),
-            ]))
+            slots[0]
+                == .object([
+                    "slot": .number(0), "state": .string("ready"), "pid": .number(22315), "generation": .null,
+                    "replacement": .null, "since": .number(1.94), "retryIn": .null, "launches": .number(2),
+                    "isInRotation": .bool(true), "queue": .number(0),
+                    "memory": .number(12_582_912), "cpu": .number(1.75),
+                    "lastExit": .object([
+                        "pid": .number(8), "reason": .string("signal"), "signal": .number(4), "status": .null,
+                        "lifetime": .number(4.7), "wasReady": .bool(true), "isProbablyOutOfMemory": .bool(false),
+                        "text": .string("signal 4 (ILL) after 4.7 s"),
+                    ]),
+                ]))
         #expect(slots[1]["state"] == .string("backingOff"))
         #expect(slots[1]["retryIn"] == .number(0.4))
         #expect(slots[1]["since"] == .null)

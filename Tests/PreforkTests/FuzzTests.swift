@@ -197,7 +197,9 @@ import Testing
     @Test("JSON is read or refused")
     func json() {
         let value = JSON.object([
-            .init("a\"\u{1}", .array([.null, .bool(true), .integer(-7), .seconds(.milliseconds(1500)), .string("ü\n")]))
+            .init(
+                "a\"\u{1}",
+                .array([.null, .bool(true), .integer(-7), .seconds(.milliseconds(1500)), .string("ü\n")]))
         ])
         Self.fuzz([value.bytes, Array("[{\"\\ud83d\\ude00\":[1e9,{}]}]".utf8)]) { bytes in
             guard let read = JSONValue(bytes) else { return }

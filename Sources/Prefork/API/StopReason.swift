@@ -6,6 +6,7 @@ extension Prefork {
         package enum Payload: Sendable, Hashable {
             case signal(Int32, SignalSender?)
             case request
+            case command(SignalSender?)
             case failure(String)
         }
 
@@ -23,6 +24,8 @@ extension Prefork {
             public static var signal: Code { Code("signal") }
             /// The program called ``Prefork/Prefork/stop()``, or cancelled the task that awaits `run`.
             public static var request: Code { Code("request") }
+            /// A client of the control socket asked for it. Details: ``StopReason/sender``, ``StopReason/user``.
+            public static var command: Code { Code("command") }
             /// The fleet failed, and `run` throws the error at the end. Detail: ``StopReason/message``.
             public static var failure: Code { Code("failure") }
         }
@@ -32,6 +35,7 @@ extension Prefork {
             switch payload {
             case .signal: .signal
             case .request: .request
+            case .command: .command
             case .failure: .failure
             }
         }
@@ -41,15 +45,22 @@ extension Prefork {
             if case .signal(let number, _) = payload { number } else { nil }
         }
 
-        /// The process that sent the signal (`si_pid` of sigaction(2)). `nil` if the kernel did, for example because a
-        /// person pressed Ctrl-C. 0 if the process is in another pid namespace, for example a container's runtime.
+        /// The process that sent the signal (`si_pid` of sigaction(2)) or the command. `nil` if the kernel did, for
+        /// example because a person pressed Ctrl-C. 0 if the process is in another pid namespace, for example a container's runtime.
         public var sender: Int32? {
-            if case .signal(_, let sender) = payload { sender?.pid } else { nil }
+            origin?.pid
         }
 
         /// The user of that process (`si_uid` of sigaction(2)).
         public var user: UInt32? {
-            if case .signal(_, let sender) = payload { sender?.user } else { nil }
+            origin?.user
+        }
+
+        private var origin: SignalSender? {
+            switch payload {
+            case .signal(_, let sender), .command(let sender): sender
+            case .request, .failure: nil
+            }
         }
 
         /// The text of the error.
@@ -62,6 +73,7 @@ extension Prefork {
             switch payload {
             case .signal(let number, let sender): "signal \(Signal(number: number))" + (sender.map(\.origin) ?? "")
             case .request: "requested by the program"
+            case .command(let sender): "requested on the control socket" + (sender.map(\.origin) ?? "")
             case .failure(let text): text
             }
         }
@@ -70,6 +82,7 @@ extension Prefork {
             StopReason(payload: .signal(number, sender))
         }
         package static var request: StopReason { StopReason(payload: .request) }
+        static func command(from sender: SignalSender?) -> StopReason { StopReason(payload: .command(sender)) }
         package static func failure(_ text: String) -> StopReason { StopReason(payload: .failure(text)) }
     }
 }

@@ -152,6 +152,8 @@ final class ControlServer {
         }
     }
 
+    func peer(of id: ControlClients.ID) -> SignalSender? { connections[id].flatMap { System.peer(of: $0.raw) } }
+
     /// Tells the requests that are being carried out what has happened.
     func note(_ event: Prefork.Event) {
         for index in work.indices { work[index].note(event) }

@@ -51,7 +51,7 @@ extension Master {
             // A child that has said before the stop that it is ready accepts connections.
             for pid in Array(children.keys) { receiveMessages(from: pid) }
             control.work.append(ControlWork(client: client, kind: .stop))
-            feed(.stop(.request, at: now))
+            feed(.stop(.command(from: control.peer(of: client)), at: now))
         case .restart, .rollback, .resize:
             if supervisor.isStopping { return control.clients.answer(client, ControlWork.stopping.answer, at: now) }
             control.work.append(ControlWork(client: client, kind: kind(of: request)))

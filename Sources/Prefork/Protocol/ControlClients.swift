@@ -28,8 +28,8 @@ struct ControlClients {
     ///   - owner: the master's.
     mutating func admit(user: UInt32?, owner: UInt32, at now: Instant) throws(ControlError) -> ID {
         guard let user, user == owner || user == 0 else {
-            throw ControlError(
-                .forbidden, "only user \(owner) and root may control this fleet, not user \(user.map { "\($0)" } ?? "?")")
+            let name = user.map { "user \($0)" } ?? "an unknown user"
+            throw ControlError(.forbidden, "only user \(owner) and root may control this fleet, not \(name)")
         }
         guard clients.count < Self.most else {
             throw ControlError(.tooManyClients, "there are \(Self.most) clients already")

@@ -28,7 +28,8 @@ struct ProcessUsage: Equatable {
         guard ticks > 0, page > 0, let used = process.usage else { return nil }
         let (memory, overflow) = Int(clamping: used.residentPages).multipliedReportingOverflow(by: page)
         if overflow { return nil }
-        let milliseconds = Int64(clamping: used.ticks / UInt64(ticks)) &* 1000
+        let milliseconds =
+            Int64(clamping: used.ticks / UInt64(ticks)) &* 1000
             &+ Int64(used.ticks % UInt64(ticks)) * 1000 / Int64(ticks)
         residentMemory = memory
         processorTime = .milliseconds(milliseconds)

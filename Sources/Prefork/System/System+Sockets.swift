@@ -43,14 +43,23 @@ private func systemAccept(
 extension System {
     /// The effective user of the process that connected, or that made a pair of sockets (SO_PEERCRED, unix(7)). `nil`
     /// if the system does not say.
-    static func peerUser(of descriptor: CInt) -> uid_t? {
+    static func peerUser(of descriptor: CInt) -> uid_t? { peer(of: descriptor)?.user }
+
+    /// That process and its effective user.
+    static func peer(of descriptor: CInt) -> SignalSender? {
         #if os(Linux) || os(Android)
             var credentials: (process: pid_t, user: uid_t, group: gid_t) = (0, 0, 0)
             var size = socklen_t(MemoryLayout.size(ofValue: credentials))
-            return getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 ? credentials.user : nil
+            guard getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 else { return nil }
+            return SignalSender(pid: credentials.process, user: credentials.user)
         #else
             var (user, group): (uid_t, gid_t) = (0, 0)
-            return getpeereid(descriptor, &user, &group) == 0 ? user : nil
+            guard getpeereid(descriptor, &user, &group) == 0 else { return nil }
+            var process: pid_t = 0
+            var size = socklen_t(MemoryLayout.size(ofValue: process))
+            // LOCAL_PEERPID of the level SOL_LOCAL (sys/un.h). 0 if the system does not say.
+            getsockopt(descriptor, 0, 2, &process, &size)
+            return SignalSender(pid: process, user: user)
         #endif
     }
 }
