@@ -20,6 +20,11 @@ final class ControlServer {
     private static let part = 65_536
     private static let firstDelay: Duration = .milliseconds(500)
     private static let longestDelay: Duration = .seconds(30)
+    /// The most processes whose usage one turn reads.
+    private static let mostUsages = 256
+
+    private var usages: [Int32: ProcessUsage] = [:]
+    private var usagePlace = 0
 
     /// - Throws: ``PreforkError/Code/cannotListen``, unless another process listens on the socket. It may be that of a
     ///   master that is about to end, so the path is tried again while the fleet serves.
@@ -27,15 +32,15 @@ final class ControlServer {
         self.path = path
         self.observe = observe
         do throws(SystemError) {
-            try open(at: System.now())
+            try open(at: System.now(), patience: .seconds(1))
         } catch {
             throw .cannotListen(.unix(path), error)
         }
     }
 
-    private func open(at now: Instant) throws(SystemError) {
+    private func open(at now: Instant, patience: Duration) throws(SystemError) {
         do throws(SystemError) {
-            socket = try ControlSocket(path: path)
+            socket = try ControlSocket(path: path, patience: patience)
             (retry, delay) = (nil, Self.firstDelay)
         } catch {
             guard error.isAddressInUse else { throw error }
@@ -49,12 +54,7 @@ final class ControlServer {
         delay = min(delay * 2, Self.longestDelay)
     }
 
-    private var raw: CInt {
-        switch socket {
-        case .some(let socket): socket.raw
-        case .none: -1
-        }
-    }
+    private var raw: CInt { ControlSocket.number(of: socket) }
 
     // MARK: The turns of the loop
 
@@ -86,8 +86,10 @@ final class ControlServer {
         if raw != -1 {
             self.retry = nil
         } else {
-            // The first try has succeeded or would have ended the fleet. A later fault must not.
-            do throws(SystemError) { try open(at: now) } catch {
+            // A fault at the start ends the fleet. A later one must not, and nothing waits for a lock.
+            do throws(SystemError) {
+                try open(at: now, patience: .zero)
+            } catch {
                 observe(.systemError(error))
                 backOff(now)
             }
@@ -153,6 +155,19 @@ final class ControlServer {
     }
 
     func peer(of id: ControlClients.ID) -> SignalSender? { connections[id].flatMap { System.peer(of: $0.raw) } }
+
+    /// What these processes use now. Of a large fleet, only a part is read now, and the rest is as old as the last
+    /// requests.
+    func usage(of pids: [Int32]) -> [Int32: ProcessUsage] {
+        var known = usages.filter { pids.contains($0.key) }
+        for index in 0..<min(pids.count, Self.mostUsages) {
+            let pid = pids[(usagePlace + index) % pids.count]
+            known[pid] = ProcessUsage(of: pid)
+        }
+        usagePlace = pids.isEmpty ? 0 : (usagePlace + Self.mostUsages) % pids.count
+        usages = known
+        return known
+    }
 
     /// Tells the requests that are being carried out what has happened.
     func note(_ event: Prefork.Event) {

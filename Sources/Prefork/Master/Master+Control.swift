@@ -16,7 +16,7 @@ extension Master {
         finishControlWork(control, now)
         let watchers = control.clients.watchers(at: now)
         if !watchers.isEmpty {
-            let status = controlStatus(now)
+            let status = controlStatus(control, now)
             let (line, state) = (ControlAnswer.success(status.members), status.state)
             for client in watchers { control.clients.watch(client, line, state: state, at: now) }
         }
@@ -32,11 +32,10 @@ extension Master {
         self.control = nil
     }
 
-    private func controlStatus(_ now: Instant) -> ControlStatus {
+    private func controlStatus(_ control: ControlServer, _ now: Instant) -> ControlStatus {
         publish()
         let status = handle.status
-        var usage: [Int32: ProcessUsage] = [:]
-        for case let pid? in status.slots.map(\.state.pid) { usage[pid] = ProcessUsage(of: pid) }
+        let usage = control.usage(of: status.slots.compactMap(\.state.pid))
         return ControlStatus(status: status, uptime: now - startedAt, usage: usage)
     }
 
@@ -45,7 +44,7 @@ extension Master {
     ) {
         switch request {
         case .status:
-            control.clients.answer(client, ControlAnswer.success(controlStatus(now).members), at: now)
+            control.clients.answer(client, ControlAnswer.success(controlStatus(control, now).members), at: now)
         case .watch: break
         case .stop:
             // A child that has said before the stop that it is ready accepts connections.

@@ -11,8 +11,9 @@ struct ControlSocket: ~Copyable {
 
     /// Binds the path and listens. Nothing at the path is replaced or followed, except a socket that no process listens
     /// on.
+    /// - Parameter patience: how long to wait for another process that has locked the directory.
     /// - Throws: EADDRINUSE if another process listens, EEXIST if the file is not a socket.
-    init(path: String) throws(SystemError) {
+    init(path: String, patience: Duration) throws(SystemError) {
         let absolute = SocketFile.absolute(path)
         // The kernel's limit holds for the path as it is given to bind(2).
         let bound = absolute.utf8.count <= PlatformListener.longestPath ? absolute : path
@@ -21,7 +22,7 @@ struct ControlSocket: ~Copyable {
         }
         let socket = try PlatformListener.makeSocket(family: AF_UNIX)
         let raw = socket.raw
-        file = try DirectoryLock.withLock(ofFile: bound) { () throws(SystemError) in
+        let file = try DirectoryLock.withLock(ofFile: bound, patience: patience) { () throws(SystemError) in
             try SocketFile.removeIfStale(bound)
             try PlatformListener.bindForOwner(raw, bound)
             let file = SocketFile(path: absolute, identity: try System.identity(ofPath: bound).identity)
@@ -37,12 +38,18 @@ struct ControlSocket: ~Copyable {
             }
             return file
         }
+        self.file = file
         descriptor = socket
     }
 
-    /// Closes the socket, and removes its file if it is still this one.
-    consuming func close() {
-        file.remove()
-        descriptor.close()
+    /// The number, or -1 for `nil`.
+    static func number(of socket: borrowing ControlSocket?) -> CInt {
+        switch socket {
+        case .some(let socket): socket.raw
+        case .none: -1
+        }
     }
+
+    /// Removes the file if it is still this one, and closes the socket.
+    consuming func close() { file.remove() }
 }
