@@ -180,13 +180,14 @@ final class ControlServer {
         work.removeAll { $0.client == id }
     }
 
-    /// Sends what the kernel takes at once, closes everything and removes the file.
+    /// Removes the file, sends what the kernel takes at once, and closes everything.
     func end(at now: Instant) {
-        send(at: now)
-        connections = [:]
+        // First, so that a client that has its answer finds the path free.
         switch socket.take() {
         case .some(let socket): socket.close()
         case .none: break
         }
+        send(at: now)
+        connections = [:]
     }
 }
