@@ -84,13 +84,13 @@ libc_module() {
         -o "$scratch/libc/PreforkLibc.swiftmodule" "$tree"/Sources/PreforkLibc/*.swift
 }
 
-# type_check NAME FLAGS...: type-checks the library, then the demonstration server's system calls, and prints the
-# errors. The caller sets `library` and `program`.
+# type_check NAME FLAGS...: type-checks the library, then the demonstration server's system calls, then preforkctl, and
+# prints the errors. The caller sets `library` and `program`.
 type_check() {
     local overlay=$tree/Platforms/Headers/$1/Overlay.swift sources
     shift
-    for sources in "$(find "$library" -name '*.swift')" "$(find "$program" -name 'Posix.swift' -o -name 'Event*.swift')"
-    do
+    for sources in "$(find "$library" -name '*.swift')" "$(find "$program" -name 'Posix.swift' -o -name 'Event*.swift')" \
+        "$(echo "$tree"/Sources/preforkctl/*)"; do
         # shellcheck disable=SC2086
         swiftc -typecheck -swift-version 6 -wmo -package-name prefork -module-name Checked "$@" \
             -I "$scratch/libc" -module-cache-path "$scratch/modules" $sources "$overlay" >"$scratch/diagnostics" 2>&1 ||

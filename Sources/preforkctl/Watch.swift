@@ -6,7 +6,7 @@ struct Watch {
     private let isRaw: Bool
     /// The status and the time at which it came.
     private var last: (fleet: Fleet, at: Double)?
-    /// What a child has used of a processor since the line before.
+    /// The share of a processor that each child has used since the line before.
     private var shares: [Int: Double] = [:]
 
     /// After this time without a line, no child has used any processor time worth a tick.

@@ -413,7 +413,6 @@
                 }
                 bothered.sort()
                 #expect(bothered[1] < usual[1] + .milliseconds(500), "\(usual) -> \(bothered)")
-                report("recovery: \(usual) alone, \(bothered) with 1,000 clients")
                 clients = []
                 try fleet.subject.eventually("room for a client") { try fleet.connect().request("status").isDone }
                 try fleet.stop()

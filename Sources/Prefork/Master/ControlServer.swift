@@ -156,8 +156,8 @@ final class ControlServer {
 
     func peer(of id: ControlClients.ID) -> SignalSender? { connections[id].flatMap { System.peer(of: $0.raw) } }
 
-    /// What these processes use now. Of a large fleet, only a part is read now, and the rest is as old as the last
-    /// requests.
+    /// The memory and processor time of these processes. One call reads those of 256 processes. In a larger fleet the
+    /// others are as old as the calls before.
     func usage(of pids: [Int32]) -> [Int32: ProcessUsage] {
         var known = usages.filter { pids.contains($0.key) }
         for index in 0..<min(pids.count, Self.mostUsages) {

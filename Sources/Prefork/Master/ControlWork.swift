@@ -8,7 +8,7 @@ struct ControlWork {
 
     enum Kind: Equatable {
         case stop
-        /// The build that all slots are to have.
+        /// The build that all slots get.
         case restart(generation: Int)
         case rollback(generation: Int)
         case resize(to: Int)

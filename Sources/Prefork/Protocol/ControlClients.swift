@@ -1,8 +1,8 @@
-/// The clients of the control socket, without their descriptors: bytes in, requests out; answers in, bytes out.
+/// The clients of the control socket, without their descriptors. It turns bytes into requests, and answers into bytes.
 ///
-/// Each client has one request at a time. Further lines wait in its buffer, and while that is full, or an answer is not
-/// sent yet, nothing is read from the client. So a client holds at most one line, one answer, and what the kernel
-/// buffers.
+/// Each client has one request at a time. Further lines wait in its buffer. While the buffer is full or the master
+/// works on the request, nothing is read from the client. The next request is begun when the last answer is sent. A
+/// client therefore costs one buffer and one answer.
 struct ControlClients {
     static let most = 16
     /// The most bytes of a request, without the end of its line.
@@ -75,7 +75,7 @@ struct ControlClients {
 
     mutating func receive(_ bytes: [UInt8], from id: ID) { clients[id]?.input += bytes }
 
-    /// The client sends no more. It gets the answers to what it has sent.
+    /// The client sends no more. It gets the answers to its earlier requests.
     mutating func receiveEnd(from id: ID) { clients[id]?.hasEnded = true }
 
     struct Received: Equatable {
@@ -98,7 +98,7 @@ struct ControlClients {
             } catch {
                 client.unsent = error.answer[...]
             }
-            // One line in a turn, whatever it was.
+            // One line in a turn, even if it was not a request.
             return nil
         }
         return nil
@@ -129,8 +129,8 @@ struct ControlClients {
     }
 
     /// - Parameters:
-    ///   - state: what the line says, without what changes all the time. A client that has this state already gets no
-    ///     line.
+    ///   - bytes: the line.
+    ///   - state: the content of the line without the passing time. A client that has this state already gets no line.
     mutating func watch(_ id: ID, _ bytes: [UInt8], state: JSON, at now: Instant) {
         guard case .watching = clients[id]?.work else { return }
         clients[id]?.work = .watching(next: now + Self.watchInterval)
@@ -154,7 +154,7 @@ extension ControlClients {
         var input: [UInt8] = []
         var unsent: ArraySlice<UInt8> = []
         var work = Work.none
-        /// What a watching client was told last.
+        /// The state in the last line of a watching client.
         var shown: JSON?
         /// Nothing more comes from the client.
         var hasEnded = false

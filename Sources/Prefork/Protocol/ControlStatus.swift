@@ -1,15 +1,15 @@
-/// What `status` and `watch` answer: the state of the fleet, with one value in each field.
+/// The answer to `status` and `watch`. It has one value in each field.
 struct ControlStatus {
     let status: Prefork.Status
     /// The time since the master started.
     let uptime: Duration
-    /// What the children have used, by their process ids, as far as the system says it.
+    /// The memory and processor time of the children, by process id. Without those that the system does not show.
     let usage: [Int32: ProcessUsage]
 
     /// The members of the answer. Clients read these names, so they stay.
     var members: [JSON.Member] { [.init("status", json(isTimed: true))] }
 
-    /// What a watching client is told of: everything except the time that passes.
+    /// The same without the passing time. Another state is a change for a watching client.
     var state: JSON { json(isTimed: false) }
 
     private func json(isTimed: Bool) -> JSON {

@@ -1,4 +1,4 @@
-// What a process uses.
+// The memory and the processor time of a process.
 import PreforkLibc
 
 /// The memory and the processor time of a process at one moment.
