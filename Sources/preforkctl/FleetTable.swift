@@ -50,10 +50,13 @@ struct FleetTable {
             case "backingOff": "31"
             default: "33"
             }
-        guard isColored, let place = text.firstRange(of: slot.stateInWords) else { return text }
-        return text[..<place.lowerBound] + styled(slot.stateInWords, color) + text[place.upperBound...]
+        let state = slot.stateInWords
+        guard isColored, text.count >= Self.widthBeforeState + state.count else { return text }
+        let rest = text.dropFirst(Self.widthBeforeState)
+        return text.prefix(Self.widthBeforeState) + styled(state, color) + rest.dropFirst(state.count)
     }
 
+    private static let widthBeforeState = 24
     private static let widthBeforeExit = 64
 
     private static func row(
@@ -76,10 +79,10 @@ struct FleetTable {
 
     /// How the child ended, and after which time only if there is room for it.
     private func short(_ exit: String) -> String {
-        guard let columns, exit.count > columns - Self.widthBeforeExit, let end = exit.firstRange(of: " after ") else {
-            return exit
-        }
-        return String(exit[..<end.lowerBound])
+        guard let columns, exit.count > columns - Self.widthBeforeExit else { return exit }
+        let words = exit.split(separator: " ")
+        guard let end = words.lastIndex(of: "after") else { return exit }
+        return words[..<end].joined(separator: " ")
     }
 
     private func cut(_ text: String) -> String { columns.map { String(text.prefix($0)) } ?? text }

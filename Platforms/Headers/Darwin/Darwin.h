@@ -1,4 +1,4 @@
-// The headers of macOS's C library that Prefork uses. module.modulemap makes them the module `Darwin`.
+// The headers of macOS's C library that Prefork and preforkctl use. module.modulemap makes them the module `Darwin`.
 #include <crt_externs.h>
 #include <dirent.h>
 #include <dlfcn.h>
@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/event.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>

@@ -11,7 +11,9 @@ var CLOCK_MONOTONIC: clockid_t { _CLOCK_MONOTONIC }
 var CLOCK_PROCESS_CPUTIME_ID: clockid_t { _CLOCK_PROCESS_CPUTIME_ID }
 var S_IFMT: mode_t { 0o170000 }
 var S_IFSOCK: mode_t { 0o140000 }
+var TIOCGWINSZ: UInt { 0x4008_7468 }
 var S_IFREG: mode_t { 0o100000 }
+func ioctl(_ descriptor: Int32, _ request: UInt, _ value: UnsafeMutableRawPointer) -> Int32 { -1 }
 func open(_ path: UnsafePointer<CChar>, _ flags: Int32) -> Int32 { -1 }
 func fcntl(_ descriptor: Int32, _ command: Int32) -> Int32 { -1 }
 func fcntl(_ descriptor: Int32, _ command: Int32, _ value: Int32) -> Int32 { -1 }
@@ -20,6 +22,7 @@ func fcntl(_ descriptor: Int32, _ command: Int32, _ value: Int32) -> Int32 { -1 
 // Apple system.
 enum CommandLine {
     static var argc: Int32 { 0 }
+    static var arguments: [String] { [] }
     static var unsafeArgv: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?> { .allocate(capacity: 1) }
 }
 /// As the standard library's.

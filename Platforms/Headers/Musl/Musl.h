@@ -1,4 +1,4 @@
-// The headers of musl that Prefork uses. module.modulemap makes them the module `Musl`.
+// The headers of musl that Prefork and preforkctl use. module.modulemap makes them the module `Musl`.
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>

@@ -9,6 +9,7 @@ var errno: Int32 {
 var S_IFMT: mode_t { 0o170000 }
 var S_IFSOCK: mode_t { 0o140000 }
 var S_IFREG: mode_t { 0o100000 }
+func ioctl(_ descriptor: Int32, _ request: UInt, _ value: UnsafeMutableRawPointer) -> Int32 { -1 }
 func open(_ path: UnsafePointer<CChar>, _ flags: Int32) -> Int32 { -1 }
 func fcntl(_ descriptor: Int32, _ command: Int32) -> Int32 { -1 }
 func fcntl(_ descriptor: Int32, _ command: Int32, _ value: Int32) -> Int32 { -1 }
