@@ -174,6 +174,14 @@
                 #expect(Set(try client.request("status").pids) == Set(children.map { Int($0) }), subject.log)
                 let command = try preforkctl([control, "restart"])
                 #expect(command.status == 1 && command.error.contains("status 3"), subject.log("\(command)"))
+                // The first slot gets a child of the new build, and goes back.
+                try install(
+                    "#!/bin/sh\n[ \"$PREFORK_SLOT\" = 0 ] || exit 4\nexec \(product("hello-prefork")) \"$@\"\n")
+                let second = try client.request("restart")
+                #expect(second.error == "failed", subject.log)
+                #expect(subject.logLines("drains, because").count == 2, subject.log)
+                let status = try client.request("status")
+                #expect(status.slots.allSatisfy { $0["generation"] as? Int == 1 }, subject.log)
                 try install("#!/bin/sh\nexec sleep 60\n")
                 client.send("restart\n")
                 try subject.eventually("a new child") { subject.descendants.count > 2 }
