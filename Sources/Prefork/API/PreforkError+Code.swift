@@ -26,8 +26,8 @@ extension PreforkError {
         /// returned.
         public static var alreadyRunning: Code { Code("alreadyRunning") }
         /// The system refused to listen on an address. It is in use (EADDRINUSE) or not permitted (EACCES), the host
-        /// does not have it (EADDRNOTAVAIL), or the host's name or the directory does not exist. Details:
-        /// ``PreforkError/address``, ``PreforkError/systemError``.
+        /// does not have it (EADDRNOTAVAIL), or the host's name or the directory does not exist. The address can also
+        /// be that of the control socket. Details: ``PreforkError/address``, ``PreforkError/systemError``.
         public static var cannotListen: Code { Code("cannotListen") }
         /// A descriptor of a ``Prefork/SocketSource`` is not a bound, listening stream socket. Details:
         /// ``PreforkError/descriptor``, ``PreforkError/reason``.
