@@ -46,7 +46,6 @@ final class Master {
     private var nextLookAtHeld: Instant?
     /// `nil` unless there is a control socket.
     var control: ControlServer?
-    let startedAt = System.now()
 
     /// The time between two checks of children that no descriptor watches. It bounds the delay if another library
     /// removes the handler of SIGCHLD.
