@@ -78,6 +78,7 @@ enum ExitStatus {
         switch command.name {
         case "stop": return "stopped"
         case "resize": return "\(answer["children"].integer.map { "\($0)" } ?? "?") children"
+        case "recycle": return "child \(answer["pid"].integer.map { "\($0)" } ?? "?") serves"
         default: return answer["generation"].integer.map { "generation \($0) serves" } ?? "done"
         }
     }

@@ -70,7 +70,7 @@
                 #expect(answer.slots.allSatisfy { $0["cpu"] as? Double ?? -1 >= 0 })
                 #expect(mode(fleet.path) == 0o600)
                 for (request, error) in [
-                    ("recycle 0", "unsupported"), ("upgrade", "unsupported"), ("hello", "unknownRequest"),
+                    ("recycle 2", "failed"), ("upgrade", "unsupported"), ("hello", "unknownRequest"),
                     ("resize 0", "invalidArgument"),
                 ] {
                     #expect(try client.request(request).error == error, "\(request)")
@@ -136,6 +136,12 @@
                 #expect(status.status["generation"] as? Int == 2, fleet.subject.log)
                 #expect(status.slots.allSatisfy { $0["generation"] as? Int == 2 }, fleet.subject.log)
                 #expect(Set(status.pids).isDisjoint(with: first.map { Int($0) }), fleet.subject.log)
+
+                let recycled = try client.request("recycle 1")
+                #expect(recycled.isDone, fleet.subject.log)
+                let after = try client.request("status")
+                #expect(after.pids[0] == status.pids[0], fleet.subject.log)
+                #expect(recycled.number("pid") == after.pids[1] && after.pids[1] != status.pids[1], fleet.subject.log)
 
                 let grown = try client.request("resize 4")
                 #expect(grown.isDone && grown.number("children") == 4, fleet.subject.log)

@@ -12,6 +12,8 @@ struct ControlWork {
         case restart(generation: Int)
         case rollback(generation: Int)
         case resize(to: Int)
+        /// The child that another one must replace.
+        case recycle(slot: Int, pid: Int32)
     }
 
     init(client: ControlClients.ID, kind: Kind) {
@@ -57,6 +59,11 @@ struct ControlWork {
                 supervisor.slots.prefix(count).allSatisfy { $0.current?.isAccepting == true }
                 && supervisor.slots.dropFirst(count).allSatisfy(\.isEmpty)
             return isComplete ? ControlAnswer.success([.init("children", .integer(count))]) : nil
+        case .recycle(let slot, let old):
+            if supervisor.isStopping { break }
+            if slot >= supervisor.target { return Self.superseded.answer }
+            guard let child = supervisor.slots[slot].current, child.pid != old, child.isUp else { return nil }
+            return ControlAnswer.success([.init("pid", .integer(Int(child.pid)))])
         }
         return Self.stopping.answer
     }

@@ -59,7 +59,17 @@ extension Master {
             case .rollback: feed(.rollback)
             default: feed(.restart)
             }
-        case .recycle, .upgrade:
+        case .recycle(let slot):
+            guard !supervisor.isStopping else {
+                return control.clients.answer(client, ControlWork.stopping.answer, at: now)
+            }
+            guard slot < supervisor.target, let child = supervisor.slots[slot].current else {
+                let error = ControlError(.failed, "slot \(slot) has no child")
+                return control.clients.answer(client, error.answer, at: now)
+            }
+            control.work.append(ControlWork(client: client, kind: .recycle(slot: slot, pid: child.pid)))
+            feed(.recycle(pid: child.pid, .request))
+        case .upgrade:
             let error = ControlError(.unsupported, "this version cannot do that")
             control.clients.answer(client, error.answer, at: now)
         }
