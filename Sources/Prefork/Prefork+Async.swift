@@ -14,7 +14,9 @@ extension Prefork {
         try handle.claim()
         defer { handle.release() }
         guard let handshake = try Self.handshake() else { return try await runMaster(isLast, beforeReturn) }
-        guard let serving = try ChildRun.begin(handshake, configuration, isLast: isLast) else { return }
+        guard let serving = try ChildRun.begin(handshake, configuration, isLast: isLast, usesPool: true) else {
+            return
+        }
         let child = serving.child
         let task = Task { try await serve(child) }
         child.setCancel { task.cancel() }

@@ -23,7 +23,7 @@ extension Prefork {
             // Never released, because this process stays a child of this fleet until it ends.
             try fleet.handle.claim()
             guard let handshake = try handshake(),
-                let run = try ChildRun.begin(handshake, adapted, isLast: true)
+                let run = try ChildRun.begin(handshake, adapted, isLast: true, usesPool: true)
             else { throw PreforkError.childHasServed }
             return TakeoverChild.publish(run.child)
         } catch {

@@ -40,7 +40,7 @@ struct Coverage {
         case rotations, emptyQueues, fullQueues, deserted, killedWhileClosing
         case restarts, failedRestarts, refusedRestarts, queuedRestarts, returned, rollbacks, baked, abandoned
         case replacedByNew, replacedBack, promotedEarly, repeatedReturns, threeInSlot, grown, shrunk, retired
-        case recycleRequests, recycled, aged
+        case recycleRequests, recycled, aged, silent, stalled
         case orderlyStops, stopsWhileFilling, repeatedStops, secondInterrupts, hookFailures
         case gaveUp, overRecovery, childRefused, childExited
     }
@@ -139,6 +139,10 @@ final class Simulation {
         let isSupervising = isSupervising
         try sleep(isSupervising)
         arrangeOrder()
+        // Some children beat before the master looks at its timers, and some do not.
+        for child in children where random.chance(of: schedule.limits.heartbeat == nil ? 0 : 700) {
+            try feed(.beat(pid: child.pid))
+        }
         while let next = operatorPlan.first, next.at <= now {
             operatorPlan.removeFirst()
             for pid in order { try hear(pid) }
@@ -334,10 +338,13 @@ final class Simulation {
 
     /// A restart, a rollback or a resize.
     private func operate() throws(Violation) {
-        switch random.below(12) {
+        switch random.below(13) {
         case 0...4: try feed(.restart)
         case 5: try feed(.rollback)
         case 6...7: try feed(.recycle(pid: random.pick(children.map(\.pid) + [freePID()]), .child))
+        case 8:
+            let pid = random.pick(children.map(\.pid) + [freePID()])
+            try feed(.stalled(pid: pid, .stall(waiting: 3, .seconds(2))))
         default: try feed(.resize(to: 1 + random.below(8)))
         }
     }

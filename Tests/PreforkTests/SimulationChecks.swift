@@ -159,18 +159,21 @@ extension Referee {
                 "slot \(index) is killed \(kid.killDue - batch.now) ns too early")
             slots[index].outgoing[position].isKilled = true
         } else {
-            try require(signal == .terminate, "\(signal) to slot \(index)")
+            let isAbort = kid.isUnresponsive && kid.mustBeTold
+            try require(signal == (isAbort ? .abort : .terminate), "\(signal) to slot \(index)")
             if kid.mustBeTold {
-                try checkPlanned(index, kid)
+                if !isAbort { try checkPlanned(index, kid) }
                 slots[index].outgoing[position].mustBeTold = false
                 slots[index].outgoing[position].isTold = true
                 slots[index].outgoing[position].toldIn = batches
                 return
             }
             try require(
-                [.unrequested, .unreplaced].contains(kid.cause) && !kid.isTold && !kid.isKilled && batch.tells,
+                [.unrequested, .unreplaced].contains(kid.cause) && (!kid.isTold || kid.isUnresponsive)
+                    && !kid.isKilled && batch.tells,
                 "slot \(index) is told twice to exit")
             slots[index].outgoing[position].isTold = true
+            slots[index].outgoing[position].isUnresponsive = false
             slots[index].outgoing[position].isKilled = false
             slots[index].outgoing[position].toldIn = batches
             slots[index].outgoing[position].killDue = sum(batch.now, limits.grace)
@@ -236,7 +239,7 @@ extension Referee {
             isQuiet = false
             crashTimes = []
             coverage.note(.backtracesResumed)
-        case .restarting, .retiring, .restarted, .restartFailed, .rolledBack, .resized, .recycling:
+        case .restarting, .retiring, .restarted, .restartFailed, .rolledBack, .resized, .recycling, .unresponsive:
             try checkWanted(.report(event))
         default: throw Violation(text: "\(event) is nothing that a supervisor reports")
         }

@@ -20,7 +20,7 @@ extension Referee {
             return
         }
         let strict = countStrictly(exit)
-        if kid?.cause == .unrequested || slots[slot].current != nil {
+        if kid?.cause == .unrequested || kid?.cause == .unresponsive || slots[slot].current != nil {
             // It was replaced already, so here it only counts.
             coverage.note(.replacedExits)
             batch.consequence = .replaced

@@ -14,8 +14,11 @@ extension Referee {
                 batch.suspended = now - expectedBy
             }
             for position in slots[index].outgoing.indices where !slots[index].outgoing[position].isKilled {
-                let margin = slots[index].outgoing[position].isTold ? 0 : 2 * Self.second
-                slots[index].outgoing[position].killDue = sum(now, sum(limits.grace, margin))
+                let kid = slots[index].outgoing[position]
+                let usual =
+                    kid.isUnresponsive ? limits.abortGrace : sum(limits.grace, kid.isTold ? 0 : 2 * Self.second)
+                let time = kid.killTime ?? usual
+                slots[index].outgoing[position].killDue = sum(now, time)
                 batch.suspended = now - expectedBy
             }
         }
@@ -38,6 +41,7 @@ extension Referee {
             kid.exitDue = sum(now, Self.exitNotice)
             counts = true
         }
+        if kid.beatBy != nil { kid.beatBy = sum(now, limits.heartbeat ?? 0) }
         if kid.readyAt == nil {
             kid.readyBy = sum(now, limits.readinessTimeout)
             counts = true
@@ -134,6 +138,7 @@ extension Referee {
             slots[slot].current?.upAt = upAt
             slots[slot].current?.provenAt = provenAt
             slots[slot].current?.startCost = cost?.clampedNanoseconds
+            slots[slot].current?.beatBy = limits.heartbeat.map { now + $0 }
             batch.ready = slot
             if slots[slot].current?.isWithdrawn == true { withdraw(slot, &coverage) } else { confirm(slot, &coverage) }
         case .draining(let pid, let origin):
@@ -171,6 +176,15 @@ extension Referee {
         case .rollback: rollbackRequested(&coverage)
         case .resize(let count): resizeRequested(count, &coverage)
         case .recycle(let pid, let reason): recycle(pid, reason, &coverage)
+        case .beat(let pid):
+            let beatBy = sum(now, limits.heartbeat ?? 0)
+            if let slot = slotWithCurrent(pid), slots[slot].current?.beatBy != nil {
+                slots[slot].current?.beatBy = beatBy
+            }
+            if let slot = slotWithSuccessor(pid), slots[slot].successor?.beatBy != nil {
+                slots[slot].successor?.beatBy = beatBy
+            }
+        case .stalled(let pid, let evidence): stalled(pid, evidence, &coverage)
         case .queueEmpty(let slot):
             if case .accepting = slots[slot].retirement { slots[slot].retirement = .accepted }
         }
@@ -234,17 +248,22 @@ extension Referee {
     // MARK: Withdrawing
 
     /// A child that no longer serves gets a replacement beside it.
-    private mutating func withdraw(_ slot: Int, _ coverage: inout Coverage) {
+    /// - Parameter isUnresponsive: whether it is told to exit by SIGABRT, because it does not respond.
+    mutating func withdraw(_ slot: Int, isUnresponsive: Bool = false, _ coverage: inout Coverage) {
         guard stop == nil, !batch.stops, var kid = slots[slot].current, kid.readyAt != nil else { return }
         if slot >= target { return }
         let fails = isOnTrial(kid)
-        defer { if fails { failRenewal(.draining(slot: slot, pid: kid.pid), &coverage) } }
-        var isReplaced = limits.recovery != .never && !slots[slot].outgoing.contains { $0.cause == .unrequested }
+        let fault: Prefork.Event.RestartFault =
+            isUnresponsive ? .unresponsive(slot: slot, pid: kid.pid) : .draining(slot: slot, pid: kid.pid)
+        defer { if fails { failRenewal(fault, &coverage) } }
+        let cause: Supervisor.ExitCause = isUnresponsive ? .unresponsive : .unrequested
+        var isReplaced = limits.recovery != .never && !slots[slot].outgoing.contains { $0.cause == cause }
         if let limit = limits.limitPerSlot, slots[slot].recoveries >= limit { isReplaced = false }
-        kid.cause = isReplaced ? .unrequested : .unreplaced
+        kid.cause = isReplaced ? cause : .unreplaced
+        (kid.isUnresponsive, kid.mustBeTold) = (isUnresponsive, isUnresponsive)
         kid.exitDue = nil
         kid.since = batch.now
-        kid.killDue = sum(batch.now, sum(limits.grace, 2 * Self.second))
+        kid.killDue = sum(batch.now, isUnresponsive ? limits.abortGrace : sum(limits.grace, 2 * Self.second))
         slots[slot].current = nil
         slots[slot].outgoing.append(kid)
         if replaceBySuccessor(slot, &coverage) { return }
@@ -266,23 +285,35 @@ extension Referee {
         if let closing, closing <= batch.now { return }
         for index in slots.indices {
             judgeSuccessor(index, &coverage)
-            guard let kid = slots[index].current else { continue }
-            if kid.readyAt == nil, kid.readyBy <= batch.now || kid.exitDue ?? .max <= batch.now {
-                batch.judged.append(kid.pid)
-                coverage.note(.notReady)
-                dismissCurrent(index, slots[index].successor == nil ? .notReady : .abandoned)
-                if !replaceBySuccessor(index, &coverage) {
-                    (slots[index].nextTry, slots[index].retryDelay) = (nil, nil)
-                }
-                if isOnTrial(kid.generation) { failRenewal(.notReady(slot: index, pid: kid.pid), &coverage) }
-            } else if kid.readyAt != nil, let due = kid.exitDue, due <= batch.now {
-                slots[index].current?.exitDue = nil
-                batch.replaced.append(kid.pid)
-                slots[index].current?.drainOrigin = .closedChannel
-                withdraw(index, &coverage)
-            }
+            judgeReadiness(index, &coverage)
+            judgeSilent(index, &coverage)
             judgeSilentSuccessor(index, &coverage)
+            judgeHeartbeat(index, &coverage)
             noteAge(index, &coverage)
+        }
+    }
+
+    private mutating func judgeReadiness(_ index: Int, _ coverage: inout Coverage) {
+        guard let kid = slots[index].current, kid.readyAt == nil, kid.readyBy <= batch.now else { return }
+        batch.judged.append(kid.pid)
+        coverage.note(.notReady)
+        dismissCurrent(index, slots[index].successor == nil ? .notReady : .abandoned)
+        if !replaceBySuccessor(index, &coverage) { (slots[index].nextTry, slots[index].retryDelay) = (nil, nil) }
+        if isOnTrial(kid.generation) { failRenewal(.notReady(slot: index, pid: kid.pid), &coverage) }
+    }
+
+    /// A child whose channel is closed and whose exit is late.
+    private mutating func judgeSilent(_ index: Int, _ coverage: inout Coverage) {
+        guard let kid = slots[index].current, let due = kid.exitDue, due <= batch.now else { return }
+        slots[index].current?.exitDue = nil
+        if kid.readyAt == nil {
+            let now = batch.now
+            slots[index].current?.readyBy = now
+            judgeReadiness(index, &coverage)
+        } else {
+            batch.replaced.append(kid.pid)
+            slots[index].current?.drainOrigin = .closedChannel
+            withdraw(index, &coverage)
         }
     }
 
@@ -298,6 +329,15 @@ extension Referee {
             batch.closesAdmission || isLate || batch.killsAll || acceptingSlots.isEmpty || limits.queueDrain == 0
         guard batch.tells else { return }
         closing = nil
+        for index in slots.indices {
+            for position in slots[index].outgoing.indices where slots[index].outgoing[position].cause == .unresponsive {
+                let left = min(max(0, slots[index].outgoing[position].killDue - batch.now), limits.grace)
+                slots[index].outgoing[position].killTime = left
+                if !slots[index].outgoing[position].isKilled {
+                    slots[index].outgoing[position].killDue = sum(batch.now, left)
+                }
+            }
+        }
         if batch.stops { return }
         if batch.closesAdmission {
             coverage.note(.emptyQueues)

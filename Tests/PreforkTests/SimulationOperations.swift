@@ -344,6 +344,7 @@ extension Referee {
         kid.upAt = sum(batch.now, limits.settle)
         kid.provenAt = sum(batch.now, max(Self.second, limits.settle))
         kid.startCost = cost?.clampedNanoseconds
+        kid.beatBy = limits.heartbeat.map { batch.now + $0 }
         slots[index].successor = kid
         batch.ready = index
         if kid.isWithdrawn { withdrawSuccessor(index, &coverage) } else { confirmSuccessor(index, &coverage) }
@@ -410,6 +411,50 @@ extension Referee {
             slots[index].successor?.exitDue = nil
             withdrawSuccessor(index, &coverage)
         }
+    }
+
+    // MARK: Health
+
+    mutating func judgeHeartbeat(_ index: Int, _ coverage: inout Coverage) {
+        if let kid = slots[index].current, !kid.isWithdrawn, let due = kid.beatBy, due <= batch.now {
+            slots[index].current?.beatBy = nil
+            mayBeSilent = true
+            if stop == nil, !batch.stops, index < target {
+                coverage.note(.silent)
+                wantUnresponsive(index, kid.pid, .silence(.nanoseconds(limits.heartbeat ?? 0)))
+                withdraw(index, isUnresponsive: true, &coverage)
+            }
+        }
+        if let kid = slots[index].successor, !kid.isWithdrawn, let due = kid.beatBy, due <= batch.now {
+            slots[index].successor?.beatBy = nil
+            mayBeSilent = true
+            if stop == nil, !batch.stops, index < target {
+                wantUnresponsive(index, kid.pid, .silence(.nanoseconds(limits.heartbeat ?? 0)))
+                failUnresponsiveSuccessor(index, &coverage)
+            }
+        }
+    }
+
+    mutating func stalled(_ pid: Int32, _ evidence: Prefork.Event.Evidence, _ coverage: inout Coverage) {
+        guard stop == nil, !batch.stops else { return }
+        if let slot = slotWithCurrent(pid), slot < target, slots[slot].current?.accepts == true {
+            coverage.note(.stalled)
+            wantUnresponsive(slot, pid, evidence)
+            withdraw(slot, isUnresponsive: true, &coverage)
+        } else if let slot = slotWithSuccessor(pid), slot < target, slots[slot].successor?.accepts == true {
+            wantUnresponsive(slot, pid, evidence)
+            failUnresponsiveSuccessor(slot, &coverage)
+        }
+    }
+
+    private mutating func wantUnresponsive(_ index: Int, _ pid: Int32, _ evidence: Prefork.Event.Evidence) {
+        batch.wanted.append(.report(.unresponsive(slot: index, pid: pid, evidence)))
+    }
+
+    private mutating func failUnresponsiveSuccessor(_ index: Int, _ coverage: inout Coverage) {
+        guard let kid = slots[index].successor else { return }
+        dismissSuccessor(index, &coverage)
+        successorFailed(index, kid.generation, .unresponsive(slot: index, pid: kid.pid), &coverage)
     }
 
     // MARK: Dismissals

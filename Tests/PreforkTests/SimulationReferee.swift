@@ -17,6 +17,8 @@ struct Referee {
         var startCost: Int64?
         /// When it is old enough to be replaced.
         var recycleAt: Int64?
+        /// When it must have sent its next beat.
+        var beatBy: Int64?
         /// Whether it drains, or its channel is closed.
         var isWithdrawn = false
         /// The reason, if it or its channel has given one.
@@ -30,6 +32,10 @@ struct Referee {
         var isTold = false
         /// Whether this input asks it to exit, as a part of something planned.
         var mustBeTold = false
+        /// Whether it does not respond, and is told so by SIGABRT.
+        var isUnresponsive = false
+        /// The time that a stop has left it.
+        var killTime: Int64?
         var toldIn = 0
         var killDue: Int64 = .max
         var isKilled = false
@@ -279,7 +285,7 @@ struct Referee {
                 } else if !kid.isWithdrawn {
                     if kid.upAt != .min { due = min(due, kid.upAt) }
                     if kid.provenAt != .min { due = min(due, kid.provenAt) }
-                    due = min(due, kid.recycleAt ?? .max)
+                    due = min(due, kid.recycleAt ?? .max, kid.beatBy ?? .max)
                 }
                 due = min(due, kid.exitDue ?? .max)
             }

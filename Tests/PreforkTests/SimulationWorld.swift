@@ -18,6 +18,8 @@ struct Limits {
     var concurrency = 1
     var bake: Int64?
     var recycleAfter: Int64?
+    var heartbeat: Int64?
+    var abortGrace: Int64 = 10_000_000_000
 
     var rules: Supervisor.Rules {
         // "Never" as a user would write it, which is far more than a clock can count.
@@ -35,7 +37,9 @@ struct Limits {
             processors: processors,
             restartConcurrency: concurrency,
             restartBake: bake.map(duration),
-            recycleAfter: recycleAfter.map(duration)
+            recycleAfter: recycleAfter.map(duration),
+            heartbeatTimeout: heartbeat.map(duration),
+            abortGrace: duration(abortGrace)
         )
     }
 
@@ -117,7 +121,9 @@ struct Schedule: CustomStringConvertible {
             queueDrain: random.chance(of: 30) ? .max : random.pick(Self.drains),
             concurrency: 1 + random.below(3),
             bake: random.chance(of: 200) ? random.pick([1, Self.second, 10 * Self.second]) : nil,
-            recycleAfter: random.chance(of: 200) ? random.pick([Self.millisecond, Self.second, 10 * Self.second]) : nil
+            recycleAfter: random.chance(of: 200) ? random.pick([Self.millisecond, Self.second, 10 * Self.second]) : nil,
+            heartbeat: random.chance(of: 200) ? random.pick([10 * Self.millisecond, 2 * Self.second]) : nil,
+            abortGrace: random.pick([0, Self.second, 10 * Self.second])
         )
         mood = Mood(
             crashes: random.pick([50, 400, 900, 1000]),

@@ -34,6 +34,9 @@ extension Prefork.Configuration {
         try require(
             "restart.concurrency", (1...Self.mostChildren).contains(restart.concurrency),
             "\(restart.concurrency) is not in 1...4096")
+        if let timeout = health.heartbeatTimeout { try requirePositive("health.heartbeatTimeout", timeout) }
+        if let timeout = health.queueStallTimeout { try requirePositive("health.queueStallTimeout", timeout) }
+        try requireNotNegative("health.abortGrace", health.abortGrace)
         if let age = recycling.after { try requirePositive("recycling.after", age) }
         if let bytes = recycling.above { try require("recycling.above", bytes > 0, "\(bytes) is not positive") }
         try requirePositive("recycling.interval", recycling.interval)

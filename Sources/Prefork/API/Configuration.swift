@@ -35,6 +35,8 @@ extension Prefork {
         public var restart: Restart
         /// When a child that serves is replaced.
         public var recycling: Recycling
+        /// How the master finds children that do not respond.
+        public var health: Health
         /// How the fleet stops.
         public var shutdown: Shutdown
         /// The behavior of a child when its master dies.
@@ -77,6 +79,7 @@ extension Prefork {
             recovery: Recovery = Recovery(),
             restart: Restart = Restart(),
             recycling: Recycling = Recycling(),
+            health: Health = Health(),
             shutdown: Shutdown = Shutdown(),
             masterDeath: MasterDeath = MasterDeath(),
             signals: Signals = Signals(),
@@ -93,6 +96,7 @@ extension Prefork {
             self.recovery = recovery
             self.restart = restart
             self.recycling = recycling
+            self.health = health
             self.shutdown = shutdown
             self.masterDeath = masterDeath
             self.signals = signals

@@ -68,6 +68,9 @@ extension Prefork.Event {
         /// The end of the grace period is near, and a child cancels its `serve`. Details: ``Event/slot``,
         /// ``Event/pid``, ``Event/duration`` (how long the child has drained).
         public static var cancelling: Code { Code("cancelling") }
+        /// A child does not respond, and is replaced, see ``Prefork/Configuration/Health``. Details: ``Event/slot``,
+        /// ``Event/pid``, ``Event/reason`` (the evidence).
+        public static var unresponsive: Code { Code("unresponsive") }
         /// A child broke the protocol of its channel, and the master no longer reads what it says. The child keeps
         /// serving. Details: ``Event/slot``, ``Event/pid``, ``Event/reason``.
         public static var channelFault: Code { Code("channelFault") }
@@ -186,6 +189,7 @@ extension Prefork.Event {
         case .resized: .resized
         case .resizeFailed: .resizeFailed
         case .recycling: .recycling
+        case .unresponsive: .unresponsive
         case .suspended: .suspended
         case .stopping: .stopping
         case .admissionStaysOpen: .admissionStaysOpen

@@ -63,6 +63,8 @@ extension Prefork.Event {
         case .resizeFailed(let old, let new, let reason):
             "cannot resize from \(old) to \(new) children: \(reason)"
         case .recycling(let slot, let pid, let reason): "child \(pid) (slot \(slot)) is replaced: \(reason)"
+        case .unresponsive(let slot, let pid, let evidence):
+            "child \(pid) (slot \(slot)) does not respond: \(evidence); replacing it"
         case .suspended(let time): "the master did not run for \(time.inSeconds); restarting its timers"
         case .stopping(let reason, let grace): "stopping: \(reason); children have \(grace.inSeconds)"
         case .admissionStaysOpen(let address, let reason):

@@ -7,7 +7,8 @@ extension Prefork.Event {
         case .spawned(let slot, _, _), .ready(let slot, _, _), .draining(let slot, _, _), .notReady(let slot, _, _),
             .nothingBound(let slot, _),
             .killing(let slot, _, _, _), .cancelling(let slot, _, _), .channelFault(let slot, _, _),
-            .retiring(let slot, _, _), .recycling(let slot, _, _):
+            .retiring(let slot, _, _), .recycling(let slot, _, _),
+            .unresponsive(let slot, _, _):
             slot
         case .queueFilling(_, let slot, _): slot
         case .listenerStopped(_, let child, _): child?.slot
@@ -22,7 +23,8 @@ extension Prefork.Event {
         case .spawned(_, let pid, _), .ready(_, let pid, _), .draining(_, let pid, _), .notReady(_, let pid, _),
             .nothingBound(_, let pid),
             .killing(_, let pid, _, _), .cancelling(_, let pid, _), .channelFault(_, let pid, _),
-            .retiring(_, let pid, _), .recycling(_, let pid, _):
+            .retiring(_, let pid, _), .recycling(_, let pid, _),
+            .unresponsive(_, let pid, _):
             pid
         case .listenerStopped(_, let child, _): child?.pid
         case .exited(let exit, _): exit.pid
@@ -167,6 +169,7 @@ extension Prefork.Event {
             reason
         case .restartFailed(_, _, let fault): fault.description
         case .recycling(_, _, let reason): reason.description
+        case .unresponsive(_, _, let evidence): evidence.description
         case .listenerStopped(_, _, let repair), .socketFileRemoved(_, let repair): repair.description
         default: nil
         }

@@ -4,6 +4,7 @@ extension Prefork.Event {
         case exit(Prefork.ChildExit)
         case notReady(slot: Int, pid: Int32)
         case draining(slot: Int, pid: Int32)
+        case unresponsive(slot: Int, pid: Int32)
         /// The restart could not begin.
         case refused(String)
         /// Somebody asked for it.
@@ -14,6 +15,7 @@ extension Prefork.Event {
             case .exit(let exit): "\(exit)"
             case .notReady(let slot, let pid): "child \(pid) (slot \(slot)) was not ready in time"
             case .draining(let slot, let pid): "child \(pid) (slot \(slot)) began to drain unasked"
+            case .unresponsive(let slot, let pid): "child \(pid) (slot \(slot)) did not respond"
             case .refused(let reason): reason
             case .rollback: "a rollback was requested"
             }

@@ -55,6 +55,7 @@ extension Prefork {
             case resized(from: Int, to: Int)
             case resizeFailed(from: Int, to: Int, reason: String)
             case recycling(slot: Int, pid: Int32, RecycleReason)
+            case unresponsive(slot: Int, pid: Int32, Evidence)
             case suspended(Duration)
             case stopping(StopReason, grace: Duration)
             case admissionStaysOpen(Address, reason: String)
@@ -149,6 +150,9 @@ extension Prefork.Event {
     }
     package static func recycling(slot: Int, pid: Int32, _ reason: RecycleReason) -> Self {
         Self(.recycling(slot: slot, pid: pid, reason))
+    }
+    package static func unresponsive(slot: Int, pid: Int32, _ evidence: Evidence) -> Self {
+        Self(.unresponsive(slot: slot, pid: pid, evidence))
     }
     package static func suspended(_ duration: Duration) -> Self { Self(.suspended(duration)) }
     package static func stopping(_ reason: Prefork.StopReason, grace: Duration) -> Self {

@@ -18,6 +18,10 @@ extension Prefork.Status {
         public private(set) var failedStarts = 0
         /// Children that were ready when they exited without being asked to.
         public private(set) var lostWhileReady = 0
+        /// Children that did not respond, and were replaced. They count by signal when they exit, too.
+        public private(set) var unresponsive = 0
+        /// Children that were replaced because of their age, their memory or a request. Not a part of ``total``.
+        public private(set) var recycled = 0
 
         init() {}
 
@@ -35,9 +39,13 @@ extension Prefork.Status {
             if notSpawned > 0 { causes.append("\(notSpawned) not started") }
             var text = causes.concatenated(separator: ", ")
             if outOfMemory > 0 { text += "; \(outOfMemory) probably out of memory" }
+            if unresponsive > 0 { text += "; \(unresponsive) did not respond" }
             if failedStarts > 0 { text += "; \(failedStarts) failed start\(failedStarts == 1 ? "" : "s")" }
             return text
         }
+
+        mutating func noteUnresponsive() { unresponsive += 1 }
+        mutating func noteRecycled() { recycled += 1 }
 
         mutating func note(_ exit: Prefork.ChildExit) {
             switch exit.reason.payload {

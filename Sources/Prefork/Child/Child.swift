@@ -46,14 +46,22 @@ extension Prefork {
         private let stopReader: Descriptor
         private let stopWriter: Descriptor
 
-        init(_ handshake: Handshake, tlsIdentity: TLSIdentity?) throws(SystemError) {
+        /// `nil` unless the master expects beats.
+        private let heartbeat: Heartbeat?
+
+        /// - Parameter heartbeat: how long the master waits for a beat. `nil` if it expects none.
+        init(_ handshake: Handshake, tlsIdentity: TLSIdentity?, heartbeat timeout: Duration? = nil) throws(SystemError) {
             slot = handshake.slot
             launch = handshake.launch
             generation = handshake.generation
             masterPID = handshake.masterPID
             addresses = handshake.addresses
             self.tlsIdentity = tlsIdentity
-            state = LockedValueBox(State(listeners: handshake.listeners, channel: handshake.channelDescriptor))
+            let state = LockedValueBox(State(listeners: handshake.listeners, channel: handshake.channelDescriptor))
+            self.state = state
+            heartbeat = timeout.map { timeout in
+                Heartbeat(every: timeout / 4) { Self.send(.beat, state) }
+            }
             let ends = try Channel.makePair().split()
             stopReader = Descriptor(ends.first)
             stopWriter = Descriptor(ends.second)
@@ -106,6 +114,16 @@ extension Prefork {
         /// The child goes on serving. When a new child is up in its slot, the master asks this one to exit. One slot of
         /// the fleet is replaced at a time. Further calls are harmless.
         public func requestReplacement() { send(.replace) }
+
+        /// Has a part of the program asked whether it still responds, with
+        /// ``Configuration/Health/heartbeatTimeout``.
+        ///
+        /// Prefork calls `ask` from a thread of its own, four times in the timeout, with a closure. Let that part call
+        /// the closure, for example `eventLoop.execute(beat)` or `queue.async(execute: beat)`. If it does not, the
+        /// master replaces this child. Without the setting, it does nothing. Call it from any thread.
+        public func watch(_ ask: @escaping @Sendable (_ beat: @escaping @Sendable () -> Void) -> Void) {
+            heartbeat?.add(ask)
+        }
 
         /// Begins the drain, as SIGTERM does, and tells the master. This child then gets no new connections, and the
         /// master starts a replacement beside it. It is meant for programs that handle SIGTERM themselves, see
@@ -163,7 +181,9 @@ extension Prefork {
         /// Tells the master that the drain begins, before anything stops accepting.
         func announceDrain(_ origin: DrainOrigin) { send(.draining(origin)) }
 
-        func send(_ message: ChildMessage) {
+        func send(_ message: ChildMessage) { Self.send(message, state) }
+
+        private static func send(_ message: ChildMessage, _ state: LockedValueBox<State>) {
             state.withLock { state in
                 // The lock is held during the send. `end` removes the descriptor under the same lock, so the number
                 // cannot belong to another file yet.
@@ -179,6 +199,11 @@ extension Prefork {
                 guard channel != -1 else { throw SystemError(call: "sendmsg", code: EPIPE) }
                 try Channel.send(message.frame, passing: descriptor, to: channel)
             }
+        }
+
+        func beginHeartbeat(usesPool: Bool) throws(SystemError) {
+            if usesPool { heartbeat?.add(Heartbeat.pool) }
+            try heartbeat?.start()
         }
 
         /// - Parameter request: wakes the monitor. `nil` at the monitor's end.
@@ -257,6 +282,7 @@ extension Prefork {
 
         /// Closes everything that Prefork has opened. The master sees the hang-up and waits for the exit.
         func end() {
+            heartbeat?.end()
             let waiters = state.withLock { state in
                 defer {
                     state.isOver = true

@@ -9,20 +9,29 @@ struct ChildRun: ~Copyable {
     }
 
     /// Starts the monitor, and reports readiness if that is implied.
-    /// - Parameter isLast: whether the call does not return in a master (`main`), so that no run follows it.
+    /// - Parameters:
+    ///   - isLast: whether the call does not return in a master (`main`), so that no run follows it.
+    ///   - usesPool: whether the program runs in Swift's cooperative pool, so that a beat must pass through it.
     /// - Returns: `nil` if this run has already returned in the master.
     static func begin(
-        _ handshake: Handshake, _ configuration: Prefork.Configuration, isLast: Bool
+        _ handshake: Handshake, _ configuration: Prefork.Configuration, isLast: Bool, usesPool: Bool = false
     ) throws(PreforkError) -> ChildRun? {
         if !isLast, case .over(let error) = try EarlierRuns.next(handshake) {
             if let error { throw error }
             return nil
         }
         let child = try wrappingSystemErrors { () throws(SystemError) in
-            try Prefork.Child(handshake, tlsIdentity: configuration.tlsIdentity)
+            try Prefork.Child(
+                handshake, tlsIdentity: configuration.tlsIdentity, heartbeat: configuration.health.heartbeatTimeout)
         }
         do throws(PreforkError) {
             let watch = try ChildMonitor.begin(child, configuration)
+            do throws(SystemError) {
+                try child.beginHeartbeat(usesPool: usesPool)
+            } catch {
+                watch.end()
+                throw .system(error)
+            }
             if configuration.readiness.mode == .implicit { child.ready() }
             return ChildRun(child, watch)
         } catch {

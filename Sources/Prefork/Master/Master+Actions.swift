@@ -151,6 +151,24 @@ extension Master {
         retiring.removeAll { supervisor.isStopping || $0.slot < supervisor.target }
     }
 
+    // MARK: Health
+
+    func checkStalls(at now: Instant) {
+        guard var watch = stalls, watch.next <= now else { return }
+        var looks: [StallWatch.Look] = []
+        for slot in 0..<supervisor.target {
+            // A successor has the same queue, so only a child that is alone can be blamed.
+            guard let child = supervisor.slots[slot].current, child.isAccepting, supervisor.slots[slot].isIdle,
+                let sockets = listeners.ownSockets(of: slot)
+            else { continue }
+            let waiting = sockets.compactMap { PlatformListener.queue(of: $0)?.waiting }.reduce(0, +)
+            looks.append(.init(pid: child.pid, waiting: waiting, progress: waiting == 0 ? nil : Progress.of(child.pid)))
+        }
+        let stalled = watch.note(looks, at: now)
+        stalls = watch
+        for (pid, evidence) in stalled { feed(.stalled(pid: pid, evidence)) }
+    }
+
     // MARK: Recycling
 
     func checkMemory(at now: Instant) {

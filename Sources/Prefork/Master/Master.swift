@@ -26,6 +26,8 @@ final class Master {
     var refusedBind: (address: Prefork.Address, error: SystemError)?
     /// The number of slots if each of them gets its own socket for a TCP listener that children ask for.
     var shards: Int?
+    /// `nil` unless the master looks for children that let connections wait.
+    var stalls: StallWatch?
     /// When to look at the memory of the children. `nil` for never.
     var nextMemoryCheck: Instant?
     /// The retired slots whose queues are not empty yet.
@@ -73,6 +75,7 @@ final class Master {
         self.isLast = isLast
         observe = configuration.observe ?? Prefork.logToStandardError
         orphans = OrphanWatch(configuration)
+        stalls = configuration.health.queueStallTimeout.map { StallWatch(timeout: $0, at: System.now()) }
         nextMemoryCheck = configuration.recycling.above.map { _ in System.now() + configuration.recycling.interval }
     }
 
@@ -133,6 +136,7 @@ final class Master {
             for event in listeners.checkQueues(at: now) { observe(event) }
             reapOrphans(now)
             checkMemory(at: now)
+            checkStalls(at: now)
             EventLog.writeSummaries(at: now)
             publish()
             noteReadiness(at: now)
@@ -179,8 +183,8 @@ final class Master {
     private func wait(_ watched: inout PollSet) -> Bool {
         var deadline = [
             supervisor.nextDeadline, listeners.nextClosingStep, listeners.nextQueueCheck, orphans?.next,
-            nextLookAtHeld, EventLog.next, retiring.map(\.next).min(), nextMemoryCheck, serviceManager?.next,
-            control?.nextDeadline(at: System.now()),
+            nextLookAtHeld, EventLog.next, retiring.map(\.next).min(), nextMemoryCheck, stalls?.next,
+            serviceManager?.next, control?.nextDeadline(at: System.now()),
         ].compactMap { $0 }.min()
         let unwatched = children.values.filter { $0.exitDescriptor == -1 }
         if !unwatched.isEmpty {
@@ -287,6 +291,7 @@ final class Master {
                 return observe(.systemError(SystemError(call: "recvmsg", code: EMFILE, context: "a request to bind")))
             }
             answer(request, of: child, on: reply)
+        case .beat: feed(.beat(pid: child.pid))
         case .replace: feed(.recycle(pid: child.pid, .child))
         case .cancelling(let drained): observe(.cancelling(slot: child.slot, pid: child.pid, after: drained))
         }

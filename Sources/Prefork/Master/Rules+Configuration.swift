@@ -30,7 +30,9 @@ extension Supervisor.Rules {
             processors: processors,
             restartConcurrency: configuration.restart.concurrency,
             restartBake: configuration.restart.bake,
-            recycleAfter: configuration.recycling.after
+            recycleAfter: configuration.recycling.after,
+            heartbeatTimeout: configuration.health.heartbeatTimeout,
+            abortGrace: configuration.health.abortGrace
         )
     }
 }

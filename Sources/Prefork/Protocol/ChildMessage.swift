@@ -12,6 +12,8 @@ enum ChildMessage: Equatable, Sendable {
     case cancelling(after: Duration)
     /// The child asks to be replaced.
     case replace
+    /// The child's program responds.
+    case beat
     /// The program binds an address. A descriptor for the answer comes with the message.
     case bind(BindRequest)
 
@@ -24,6 +26,7 @@ enum ChildMessage: Equatable, Sendable {
         case cancelling = 3
         case bind = 4
         case replace = 5
+        case beat = 6
     }
 
     fileprivate enum Origin: UInt8 {
@@ -39,6 +42,7 @@ enum ChildMessage: Equatable, Sendable {
         case .draining(let origin): Self.frame(.draining, Self.bytes(origin))
         case .bind(let request): Self.frame(.bind, request.payload)
         case .replace: Self.frame(.replace, [])
+        case .beat: Self.frame(.beat, [])
         }
     }
 
@@ -122,6 +126,7 @@ struct ChildMessageReader: Sendable {
         switch ChildMessage.Kind(rawValue: type) {
         case nil: return nil
         case .replace: return .replace
+        case .beat: return .beat
         case .ready: return .ready(startCost: try duration(payload, type))
         case .cancelling: return .cancelling(after: try duration(payload, type))
         case .bind:

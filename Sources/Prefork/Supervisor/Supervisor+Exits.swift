@@ -62,7 +62,7 @@ extension Supervisor {
         // A successor that is there already takes its place, whatever stage it is in.
         if role == .current { replaceBySuccessor(index) }
         let verdict: Verdict
-        if cause == .unrequested || slots[index].current != nil {
+        if cause == .unrequested || cause == .unresponsive || slots[index].current != nil {
             // Its replacement was started when it withdrew, or before. Here it only counts.
             if let error = strictRefusal(index, exit, now) {
                 verdict = .giveUp(error)
@@ -215,8 +215,21 @@ extension Supervisor {
     /// Starts a replacement beside a child that has stopped serving, if the rules allow one. Otherwise its exit
     /// decides.
     mutating func withdraw(_ index: Int, _ role: Slot.Role, _ now: Instant, _ actions: inout [Action]) {
+        let steps = [Escalation.Step(signal: .kill, after: rules.grace + Self.unrequestedMargin)]
+        withdraw(index, role, .unrequested, Escalation(steps, at: now), now, &actions)
+    }
+
+    /// - Parameters:
+    ///   - cause: why it is replaced. If it cannot be replaced at once, its exit decides.
+    ///   - escalation: the signals for it.
+    mutating func withdraw(
+        _ index: Int, _ role: Slot.Role, _ cause: ExitCause, _ escalation: Escalation, _ now: Instant,
+        _ actions: inout [Action]
+    ) {
         guard !isStopping, let child = slots[index][role], child.readyAt != nil else { return }
-        let fault = RestartFault.draining(slot: index, pid: child.pid)
+        let fault: RestartFault =
+            cause == .unresponsive
+            ? .unresponsive(slot: index, pid: child.pid) : .draining(slot: index, pid: child.pid)
         if role == .successor {
             requestExit(index, .successor, .abandoned, now, &actions)
             return childFailed(index, child.generation, fault, now, &actions)
@@ -225,14 +238,12 @@ extension Supervisor {
         if index >= target { return }
         let isOnTrial = isOnTrial(child.generation) && (!child.isUp || restart?.isBaking == true)
         let isReplaced =
-            rules.recovery != .never && !slots[index].isExiting(because: .unrequested)
+            rules.recovery != .never && !slots[index].isExiting(because: cause)
             && rules.limitPerSlot.map { slots[index].recoveries < $0 } ?? true
-        let steps = [Escalation.Step(signal: .kill, after: rules.grace + Self.unrequestedMargin)]
         slots[index].current = nil
         slots[index].outgoing.append(
-            Exiting(
-                child: child, cause: isReplaced ? .unrequested : .unreplaced, since: now,
-                escalation: Escalation(steps, at: now)))
+            Exiting(child: child, cause: isReplaced ? cause : .unreplaced, since: now, escalation: escalation))
+        takeStep(index, slots[index].outgoing.count - 1, now, &actions)
         replaceBySuccessor(index)
         if !isReplaced { waitForExit(index) }
         if isReplaced, slots[index].current == nil {

@@ -197,6 +197,7 @@ extension Supervisor {
             actions.append(.report(.retiring(slot: index, pid: old.pid, successor: successor.pid)))
             // The successor accepts on the same sockets, so nothing waits for the old child.
             let cause: ExitCause = restart.map { $0.stage == .returning ? .rollback : .restart } ?? .recycled
+            if cause == .recycled { counters.noteRecycled() }
             requestExit(index, .current, cause, now, &actions)
         }
         slots[index].current = successor

@@ -68,6 +68,10 @@ extension Supervisor {
                 slots[index].outgoing[position].escalation = .terminate(grace: rules.grace, at: now)
                 takeStep(index, position, now, &actions)
             }
+            // A child that prints its stacks has no more time than the others.
+            for position in slots[index].outgoing.indices where slots[index].outgoing[position].cause == .unresponsive {
+                slots[index].outgoing[position].escalation.hasten(to: rules.grace, at: now)
+            }
             requestExits(of: index, .shutdown, now, &actions)
         }
         // The master's copies are closed last, so that a new connection finds an open listener while a child still
@@ -98,7 +102,7 @@ extension Supervisor {
         for position in slots[index].outgoing.indices { takeStep(index, position, now, &actions) }
     }
 
-    private mutating func takeStep(_ index: Int, _ position: Int, _ now: Instant, _ actions: inout [Action]) {
+    mutating func takeStep(_ index: Int, _ position: Int, _ now: Instant, _ actions: inout [Action]) {
         guard let signal = slots[index].outgoing[position].escalation.take(at: now) else { return }
         let exiting = slots[index].outgoing[position]
         if signal == .kill {

@@ -93,6 +93,7 @@ extension Supervisor {
         }
         child.stage = .ready(since: now, upAt: now + rules.settleTime, provenAt: now + rules.provingTime)
         child.startCost = startCost
+        child.beatBy = rules.heartbeatTimeout.map { now + $0 }
         slots[index][role] = child
         actions.append(.report(.ready(slot: index, pid: pid, after: now - child.spawnedAt)))
         // A child that was asked to exit during its start may still say that it is ready.

@@ -23,6 +23,10 @@ extension Supervisor {
         var restartBake: Duration?
         /// The age at which a child is replaced. A tenth of it is spread over the children.
         var recycleAfter: Duration?
+        /// How long a ready child may stay silent. `nil` if children send no beats.
+        var heartbeatTimeout: Duration?
+        /// The time between SIGABRT and SIGKILL for a child that does not respond.
+        var abortGrace: Duration = .seconds(10)
 
         enum Recovery: Sendable, Hashable {
             /// The fleet gives up only while none of its children has ever been up.
@@ -66,6 +70,10 @@ extension Supervisor {
         case rollback
         /// A request for this number of slots, at least 1. The listeners of new slots are bound.
         case resize(to: Int)
+        /// The child's program responds.
+        case beat(pid: Int32)
+        /// The child lets connections wait, and does nothing.
+        case stalled(pid: Int32, Prefork.Event.Evidence)
         /// A request to replace a child, which serves until the new one is up.
         case recycle(pid: Int32, RecycleReason)
         /// No connection is queued on the listeners of a retired slot. Answers `.awaitEmptyQueue`.
@@ -146,6 +154,8 @@ extension Supervisor {
         var exitExpectedBy: Instant?
         /// When it is old enough to be replaced. `nil` if that time has come, or never comes.
         var recycleAt: Instant?
+        /// The moment by which it must have sent its next beat. `nil` if it sends none.
+        var beatBy: Instant?
     }
 
     /// Why a child must exit.
@@ -164,13 +174,15 @@ extension Supervisor {
         case rollback
         /// Its slot was retired.
         case resize
+        /// It did not respond.
+        case unresponsive
         /// It was to take the place of another child, which stays.
         case abandoned
         /// Another child of the same build has taken its place.
         case recycled
 
         /// Whether the master asked the child to exit.
-        var isRequested: Bool { self != .unrequested && self != .unreplaced }
+        var isRequested: Bool { self != .unrequested && self != .unreplaced && self != .unresponsive }
         /// Whether nothing follows from the child's exit.
         var isPlanned: Bool { isRequested && self != .notReady }
     }
@@ -199,6 +211,11 @@ extension Supervisor {
             self.steps = steps[...]
         }
 
+        /// SIGABRT at once, with which Swift prints the stacks of all threads, and SIGKILL after this time.
+        static func abort(grace: Duration, at begin: Instant) -> Escalation {
+            Escalation([Step(signal: .abort, after: .zero), Step(signal: .kill, after: grace)], at: begin)
+        }
+
         /// SIGTERM at once, SIGKILL after the grace period.
         static func terminate(grace: Duration, at begin: Instant) -> Escalation {
             Escalation([Step(signal: .terminate, after: .zero), Step(signal: .kill, after: grace)], at: begin)
@@ -214,6 +231,12 @@ extension Supervisor {
         }
 
         mutating func restart(at now: Instant) { begin = now }
+
+        /// What is left takes this long at most.
+        mutating func hasten(to grace: Duration, at now: Instant) {
+            guard let next else { return }
+            self = Escalation([Step(signal: .kill, after: min(grace, max(.zero, next - now)))], at: now)
+        }
         mutating func end() { steps = [] }
     }
 
@@ -315,13 +338,14 @@ extension Supervisor.Child {
         switch stage {
         case .starting(let readyBy): return min(readyBy, exitExpectedBy ?? readyBy)
         case .ready where isDraining: return exitExpectedBy
-        case .ready(_, let upAt, let provenAt): return [upAt, provenAt, recycleAt].compactMap { $0 }.min()
+        case .ready(_, let upAt, let provenAt): return [upAt, provenAt, recycleAt, beatBy].compactMap { $0 }.min()
         }
     }
 
     /// - Returns: whether there was a timer that can judge it.
     mutating func restartTimers(_ rules: Supervisor.Rules, _ now: Instant) -> Bool {
         if exitExpectedBy != nil { exitExpectedBy = now + Supervisor.exitNotice }
+        if beatBy != nil { beatBy = rules.heartbeatTimeout.map { now + $0 } }
         switch stage {
         case .starting:
             stage = .starting(readyBy: now + rules.readinessTimeout)

@@ -78,6 +78,8 @@ struct Supervisor {
         case .restartRefused(let generation, let reason): restartRefused(generation, reason, &actions)
         case .rollback: rollbackRequested(now, &actions)
         case .resize(let count): resizeRequested(count, now, &actions)
+        case .beat(let pid): beat(pid, now)
+        case .stalled(let pid, let evidence): stalled(pid, evidence, now, &actions)
         case .recycle(let pid, let reason): recycleRequested(pid, reason, now)
         case .queueEmpty(let slot): queueEmpty(slot, now, &actions)
         case .timer: timer(now, &actions)
@@ -138,6 +140,7 @@ struct Supervisor {
             judgeReadiness(index, now, &actions)
             replaceWithoutExit(index, .current, now, &actions)
             replaceWithoutExit(index, .successor, now, &actions)
+            judgeHeartbeat(index, now, &actions)
             noteAge(index, now)
         }
     }

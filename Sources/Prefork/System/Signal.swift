@@ -9,6 +9,7 @@ struct Signal: Hashable, Sendable, CustomStringConvertible {
     static let interrupt = Signal(number: SIGINT)
     static let quit = Signal(number: SIGQUIT)
     static let kill = Signal(number: SIGKILL)
+    static let abort = Signal(number: SIGABRT)
     static let user1 = Signal(number: SIGUSR1)
     static let child = Signal(number: SIGCHLD)
     static let hangUp = Signal(number: SIGHUP)
