@@ -21,7 +21,7 @@
                 _ = try subject.waitForReady(2)
                 let connection = try #require(Connection.open(port: try subject.port()))
                 try #require(connection.send("/slow?ms=300"))
-                try waitUntilInFlight(subject, 1)
+                try subject.waitUntilInFlight(1)
                 kill(-subject.pid, SIGINT)
                 #expect(connection.receive() == .hello, subject.log)
                 try subject.expectExit(0)
@@ -137,7 +137,7 @@
                     for connection in slow { try #require(connection.send("/slow?ms=1500", keepAlive: true)) }
                     let idle = try #require(Connection.open(port: port))
                     try #require(idle.request("/", keepAlive: true).body != nil, subject.log)
-                    try waitUntilInFlight(subject, 9)
+                    try subject.waitUntilInFlight(9)
                     subject.signal(SIGTERM)
                     // With `Connection: close`.
                     for connection in slow { try #require(connection.receive() == .hello, subject.log) }
@@ -208,21 +208,6 @@
                 try subject.waitForLog("kills it")
                 try subject.wait()
                 try subject.waitUntilAlone()
-            }
-
-            /// Waits until the children have accepted that many connections and have read what clients have sent.
-            private func waitUntilInFlight(_ subject: Subject, _ count: Int) throws {
-                let port = String(try subject.port(), radix: 16, uppercase: true)
-                try subject.eventually("\(count) requests in flight") {
-                    let rows = (readText("/proc/net/tcp") ?? "").split(separator: "\n").dropFirst()
-                    return rows.filter { row in
-                        // proc(5): sl, local_address, rem_address, st, tx_queue:rx_queue, …, inode. A connection
-                        // that waits to be accepted has no inode.
-                        let fields = row.split(separator: " ")
-                        return fields[1].hasSuffix(":\(port)") && fields[3] == "01" && fields[4].hasSuffix(":00000000")
-                            && fields[9] != "0"
-                    }.count >= count
-                }
             }
         }
     }
