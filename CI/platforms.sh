@@ -89,8 +89,8 @@ libc_module() {
 type_check() {
     local overlay=$tree/Platforms/Headers/$1/Overlay.swift sources
     shift
-    for sources in "$(find "$library" -name '*.swift')" "$(find "$program" -name 'Posix.swift' -o -name 'Event*.swift')" \
-        "$(echo "$tree"/Sources/preforkctl/*)"; do
+    for sources in "$(find "$library" -name '*.swift')" \
+        "$(find "$program" -name 'Posix.swift' -o -name 'Event*.swift')" "$(echo "$tree"/Sources/preforkctl/*)"; do
         # shellcheck disable=SC2086
         swiftc -typecheck -swift-version 6 -wmo -package-name prefork -module-name Checked "$@" \
             -I "$scratch/libc" -module-cache-path "$scratch/modules" $sources "$overlay" >"$scratch/diagnostics" 2>&1 ||

@@ -8,7 +8,9 @@ import Prefork
         let options = Options(parsing: Prefork.arguments.dropFirst())
         let adopting = options.isInheriting ? Prefork.SocketSource.systemd : .none
         Prefork.main(options.addresses, adopting: adopting, configuration: options.configuration) { child in
-            let server = try Server(child: child, descriptorsAtStart: descriptors)
+            let server = try Server(
+                child: child, descriptorsAtStart: descriptors,
+                sendsBeats: options.configuration.health.heartbeatTimeout != nil)
             try server.run()
         }
     }
@@ -21,7 +23,8 @@ struct Options {
                              [--recover-threshold N] [--recover-window SECONDS] [--recover-interval SECONDS]
                              [--readiness implicit|explicit] [--master-death drain|exit|ignore]
                              [--restart-concurrency N] [--restart-bake SECONDS] [--recycle-after SECONDS]
-                             [--recycle-above MB] [--inherited] [--control PATH] [ADDRESS ...]
+                             [--recycle-above MB] [--heartbeat-timeout SECONDS] [--queue-stall-timeout SECONDS]
+                             [--abort-grace SECONDS] [--inherited] [--control PATH] [ADDRESS ...]
         ADDRESS is HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH; default 127.0.0.1:8080.
         --inherited serves on the sockets that systemd has handed over, beside ADDRESS or alone.
         --control takes the commands of preforkctl on the Unix-domain socket PATH.
@@ -64,7 +67,7 @@ struct Options {
     private static let names = [
         "--children", "--listening", "--grace", "--recover-threshold", "--recover-window", "--recover-interval",
         "--readiness", "--master-death", "--restart-concurrency", "--restart-bake", "--recycle-after",
-        "--recycle-above", "--control",
+        "--recycle-above", "--heartbeat-timeout", "--queue-stall-timeout", "--abort-grace", "--control",
     ]
 
     private mutating func apply(_ name: String, _ value: String) {
@@ -80,6 +83,9 @@ struct Options {
         case "--restart-bake": configuration.restart.bake = Self.seconds(name, value)
         case "--recycle-after": configuration.recycling.after = Self.seconds(name, value)
         case "--recycle-above": configuration.recycling.above = Self.number(name, value, 1...1_048_576) * 1_048_576
+        case "--heartbeat-timeout": configuration.health.heartbeatTimeout = Self.seconds(name, value)
+        case "--queue-stall-timeout": configuration.health.queueStallTimeout = Self.seconds(name, value)
+        case "--abort-grace": configuration.health.abortGrace = Self.seconds(name, value)
         case "--recover-interval": configuration.recovery.delays = .constant(Self.seconds(name, value))
         case "--listening":
             switch value {

@@ -104,6 +104,29 @@ enum Posix {
         return errno == EAGAIN || errno == EINTR ? 0 : nil
     }
 
+    /// A pipe whose ends do not block.
+    static func makePipe() throws(SystemFailure) -> (reader: CInt, writer: CInt) {
+        var ends: [CInt] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw SystemFailure("pipe") }
+        for end in ends {
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(end, F_SETFL, O_NONBLOCK)
+        }
+        return (ends[0], ends[1])
+    }
+
+    /// Makes the reading end of a pipe readable. A full pipe is readable already.
+    static func wake(_ writer: CInt) {
+        var byte: UInt8 = 0
+        _ = write(writer, &byte, 1)
+    }
+
+    /// Reads everything that a pipe holds.
+    static func discard(_ reader: CInt) {
+        var bytes = [UInt8](repeating: 0, count: 64)
+        while read(reader, &bytes, bytes.count) > 0 {}
+    }
+
     /// Tells the client that no more comes.
     static func endOutput(_ connection: CInt) { shutdown(connection, CInt(SHUT_WR)) }
 }

@@ -28,7 +28,11 @@ final class Server {
     private var connections: [Connection?] = []
     private var openConnections = 0
 
-    init(child: Prefork.Child, descriptorsAtStart: [CInt]) throws {
+    private let pulse: Pulse?
+
+    /// - Parameter sendsBeats: whether the master wants to know that the loop runs.
+    init(child: Prefork.Child, descriptorsAtStart: [CInt], sendsBeats: Bool) throws {
+        pulse = sendsBeats ? try Pulse(child) : nil
         routes = Routes(child: child, descriptorsAtStart: descriptorsAtStart)
         stopDescriptor = child.stopDescriptor
         listeners = try child.addresses.indices.map { Listener(descriptor: try child.takeListener(at: $0)) }
@@ -43,6 +47,9 @@ final class Server {
         guard areWatched, loop.watch(stopDescriptor, for: .input, before: .nothing) else {
             throw SystemFailure("watching a listener")
         }
+        if let pulse, !loop.watch(pulse.descriptor, for: .input, before: .nothing) {
+            throw SystemFailure("watching for beats")
+        }
         routes.child.ready()
         while !isDraining || openConnections > 0 || !listeners.isEmpty {
             for index in 0..<loop.wait() { ready(loop[index]) }
@@ -55,6 +62,8 @@ final class Server {
     private func ready(_ descriptor: CInt) {
         if let connection = connection(descriptor) {
             connection.ready(self)
+        } else if descriptor == pulse?.descriptor {
+            pulse?.answer()
         } else if descriptor == stopDescriptor {
             beginDrain()
         } else {

@@ -5,7 +5,7 @@ import Testing
 private let begin = Instant(nanoseconds: 1_000_000_000_000)
 
 private let samples: [ChildMessage] = [
-    .replace,
+    .replace, .beat,
     .ready(startCost: .zero), .ready(startCost: .nanoseconds(1)), .ready(startCost: .milliseconds(1234)),
     .ready(startCost: .nanoseconds(Int64.max)),
     .cancelling(after: .zero), .cancelling(after: .seconds(4) + .nanoseconds(0x0102_0304)),
@@ -83,7 +83,7 @@ struct ChildMessageTests {
 
     // MARK: Newer builds
 
-    @Test("Types that this version does not know are skipped", arguments: [UInt8(0), 6, 82, 255])
+    @Test("Types that this version does not know are skipped", arguments: [UInt8(0), 7, 82, 255])
     func unknownTypes(type: UInt8) throws {
         let ready = ChildMessage.ready(startCost: .zero)
         for length in [0, 1, 8, 300, ChildMessage.longestPayload] {

@@ -121,7 +121,8 @@ struct Schedule: CustomStringConvertible {
             queueDrain: random.chance(of: 30) ? .max : random.pick(Self.drains),
             concurrency: 1 + random.below(3),
             bake: random.chance(of: 200) ? random.pick([1, Self.second, 10 * Self.second]) : nil,
-            recycleAfter: random.chance(of: 200) ? random.pick([Self.millisecond, Self.second, 10 * Self.second]) : nil,
+            recycleAfter: random.chance(of: 200)
+                ? random.pick([Self.millisecond, Self.second, 10 * Self.second]) : nil,
             heartbeat: random.chance(of: 200) ? random.pick([10 * Self.millisecond, 2 * Self.second]) : nil,
             abortGrace: random.pick([0, Self.second, 10 * Self.second])
         )

@@ -47,11 +47,12 @@ extension Prefork {
         public var hooks: Hooks
         /// The certificate and key of the children, which the master checks before it binds. Default: `nil`.
         public var tlsIdentity: TLSIdentity?
-        /// The path of a Unix-domain socket on which the master takes commands, see <doc:ControlSocket>. Default: `nil`,
-        /// none.
+        /// The path of a Unix-domain socket on which the master takes commands, see <doc:ControlSocket>. Default:
+        /// `nil`, none.
         ///
-        /// Only this user and root may use it. The file has the mode 0600, and the kernel tells the master who connects.
-        /// A file at the path is left alone, and the start fails, unless it is a socket that no process listens on.
+        /// Only this user and root may use it. The file has the mode 0600, and the kernel tells the master who
+        /// connects. A file at the path is left alone, and the start fails, unless it is a socket that no process
+        /// listens on.
         public var controlSocket: String?
         /// The time after which a master that is process 1 reaps a zombie. Default: 2 s. `nil`: never.
         ///

@@ -46,7 +46,8 @@ extension Prefork {
         }
 
         /// The process that sent the signal (`si_pid` of sigaction(2)) or the command. `nil` if the kernel did, for
-        /// example because a person pressed Ctrl-C. 0 if the process is in another pid namespace, for example a container's runtime.
+        /// example because a person pressed Ctrl-C. 0 if the process is in another pid namespace, for example a
+        /// container's runtime.
         public var sender: Int32? {
             origin?.pid
         }

@@ -50,7 +50,9 @@ extension Prefork {
         private let heartbeat: Heartbeat?
 
         /// - Parameter heartbeat: how long the master waits for a beat. `nil` if it expects none.
-        init(_ handshake: Handshake, tlsIdentity: TLSIdentity?, heartbeat timeout: Duration? = nil) throws(SystemError) {
+        init(
+            _ handshake: Handshake, tlsIdentity: TLSIdentity?, heartbeat timeout: Duration? = nil
+        ) throws(SystemError) {
             slot = handshake.slot
             launch = handshake.launch
             generation = handshake.generation

@@ -1,7 +1,7 @@
 import Synchronization
 
-/// The thread of a child that asks its program for signs of life, and sends a beat to the master for each round in which
-/// all of its parts have answered.
+/// The thread of a child that asks its program for signs of life, and sends a beat to the master for each round in
+/// which all of its parts have answered.
 ///
 /// It has a thread of its own, because it calls the program's code, which may block. Then no beat is sent, as it should
 /// be.

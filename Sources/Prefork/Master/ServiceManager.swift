@@ -1,5 +1,5 @@
-/// The service manager that has started this process, if it wants to be told about the fleet (sd_notify(3)). Carries out
-/// what the `ServiceNotifier` decides. Only the master's thread uses it.
+/// The service manager that has started this process, if it wants to be told about the fleet (sd_notify(3)). Carries
+/// out what the `ServiceNotifier` decides. Only the master's thread uses it.
 struct ServiceManager {
     private var notifier: ServiceNotifier
     private let socket: NotifySocket

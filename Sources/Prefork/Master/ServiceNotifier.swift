@@ -1,5 +1,5 @@
-/// Decides what a service manager is told about the fleet, and when (sd_notify(3)). A pure value: states of the fleet go
-/// in, datagrams come out.
+/// Decides what a service manager is told about the fleet, and when (sd_notify(3)). A pure value: states of the fleet
+/// go in, datagrams come out.
 ///
 /// A datagram that could not be sent is due again, later each time, so that a service manager that was away for a
 /// moment misses nothing.

@@ -1,5 +1,5 @@
-/// What a service manager has told this process: where it listens, and how often it wants to hear from it (sd_notify(3),
-/// sd_watchdog_enabled(3)).
+/// What a service manager has told this process: where it listens, and how often it wants to hear from it
+/// (sd_notify(3), sd_watchdog_enabled(3)).
 struct ServiceVariables: Equatable {
     static let socketName = "NOTIFY_SOCKET"
     static let watchdogName = "WATCHDOG_USEC"

@@ -7,7 +7,9 @@ extension Supervisor {
 
     mutating func judgeHeartbeat(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
         for role in [Slot.Role.current, .successor] {
-            guard let child = slots[index][role], !child.isDraining, let due = child.beatBy, due <= now else { continue }
+            guard let child = slots[index][role], !child.isDraining, let due = child.beatBy, due <= now else {
+                continue
+            }
             slots[index][role]?.beatBy = nil
             // A slot that leaves the fleet, and a stop, have their own time.
             if isStopping || index >= target { continue }

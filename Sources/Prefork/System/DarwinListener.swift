@@ -28,9 +28,9 @@ import PreforkLibc
             storage.ss_family = sa_family_t(family)
         }
 
-        /// bind(2) of a Unix-domain socket to a path at which there is no file. It is bound in a directory that only this
-        /// user can enter, gets the mode 0600 there, and is then renamed. Darwin takes no mode from a socket, and the
-        /// umask belongs to all threads.
+        /// bind(2) of a Unix-domain socket to a path at which there is no file. It is bound in a directory that only
+        /// this user can enter, gets the mode 0600 there, and is then renamed. Darwin takes no mode from a socket, and
+        /// the umask belongs to all threads.
         static func bindForOwner(_ descriptor: CInt, _ path: String) throws(SystemError) {
             var template = Array("\(path).XXXXXX".utf8CString)
             let directory = try System.callForPointer("mkdtemp", path) { mkdtemp(&template) }

@@ -28,8 +28,8 @@ import PreforkLibc
             storage.ss_family = sa_family_t(family)
         }
 
-        /// bind(2) of a Unix-domain socket to a path at which there is no file. The file has the mode 0600 from the start:
-        /// the kernel takes the mode from the socket, less the umask (net/unix/af_unix.c, unix_bind_bsd).
+        /// bind(2) of a Unix-domain socket to a path at which there is no file. The file has the mode 0600 from the
+        /// start: the kernel takes the mode from the socket, less the umask (net/unix/af_unix.c, unix_bind_bsd).
         static func bindForOwner(_ descriptor: CInt, _ path: String) throws(SystemError) {
             _ = try System.call("fchmod", path) { fchmod(descriptor, 0o600) }
             try SocketAddress(unixPath: path).bind(descriptor, context: path)

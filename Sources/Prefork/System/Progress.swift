@@ -9,8 +9,8 @@ struct Progress: Equatable, Sendable {
     let switches: UInt64
 
     #if os(Linux) || os(Android)
-        /// The progress of a process (proc(5), /proc/PID/task/TID/stat and status). `nil` if it has ended, or the system
-        /// does not say.
+        /// The progress of a process (proc(5), /proc/PID/task/TID/stat and status). `nil` if it has ended, or the
+        /// system does not say.
         static func of(_ pid: Int32) -> Progress? {
             guard let threads = try? System.entries(of: "/proc/\(pid)/task") else { return nil }
             var (ticks, switches) = (UInt64(0), UInt64(0))

@@ -1,5 +1,6 @@
 // The async form of a fleet.
 #if os(Linux)
+    import PreforkLibc
     @testable import Prefork
 
     private let defaults = Prefork.Configuration()
@@ -13,9 +14,16 @@
         var cancelsOnDrain = false
         /// Cancels the master's task when a child is ready.
         var cancelsRunWhenReady = false
+        /// How long the master waits for a child's beat.
+        var heartbeatTimeout: Duration?
         var serve = Serve.untilStop
 
-        enum Serve: String, Codable, Sendable { case untilStop, untilCancelled }
+        enum Serve: String, Codable, Sendable {
+            case untilStop
+            case untilCancelled
+            /// The first child of each slot blocks all threads of the cooperative pool.
+            case exhaustPool
+        }
     }
 
     extension AsyncFleetRole {
@@ -23,6 +31,8 @@
             var configuration = Prefork.Configuration(children: children)
             configuration.shutdown.gracePeriod = gracePeriod
             configuration.shutdown.drainPolicy = cancelsOnDrain ? .cancel : .waitForServe
+            configuration.health.heartbeatTimeout = heartbeatTimeout
+            configuration.health.abortGrace = .seconds(1)
             let fleet = Prefork(.loopback(), configuration: configuration)
             await runAndReport(times: runs) {
                 let task = Task { try await fleet.run { try await serve($0) } }
@@ -36,9 +46,13 @@
 
         private func serve(_ child: Prefork.Child) async throws {
             reportState(of: child)
+            if case .exhaustPool = serve, child.launch == 0 {
+                for _ in 0..<64 { Task.detached { blockForever() } }
+            }
             await child.stopRequested()
             let start = ContinuousClock.now
             switch serve {
+            case .exhaustPool: break
             case .untilStop: report("stopRequested cancelled \(Task.isCancelled)")
             case .untilCancelled:
                 do {
@@ -49,6 +63,8 @@
             }
         }
     }
+
+    private func blockForever() { while true { pause() } }
 
     /// Returns when a child of the fleet is ready.
     func untilReady(_ fleet: Prefork) async {
