@@ -17,7 +17,8 @@ struct EventLoop: ~Copyable {
 
     init() throws(SystemFailure) { queue = try EventQueue() }
 
-    /// Changes what a descriptor is watched for. A closed descriptor is no longer watched.
+    /// Changes what a descriptor is watched for. Watch a listener for nothing before you close it: the queue watches
+    /// its open file, which other processes have open, too.
     /// - Returns: false if the system has no memory for it.
     func watch(_ descriptor: CInt, for interest: Interest, before: Interest) -> Bool {
         queue.change(descriptor, from: before, to: interest)

@@ -120,6 +120,7 @@ final class Server {
         switch accepted {
         case .failed: pause(index)
         case .nothing where isDraining:
+            _ = watch(index, for: .nothing)
             Posix.close(descriptor)
             listeners.remove(at: index)
         case .nothing, .connection:
