@@ -9,11 +9,14 @@ struct ProcessStart: Sendable {
     /// The signals that were ignored. The program that started this one may have wanted that: nohup ignores HUP, and
     /// systemd ignores PIPE.
     let ignoredSignals: [Signal]
+    /// Whether this process had a controlling terminal.
+    let hadTerminal: Bool
     /// The directory in which the program finds its relative paths.
     private let directory: (path: CString, identity: FileIdentity)?
 
     private init() {
         ignoredSignals = Signal.ignored()
+        hadTerminal = System.hasTerminal
         directory = Self.currentDirectory()
     }
 

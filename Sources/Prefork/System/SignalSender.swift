@@ -23,9 +23,9 @@ package struct SignalSender: Hashable, Sendable {
         user = UInt32(truncatingIfNeeded: packed)
     }
 
-    /// Whether this is the leader of this process's session, and not this process itself. It is a shell that passes on
-    /// the hang-up of its terminal.
-    var leadsOwnSession: Bool { pid == getsid(0) && pid != System.pid }
+    /// Whether this is the leader of this process's session, and not this process itself. A leader outside of this pid
+    /// namespace, and its sender, have no number.
+    var leadsOwnSession: Bool { pid != 0 && pid == getsid(0) && pid != System.pid }
 }
 
 extension siginfo_t {

@@ -28,6 +28,13 @@ extension System {
     /// continues this process.
     static func stopProcess() { kill(getpid(), SIGSTOP) }
 
+    /// Whether this process has a controlling terminal that is not hung up (tty(4)).
+    static var hasTerminal: Bool {
+        let terminal = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC)
+        if terminal >= 0 { Descriptor(terminal).close() }
+        return terminal >= 0
+    }
+
     static func exitNow(_ status: CInt) -> Never { _exit(status) }
 
     /// exit(3): runs the handlers of atexit(3) and flushes C streams.
