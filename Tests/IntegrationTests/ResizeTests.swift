@@ -26,6 +26,25 @@
                 #expect(subject.logLines("has not exited") == [], subject.log)
             }
 
+            /// A child that is killed before it has accepted everything leaves connections that nobody would serve. They
+            /// end, and the log says so.
+            @Test func whatNobodyAcceptsIsClosed() throws {
+                let subject = try Subject.hello(
+                    ["--children", "2", "--listening", "sharded", "--readiness", "explicit", "--grace", "0.3"])
+                let children = try subject.waitForReady(2)
+                let port = try subject.port()
+                // The child of slot 1 is stopped, so that its queue fills.
+                try subject.suspend([children[1]])
+                var connections: [Connection] = []
+                while connections.count < 12 { connections.append(try #require(Connection.open(port: port))) }
+                for connection in connections { try #require(connection.send("/")) }
+                subject.signal(SIGTTOU)
+                try subject.waitForLog("because the slot has left the fleet")
+                let replies = connections.map { $0.receive() }
+                #expect(replies.allSatisfy { $0 == .hello || $0 == .cut }, subject.log("\(replies)"))
+                #expect(replies.contains(.cut) && replies.contains(.hello), subject.log("\(replies)"))
+            }
+
             /// Above the limit of descriptors, nothing changes.
             @Test func aLimitOfDescriptors() throws {
                 let subject = try Subject.hello(

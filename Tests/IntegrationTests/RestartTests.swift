@@ -29,6 +29,33 @@
                 #expect(subject.logLines("ends the fleet").isEmpty, subject.log)
             }
 
+            /// The old child has a request that takes long. It does not keep the new one from accepting.
+            @Test(arguments: ["sharded", "shared"])
+            func aLongRequestHoldsUpNobody(listening: String) throws {
+                let subject = try Subject.hello(
+                    ["--children", "1", "--listening", listening, "--readiness", "explicit", "--grace", "30"])
+                let old = try subject.waitForReady(1)[0]
+                let port = try subject.port()
+                let connection = try #require(Connection.open(port: port))
+                try #require(connection.send("/slow?ms=3000"))
+                try subject.waitUntilInFlight(1)
+                subject.signal(SIGHUP)
+                try subject.waitForLog("restarted: all slots run generation 2")
+                for _ in 0..<20 { #expect(get("/", port: port, timeout: 2) == .hello, subject.log) }
+                #expect(ProcessState(old)?.isZombie == false, subject.log("it still has its request"))
+                #expect(connection.receive() == .hello, subject.log)
+            }
+
+            /// An init that leads the session and has no terminal passes a HUP on.
+            @Test func hangUpFromAnInit() throws {
+                let script = "trap 'kill -HUP $c' HUP; \"$0\" \"$@\" & c=$!; while :; do wait $c; done"
+                let subject = try Subject.hello(
+                    ["--children", "1", "--readiness", "explicit"], under: ["/bin/sh", "-c", script])
+                _ = try subject.waitForReady(1)
+                subject.signal(SIGHUP)
+                try subject.waitForLog("restarted: all slots run generation 2")
+            }
+
             /// Releases in directories of their own, and a link to the one that serves.
             @Test func aLinkLeadsToTheNewRelease() throws {
                 let directory = try makeDirectory()

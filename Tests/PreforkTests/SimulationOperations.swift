@@ -27,7 +27,8 @@ extension Referee {
     }
 
     private mutating func beginRenewal() {
-        renewal?.stage = limits.bake == nil ? .replacing : .baking(until: nil)
+        let bakes = limits.bake != nil && renewal?.isRollback != true
+        renewal?.stage = bakes ? .baking(until: nil) : .replacing
         batch.wanted.append(.report(.restarting(generation: renewal?.generation ?? 0)))
     }
 
@@ -44,7 +45,7 @@ extension Referee {
         if renewal != nil {
             failRenewal(.rollback, &coverage)
         } else if let previous {
-            renewal = Renewal(generation: previous, since: batch.now)
+            renewal = Renewal(generation: previous, since: batch.now, isRollback: true)
             beginRenewal()
             coverage.note(.rollbacks)
         } else {
@@ -71,15 +72,16 @@ extension Referee {
         batch.wanted.append(.report(.resized(from: old, to: count)))
         while slots.count < count { slots.append(Slot()) }
         for index in slots.indices where index >= min(old, count) {
-            if index < count { enlist(index) } else { retire(index, &coverage) }
+            if index < count { enlist(index, &coverage) } else { retire(index, &coverage) }
         }
         coverage.note(old < count ? .grown : .shrunk)
     }
 
-    private mutating func enlist(_ index: Int) {
+    private mutating func enlist(_ index: Int, _ coverage: inout Coverage) {
         slots[index].retirement = nil
         slots[index].failures = 0
         slots[index].generation = serving
+        if let kid = slots[index].current, kid.isWithdrawn, kid.exitDue == nil { withdraw(index, &coverage) }
         if slots[index].current?.generation == serving { return }
         if slots[index].isIdle { plan(index) }
     }
@@ -243,13 +245,14 @@ extension Referee {
             return false
         }
         for kid in slot.outgoing {
-            guard renewal?.stage == .returning, [.restart, .unrequested, .unreplaced].contains(kid.cause) else {
+            guard renewal?.goesBack == true, [.restart, .unrequested, .unreplaced].contains(kid.cause) else {
                 return false
             }
         }
         slots[index].generation = build
         slots[index].shortages = 0
         slots[index].retryDelay = nil
+        slots[index].recycling?.isUnderWay = false
         plan(index)
         return true
     }
@@ -320,7 +323,7 @@ extension Referee {
         if let old = slots[index].current {
             batch.wanted.append(.report(.retiring(slot: index, pid: old.pid, successor: kid.pid)))
             dismissCurrent(
-                index, renewal == nil ? .recycled : renewal?.stage == .returning ? .rollback : .restart)
+                index, renewal == nil ? .recycled : renewal?.goesBack == true ? .rollback : .restart)
             coverage.note(.replacedByNew)
         }
         slots[index].successor = nil

@@ -91,6 +91,8 @@ struct Referee {
         var generation: Int
         var since: Int64
         var stage = Stage.opening
+        var isRollback = false
+        var goesBack: Bool { isRollback || stage == .returning }
     }
 
     /// The expected and the seen effects of the current input.

@@ -88,6 +88,25 @@ import Testing
         #expect(bench.supervisor.slots[1].recycling == nil)
     }
 
+    /// A restart that fails takes a slot's turn to be recycled, and the slot gets another one.
+    @Test func afterARestartThatFails() {
+        var bench = Bench.proven { $0.settleTime = .zero }
+        bench.feed(.recycle(pid: 100, .request))
+        for pid in Int32(200)...201 {
+            bench.timer()
+            bench.feed(.spawned(slot: 0, pid: pid))
+            bench.feed(.exited(pid: pid, .exited(1)))
+        }
+        bench.feed(.restart)
+        bench.feed(.restartPrepared(generation: 2))
+        bench.timer()
+        bench.feed(.spawned(slot: 0, pid: 300))
+        let actions = bench.feed(.exited(pid: 300, .exited(1)))
+        #expect(actions.reports.map(\.code).contains(.rolledBack))
+        #expect(actions.reports.last?.code == .recycling, "its turn again")
+        #expect(bench.timer().spawns == [0])
+    }
+
     /// A successor that ignores its signal goes before the next one comes.
     @Test func oneSuccessorAtATime() {
         var bench = Bench.proven {

@@ -38,6 +38,22 @@ import Testing
         #expect(bench.supervisor.slots[1].current?.pid == 101)
     }
 
+    /// A child that drained unasked while its slot was out is replaced when the slot is back.
+    @Test func aSlotThatComesBackWithADrainingChild() {
+        var bench = Bench.proven(children: 2)
+        bench.feed(.resize(to: 1))
+        bench.feed(.resize(to: 2))
+        bench.timer()
+        bench.feed(.spawned(slot: 1, pid: 201))
+        bench.feed(.ready(pid: 201))
+        // The child that the first resize has asked to exit is still there, so the second one waits.
+        bench.feed(.resize(to: 1))
+        bench.feed(.draining(pid: 201, .program))
+        bench.feed(.resize(to: 2))
+        #expect(bench.supervisor.slots[1].outgoing.map(\.cause) == [.resize, .unrequested])
+        #expect(bench.timer().spawns == [1])
+    }
+
     @Test func aSlotThatComesBackLateGetsAnotherChild() {
         var bench = Bench.proven()
         #expect(bench.feed(.resize(to: 1)).pids(with: .terminate) == [101])

@@ -161,6 +161,20 @@ import Testing
         #expect(bench.feed(.restart) == [.prepareRestart(generation: 3)], "a number is never used again")
     }
 
+    /// A rollback does not wait for the last requests of the children that the restart has replaced.
+    @Test func aRollbackWaitsForNobody() {
+        var bench = restarting(children: 1)
+        bench.timer()
+        bench.feed(.spawned(slot: 0, pid: 200))
+        bench.feed(.ready(pid: 200))
+        #expect(bench.supervisor.generation == 2)
+        bench.feed(.rollback)
+        #expect(bench.timer() == [.spawn(slot: 0, launch: 2, generation: 1, printsBacktrace: true)])
+        bench.feed(.spawned(slot: 0, pid: 300))
+        #expect(bench.feed(.ready(pid: 300)).pids(with: .terminate) == [200])
+        #expect(bench.supervisor.slots[0].outgoing.map(\.cause) == [.restart, .rollback])
+    }
+
     @Test func withoutABuildBeforeThereIsNoRollback() {
         var bench = Bench.proven()
         let actions = bench.feed(.rollback)

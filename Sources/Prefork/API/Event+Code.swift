@@ -99,6 +99,9 @@ extension Prefork.Event {
         /// After a restart that failed, no slot has a child of its build any more. Details: ``Event/generation`` (the
         /// build that serves), ``Event/duration`` (since the request for the restart).
         public static var rolledBack: Code { Code("rolledBack") }
+        /// The last child of a slot that has left the fleet has ended before it had accepted all connections in its
+        /// queue. The master has closed the rest. Details: ``Event/slot``, ``Event/count``.
+        public static var dropped: Code { Code("dropped") }
         /// A child that serves is replaced, see ``Prefork/Configuration/Recycling``. Details: ``Event/slot``,
         /// ``Event/pid``, ``Event/reason``.
         public static var recycling: Code { Code("recycling") }
@@ -188,6 +191,7 @@ extension Prefork.Event {
         case .rolledBack: .rolledBack
         case .resized: .resized
         case .resizeFailed: .resizeFailed
+        case .dropped: .dropped
         case .recycling: .recycling
         case .unresponsive: .unresponsive
         case .suspended: .suspended

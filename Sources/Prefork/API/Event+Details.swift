@@ -11,6 +11,7 @@ extension Prefork.Event {
             .unresponsive(let slot, _, _):
             slot
         case .queueFilling(_, let slot, _): slot
+        case .dropped(let slot, _): slot
         case .listenerStopped(_, let child, _): child?.slot
         case .exited(let exit, _), .spawnFailed(let exit, _): exit.slot
         default: nil
@@ -145,6 +146,7 @@ extension Prefork.Event {
         case .moreChildrenThanProcessors(let children, _): children
         case .bindRetry(_, _, let attempt, _, _): attempt
         case .notAdopted(let sockets): sockets
+        case .dropped(_, let count): count
         case .resized(_, let new), .resizeFailed(_, let new, _): new
         case .fleetReady(let children, _): children
         default: nil

@@ -54,6 +54,7 @@ extension Prefork {
             case rolledBack(generation: Int, after: Duration)
             case resized(from: Int, to: Int)
             case resizeFailed(from: Int, to: Int, reason: String)
+            case dropped(slot: Int, count: Int)
             case recycling(slot: Int, pid: Int32, RecycleReason)
             case unresponsive(slot: Int, pid: Int32, Evidence)
             case suspended(Duration)
@@ -148,6 +149,7 @@ extension Prefork.Event {
     package static func resizeFailed(from old: Int, to new: Int, reason: String) -> Self {
         Self(.resizeFailed(from: old, to: new, reason: reason))
     }
+    package static func dropped(slot: Int, count: Int) -> Self { Self(.dropped(slot: slot, count: count)) }
     package static func recycling(slot: Int, pid: Int32, _ reason: RecycleReason) -> Self {
         Self(.recycling(slot: slot, pid: pid, reason))
     }

@@ -6,7 +6,11 @@ extension Prefork {
         /// The child's slot.
         public let slot: Int
 
-        init(plan: SpawnPlan, closing: Mechanisms.DescriptorClosing, slot: Int) {
+        private let restartedPath: String?
+
+        /// - Parameter programPath: the program of a generation that a restart has begun. `nil` for the first one.
+        init(plan: SpawnPlan, closing: Mechanisms.DescriptorClosing, slot: Int, programPath: String? = nil) {
+            restartedPath = programPath
             self.plan = plan
             self.closing = closing
             self.slot = slot
@@ -21,9 +25,12 @@ extension Prefork {
             set { plan.executable = CString(newValue) }
         }
 
-        /// The path of this program's file when the master was started (readlink(2) of /proc/self/exe). After a deploy
-        /// it leads to the new file. It is ``executable`` if the system does not report the path.
-        public var programPath: String { ProgramFile.startedPath ?? executable }
+        /// A path of this program that a wrapper can execute.
+        ///
+        /// Until the first restart it is the path of its file when the master was started (readlink(2) of
+        /// /proc/self/exe). After a deploy it leads to the new file. For children of a restart it is the build that the
+        /// restart has opened. It is ``executable`` if the system does not report the path.
+        public var programPath: String { restartedPath ?? ProgramFile.startedPath ?? executable }
 
         /// All arguments, with the program's name first.
         public var arguments: [String] {

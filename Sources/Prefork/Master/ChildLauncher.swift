@@ -4,12 +4,10 @@ struct ChildLauncher {
     private let mechanisms: Prefork.Mechanisms
     /// The program of the first generation.
     let executable: CString
-    /// The same program, if the configuration names it: for a fleet that goes back to it after its file was replaced.
+    /// The same program, held open, if the configuration names it.
     private let firstProgram: ProgramFile.Opened?
     /// The programs of the generations after the first.
     private var programs: [Int: ProgramFile.Opened] = [:]
-    /// Whether there has been a restart, so that the path of the first program may lead to another build.
-    private var hasRestarted = false
     /// The path at which a restart finds the program. `nil` if it is not known.
     private let restartPath: CString?
     private let arguments: [CString]
@@ -32,9 +30,9 @@ struct ChildLauncher {
             executable = try ProgramFile.path()
             firstProgram = nil
         }
+        // A path whose directory is not known must not lead to another program.
         restartPath =
-            configuration.program.executable.flatMap { ProcessStart.own.absolute(CString($0)) }
-            ?? ProgramFile.givenPath
+            configuration.program.executable.map { ProcessStart.own.absolute(CString($0)) } ?? ProgramFile.givenPath
         let name = configuration.program.executable.map { CString($0) } ?? own.first ?? executable
         // A shell ignores INT and QUIT for a background job, to shield it from the terminal's keys. That is not meant
         // for the children. With CHLD ignored, a child would lose the exit statuses of the processes that it starts.
@@ -62,10 +60,14 @@ struct ChildLauncher {
         }
         do throws(SystemError) {
             programs[generation] = try ProgramFile.openProgram(restartPath)
-            hasRestarted = true
         } catch {
             throw .system(error)
         }
+    }
+
+    /// The path by which the program of a generation is executed.
+    private func program(_ generation: Int) -> CString {
+        programs[generation]?.path ?? firstProgram?.path ?? executable
     }
 
     mutating func keepPrograms(_ generations: [Int]) {
@@ -100,14 +102,16 @@ struct ChildLauncher {
             let childEnd = try System.move(Descriptor(ends.second), atLeast: lowest)
             guard let identity = System.identity(of: childEnd.raw) else { throw SystemError(call: "fstat", code: 0) }
             let plan = SpawnPlan(
-                executable: (programs[launch.generation] ?? (hasRestarted ? firstProgram : nil))?.path ?? executable,
+                executable: program(launch.generation),
                 arguments: arguments,
                 environment: environment(launch, listeners, identity),
                 descriptors: listeners.descriptors(of: launch.slot) + [childEnd.raw],
                 directory: ProcessStart.own.directoryToReturnTo,
                 ignoredSignals: ignoredSignals
             )
-            let request = Prefork.SpawnRequest(plan: plan, closing: mechanisms.descriptorClosing, slot: launch.slot)
+            let request = Prefork.SpawnRequest(
+                plan: plan, closing: mechanisms.descriptorClosing, slot: launch.slot,
+                programPath: programs[launch.generation]?.path.text)
             let mark = outOfMemory?.current(System.text).map(attribution.mark)
             let pid = try startWithAffinity(request, isKnown, report)
             // Closed only now, after the start. A copy that stays open here would keep the child's exit from hanging up

@@ -140,9 +140,27 @@ extension Master {
         retiring.append(RetiringQueue(slot: slot, sockets: sockets, addresses: listeners.handshakeAddresses))
     }
 
+    /// The last child of a slot that has left the fleet has ended. What it had not accepted would wait for ever,
+    /// because the slot's sockets stay open.
+    func dropQueue(of slot: Int) {
+        guard slot >= supervisor.target, !supervisor.isStopping, supervisor.slots[slot].isEmpty,
+            let sockets = listeners.ownSockets(of: slot)
+        else { return }
+        let count = sockets.reduce(0) { $0 + System.closeQueued(on: $1) }
+        if count > 0 { observe(.dropped(slot: slot, count: count)) }
+    }
+
     func checkRetiringQueues(at now: Instant) {
         if retiring.isEmpty { return }
-        for index in retiring.indices { retiring[index].check(at: now) }
+        // The kernel walks through all connections of the host, so it is asked once for all slots.
+        var known: Bool?
+        for index in retiring.indices {
+            retiring[index].check(at: now) { addresses in
+                let answer = known ?? HalfOpen.exists(at: addresses)
+                known = answer
+                return answer
+            }
+        }
         let empty = retiring.filter(\.isEmpty)
         retiring.removeAll(where: \.isEmpty)
         for queue in empty { feed(.queueEmpty(slot: queue.slot)) }

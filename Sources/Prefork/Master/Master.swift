@@ -221,7 +221,7 @@ final class Master {
         }
         if isRequested { feed(.stop(.request, at: System.now())) }
         if received.contains(.hangUp), !isHangUp { feed(.restart) }
-        if taken.slots != 0 { resize(to: max(1, supervisor.target + taken.slots)) }
+        if taken.slots != 0 { resize(to: max(1, (supervisor.queuedTarget ?? supervisor.target) + taken.slots)) }
         for request in handle.takeRequests() {
             switch request {
             case .restart: feed(.restart)
@@ -237,9 +237,11 @@ final class Master {
     }
 
     /// Whether a HUP means that the terminal is gone. Then the kernel sent it, or the shell that leads the session
-    /// passed its own HUP on. From anybody else it is a request to restart.
+    /// passed its own HUP on. From anybody else it is a request to restart, also from an init that leads the session
+    /// and has no terminal.
     private static func isTerminalClosing(_ sender: SignalSender?) -> Bool {
-        sender?.leadsOwnSession ?? true
+        guard let sender else { return true }
+        return sender.leadsOwnSession && ProcessStart.own.hadTerminal && !System.hasTerminal
     }
 
     /// Whether the process ends after the stop. A program may run another fleet, unless a signal has asked it to end.
@@ -310,6 +312,7 @@ final class Master {
             repairListeners(suspect: (child.slot, pid))
             let isOutOfMemory = launcher.isOutOfMemory(child, status)
             feed(.exited(pid: pid, .init(status: status, processorTime: processorTime, isOutOfMemory: isOutOfMemory)))
+            dropQueue(of: child.slot)
         }
     }
 

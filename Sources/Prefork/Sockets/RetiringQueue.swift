@@ -27,12 +27,13 @@ struct RetiringQueue {
 
     /// Looks at the queues, if it is time. They are empty if they were so twice in a row: between the two looks, a
     /// handshake that had just ended reaches its queue.
-    mutating func check(at now: Instant) {
+    /// - Parameter exists: whether handshakes with these addresses are in progress.
+    mutating func check(at now: Instant, handshakes exists: ([SocketAddress]) -> Bool) {
         guard next <= now else { return }
         next = now + Self.pause
         // Handshakes are checked before queues. A handshake that has ended by the first check is in a queue at the
         // second.
-        let hasHandshakes = now < handshakesUntil && HalfOpen.exists(at: addresses)
+        let hasHandshakes = now < handshakesUntil && exists(addresses)
         let isQuiet = !hasHandshakes && !System.isAnyReadable(sockets)
         isEmpty = isQuiet && wasQuiet
         wasQuiet = isQuiet

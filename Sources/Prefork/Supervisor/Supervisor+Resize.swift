@@ -14,15 +14,19 @@ extension Supervisor {
         actions.append(.report(.resized(from: old, to: count)))
         while slots.count < count { slots.append(Slot()) }
         for index in slots.indices.dropFirst(min(old, count)) {
-            if index < count { enlist(index, now) } else { retire(index, now, &actions) }
+            if index < count { enlist(index, now, &actions) } else { retire(index, now, &actions) }
         }
     }
 
     /// A slot joins the fleet, for the first time or again.
-    private mutating func enlist(_ index: Int, _ now: Instant) {
+    private mutating func enlist(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
         slots[index].retirement = nil
         slots[index].generation = generation
         slots[index].failures = 0
+        // A child that drains is replaced beside it, as always.
+        if slots[index].current?.isDraining == true, slots[index].current?.exitExpectedBy == nil {
+            withdraw(index, .current, now, &actions)
+        }
         // Its child stays if it has not been asked to exit, unless a restart has passed it by.
         if let current = slots[index].current, current.generation == generation { return }
         if slots[index].isIdle { slots[index].attempt = .backingOff(until: now) }

@@ -20,6 +20,11 @@ extension Supervisor {
         var generation: Int
         let since: Instant
         var stage = Stage.preparing
+        /// Whether somebody has asked to go back to a build that had served.
+        var isRollback = false
+
+        /// Whether children of a build that is not wanted any more are replaced by those of one that has served.
+        var goesBack: Bool { isRollback || stage == .returning }
 
         var isBaking: Bool { if case .baking = stage { true } else { false } }
 
@@ -57,7 +62,9 @@ extension Supervisor {
 
     private mutating func begin(_ prepared: Restart, _ actions: inout [Action]) {
         var prepared = prepared
-        prepared.stage = rules.restartBake == nil ? .replacing : .baking(slot: 0, until: nil)
+        // The build that a rollback returns to has proven itself.
+        let bakes = rules.restartBake != nil && !prepared.isRollback
+        prepared.stage = bakes ? .baking(slot: 0, until: nil) : .replacing
         restart = prepared
         actions.append(.report(.restarting(generation: prepared.generation)))
     }
@@ -76,7 +83,7 @@ extension Supervisor {
             guard restart.stage != .returning else { return }
             failRestart(.rollback, now, &actions)
         } else if let previousGeneration {
-            begin(Restart(generation: previousGeneration, since: now), &actions)
+            begin(Restart(generation: previousGeneration, since: now, isRollback: true), &actions)
         } else {
             let fault = RestartFault.refused("there is no build before")
             actions.append(.report(.restartFailed(generation: generation, serving: generation, fault)))
@@ -147,11 +154,12 @@ extension Supervisor {
         if slot.successor != nil { return false }
         if case .spawning = slot.attempt { return false }
         // Going back does not wait for children that have been replaced already, whose last requests may take long.
-        let isReturning = restart?.stage == .returning
-        guard slot.outgoing.allSatisfy({ isReturning && $0.cause.letsRollBack }) else { return false }
+        let goesBack = restart?.goesBack == true
+        guard slot.outgoing.allSatisfy({ goesBack && $0.cause.letsRollBack }) else { return false }
         slots[index].generation = wanted
         slots[index].shortages = 0
         slots[index].retryDelay = nil
+        slots[index].recycling?.isUnderWay = false
         slots[index].attempt = .backingOff(until: now)
         return true
     }
@@ -196,7 +204,7 @@ extension Supervisor {
         if let old = slots[index].current {
             actions.append(.report(.retiring(slot: index, pid: old.pid, successor: successor.pid)))
             // The successor accepts on the same sockets, so nothing waits for the old child.
-            let cause: ExitCause = restart.map { $0.stage == .returning ? .rollback : .restart } ?? .recycled
+            let cause: ExitCause = restart.map { $0.goesBack ? .rollback : .restart } ?? .recycled
             if cause == .recycled { counters.noteRecycled() }
             requestExit(index, .current, cause, now, &actions)
         }

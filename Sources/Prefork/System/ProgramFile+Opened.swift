@@ -36,23 +36,41 @@ extension ProgramFile {
         /// (proc(5)), even if its path has another file by then. Scripts, and programs of a process whose /proc entries
         /// are not readable, are executed by their paths.
         static func openProgram(_ path: CString) throws(SystemError) -> Opened {
-            let raw = try System.call("open", path.text) {
-                withCStrings([path]) { $0[0].map { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) } ?? -1 }
+            let file: Descriptor
+            do throws(SystemError) {
+                let raw = try System.call("open", path.text) {
+                    withCStrings([path]) { $0[0].map { open($0, O_RDONLY | O_CLOEXEC | O_NONBLOCK) } ?? -1 }
+                }
+                file = try System.own(raw)
+            } catch {
+                // A file may be executable and not readable.
+                guard error.code == EACCES, isExecutable(path) else { throw error }
+                return Opened(path: path)
             }
-            let file = try System.own(raw)
             var status = stat()
             guard fstat(file.raw, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
                 throw SystemError(call: "execve", code: EACCES, context: "\(path.text), which is not a regular file")
             }
-            guard withCStrings([path], { $0[0].map { access($0, X_OK) } ?? -1 }) == 0 else {
-                throw SystemError(call: "access", code: errno, context: path.text)
-            }
+            guard isExecutable(path) else { throw SystemError(call: "access", code: errno, context: path.text) }
             // An interpreter is given the path, and a script may look at it.
             var mark: [UInt8] = [0, 0]
             let isScript = pread(file.raw, &mark, mark.count, 0) == 2 && mark == Array("#!".utf8)
-            if isScript || isProcMissing || !isReadableByChildren { return Opened(path: path) }
+            if isScript || isProcMissing || !isReadableByChildren || !isOwnProc { return Opened(path: path) }
             let number = file.raw
             return Opened(path: CString("/proc/\(System.pid)/fd/\(number)"), file: file)
+        }
+
+        private static func isExecutable(_ path: CString) -> Bool {
+            withCStrings([path]) { $0[0].map { access($0, X_OK) } ?? -1 } == 0
+        }
+
+        /// Whether /proc belongs to this pid namespace. In another one, this process has another number there.
+        static var isOwnProc: Bool {
+            var buffer = [CChar](repeating: 0, count: 16)
+            let count = readlink("/proc/self", &buffer, buffer.count)
+            guard count > 0 else { return false }
+            let name = String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            return name == "\(System.pid)"
         }
 
         /// Another process, which a child is before it executes the program, may read this one's /proc/PID/fd only if

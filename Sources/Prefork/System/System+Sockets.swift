@@ -2,6 +2,21 @@
 import PreforkLibc
 
 extension System {
+    /// Accepts all connections that are queued on a non-blocking listener, and closes them (accept(2)).
+    /// - Returns: how many there were.
+    static func closeQueued(on listener: CInt) -> Int {
+        var count = 0
+        while true {
+            let connection = acceptConnection(listener)
+            if connection >= 0 {
+                Descriptor(connection).close()
+                count += 1
+            } else if errno != EINTR, errno != ECONNABORTED {
+                return count
+            }
+        }
+    }
+
     /// listen(2). On a socket that listens already, it changes the backlog and the process that clients see as their
     /// peer (SO_PEERCRED, unix(7)).
     static func listen(
@@ -63,3 +78,6 @@ extension System {
         #endif
     }
 }
+
+/// accept(2) under a name that no method hides.
+private func acceptConnection(_ listener: CInt) -> CInt { accept(listener, nil, nil) }
