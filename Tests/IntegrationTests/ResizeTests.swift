@@ -26,8 +26,8 @@
                 #expect(subject.logLines("has not exited") == [], subject.log)
             }
 
-            /// A child that is killed before it has accepted everything leaves connections that nobody would serve. They
-            /// end, and the log says so.
+            /// A child that is killed before it has accepted everything leaves connections that nobody would serve.
+            /// They end, and the log says so.
             @Test func whatNobodyAcceptsIsClosed() throws {
                 let subject = try Subject.hello(
                     ["--children", "2", "--listening", "sharded", "--readiness", "explicit", "--grace", "0.3"])

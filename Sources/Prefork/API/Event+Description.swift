@@ -63,8 +63,8 @@ extension Prefork.Event {
         case .resizeFailed(let old, let new, let reason):
             "cannot resize from \(old) to \(new) children: \(reason)"
         case .dropped(let slot, let count):
-            "closed \(count) connection\(count == 1 ? "" : "s") that no child of slot \(slot) had accepted, because the "
-                + "slot has left the fleet"
+            "closed \(count) connection\(count == 1 ? "" : "s") that no child of slot \(slot) had accepted, "
+                + "because the slot has left the fleet"
         case .recycling(let slot, let pid, let reason): "child \(pid) (slot \(slot)) is replaced: \(reason)"
         case .unresponsive(let slot, let pid, let evidence):
             "child \(pid) (slot \(slot)) does not respond: \(evidence); replacing it"
