@@ -10,7 +10,6 @@ Half of the restarts find another build of the program at its path.
 import collections
 import os
 import re
-import shutil
 import signal
 import socket
 import sys
@@ -18,11 +17,10 @@ import tempfile
 import time
 
 from support import (
-    HOST, DEADLINE, Clients, Failure, Server, converse, expect, needs, state_and_parent, swift_product, until)
+    HOST, DEADLINE, Clients, Failure, Server, build_text, converse, expect, needs, put_build, swift_product, until)
 
 CHILDREN = 4
 SLOW = 0.1  # Seconds.
-MARK = b"hello-prefork build 0"
 
 
 class Load(Clients):
@@ -64,17 +62,6 @@ def read_answer(connection):
     return b"connection: close" in answer.lower()
 
 
-def build(original, path, digit):
-    """A copy of the program that is another build, put in the place of the one before as a deploy does it."""
-    with open(original, "rb") as file:
-        program = file.read()
-    expect(program.count(MARK) == 1, f"the program has {program.count(MARK)} marks")
-    with open(f"{path}.new", "wb") as file:
-        file.write(program.replace(MARK, MARK[:-1] + digit))
-    os.chmod(f"{path}.new", 0o755)
-    os.rename(f"{path}.new", path)
-
-
 def get(connect, path):
     with connect() as connection:
         connection.settimeout(DEADLINE)
@@ -105,7 +92,7 @@ def exits(server):
 
 def start(program, directory, listening, children, *options):
     path = os.path.join(directory, "server")
-    build(program, path, b"0")
+    put_build(program, path, b"0")
     address = f"unix:{directory}/socket" if listening == "unix" else f"{HOST}:0"
     mode = ["--listening", listening] if listening != "unix" else []
     server = Server(path, "--children", str(children), "--readiness", "explicit", *mode, *options, address)
@@ -132,12 +119,12 @@ def restart(program, listening, count):
             began = time.monotonic()
             for number in range(1, count + 1):
                 digit = str(number // 2 % 10).encode()
-                build(program, path, digit)
+                put_build(program, path, digit)
                 os.kill(server.pid, signal.SIGHUP)
                 server.wait_for(r" restarted: ", number)
                 if number % 20 == 0:
                     seen = get(connect, "/build")
-                    expect(seen == (MARK[:-1] + digit).decode(), f"build {seen!r} after restart {number}")
+                    expect(seen == build_text(digit), f"build {seen!r} after restart {number}")
                 if number == max(3, count // 10):  # From then on there is a build before, which is held open, too.
                     until(lambda: len(server.children()) == CHILDREN, "the old children's ends")
                     before = resources(server.pid)

@@ -68,6 +68,25 @@ def swift_product(product, package=ROOT):
     return os.path.join(shown.stdout.strip(), product)
 
 
+BUILD_MARK = b"hello-prefork build 0"
+
+
+def build_text(digit):
+    """The answer of that build of hello-prefork to /build."""
+    return (BUILD_MARK[:-1] + digit).decode()
+
+
+def put_build(program, path, digit):
+    """Puts a copy of hello-prefork that is another build at the path, as a deploy does it."""
+    with open(program, "rb") as file:
+        text = file.read()
+    expect(text.count(BUILD_MARK) == 1, f"the program has {text.count(BUILD_MARK)} marks")
+    with open(f"{path}.new", "wb") as file:
+        file.write(text.replace(BUILD_MARK, build_text(digit).encode()))
+    os.chmod(f"{path}.new", 0o755)
+    os.rename(f"{path}.new", path)
+
+
 # ---- Processes
 
 

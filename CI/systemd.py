@@ -20,12 +20,12 @@ import tempfile
 import threading
 import time
 
-from support import DEADLINE, ROOT, Failure, Load, children_of, expect, needs, request, until
+from support import (
+    DEADLINE, ROOT, Failure, Load, build_text, children_of, expect, needs, put_build, request, until)
 
 UNITS = os.path.join(ROOT, "Platforms/Deployment/systemd")
 PROGRAM = "usr/local/bin/hello-prefork"
 PORT = 8080
-MARK = b"hello-prefork build 0"
 CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
 NAMESPACES = ["--pid", "--fork", "--kill-child", "--mount", "--cgroup", "--uts", "--ipc", "--net"]
@@ -90,17 +90,6 @@ def system():
         with open(stamp, "w", encoding="ascii"):
             pass
     return root
-
-
-def put_build(program, path, digit):
-    """Puts a build in the place of the one before, as a deploy does it."""
-    with open(program, "rb") as file:
-        text = file.read()
-    expect(text.count(MARK) == 1, f"the program has {text.count(MARK)} marks")
-    with open(f"{path}.new", "wb") as file:
-        file.write(text.replace(MARK, MARK[:-1] + digit))
-    os.chmod(f"{path}.new", 0o755)
-    os.rename(f"{path}.new", path)
 
 
 class System:
@@ -207,7 +196,7 @@ def check_reload(systemd, program, path):
             load.wait_for(load.counts["answered"] + 100)
             put_build(program, path, digit)
             took = systemd.do("reload", "prefork.service")
-            wanted = (MARK[:-1] + digit).decode()
+            wanted = build_text(digit)
             builds = {systemd.get("/build") for _ in range(20)}
             expect(builds == {wanted}, f"after the reload, {builds} serve")
             results.append(f"{took:.1f} s")
