@@ -153,13 +153,12 @@ extension Referee {
         var first: Int?
         for (index, slot) in slots.enumerated() {
             guard let recycling = slot.recycling else { continue }
-            if recycling.isUnderWay { return }
-            guard slot.isIdle, slot.outgoing.isEmpty, slot.current?.accepts == true else { continue }
+            if !slot.isIdle { return }
+            guard slot.outgoing.isEmpty, slot.current?.accepts == true else { continue }
             if let other = first, slots[other].recycling?.since ?? 0 <= recycling.since { continue }
             first = index
         }
         guard let first, let recycling = slots[first].recycling else { return }
-        slots[first].recycling?.isUnderWay = true
         slots[first].shortages = 0
         plan(first)
         batch.wanted.append(.report(.recycling(slot: first, pid: recycling.pid, recycling.reason)))
@@ -252,7 +251,6 @@ extension Referee {
         slots[index].generation = build
         slots[index].shortages = 0
         slots[index].retryDelay = nil
-        slots[index].recycling?.isUnderWay = false
         plan(index)
         return true
     }

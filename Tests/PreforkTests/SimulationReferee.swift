@@ -77,12 +77,11 @@ struct Referee {
     /// How a slot leaves the fleet: its child accepts what is queued until this moment, or has done so.
     enum Retirement: Equatable { case accepting(until: Int64), accepted }
 
-    /// A child that is to be replaced.
+    /// A request to recycle a child.
     struct Recycling {
         var pid: Int32
         var reason: Prefork.Event.RecycleReason
         var since: Int64
-        var isUnderWay = false
     }
 
     /// A restart or a rollback.

@@ -193,7 +193,7 @@ extension Master {
         guard let limit = configuration.recycling.above, let next = nextMemoryCheck, next <= now else { return }
         nextMemoryCheck = now + configuration.recycling.interval
         for pid in children.keys.sorted() {
-            guard let bytes = ResidentMemory.bytes(of: pid), bytes > limit else { continue }
+            guard let bytes = ProcessUsage(of: pid)?.residentMemory, bytes > limit else { continue }
             feed(.recycle(pid: pid, .memory(bytes)))
         }
     }

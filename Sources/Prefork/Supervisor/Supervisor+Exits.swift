@@ -10,14 +10,11 @@ extension Supervisor {
 
     /// The decision after the end of a child, or after its withdrawal.
     enum Verdict {
-        /// The fleet stops anyway.
-        case expected
         case recover(after: Duration)
         case giveUp(PreforkError)
 
         var consequence: Prefork.Event.Consequence {
             switch self {
-            case .expected: .expected
             case .recover(let delay): .recovering(after: delay)
             case .giveUp: .givingUp
             }
@@ -56,9 +53,7 @@ extension Supervisor {
             childFailed(index, child.generation, .exit(exit), now, &actions)
             return
         }
-        // It failed its trial if it was not up. In the time that the first child of a new build has to prove it, any
-        // end counts.
-        let isOnTrial = isOnTrial(child.generation) && (!child.isUp || restart?.isBaking == true)
+        let isOnTrial = isOnTrial(child)
         // A successor that is there already takes its place, whatever stage it is in.
         if role == .current { replaceBySuccessor(index) }
         let verdict: Verdict
@@ -101,7 +96,6 @@ extension Supervisor {
 
     mutating func carryOut(_ verdict: Verdict, _ index: Int, _ now: Instant, _ actions: inout [Action]) {
         switch verdict {
-        case .expected: break
         case .recover(let delay):
             // The answer to a start that is under way is still to come.
             if case .spawning = slots[index].attempt { return }
@@ -113,13 +107,11 @@ extension Supervisor {
 
     // MARK: Judging
 
-    /// Decides what an unexpected exit, or a failed start, leads to.
+    /// Decides what an unexpected exit, or a failed start, leads to. Not called during a stop.
     /// - Parameter isOnTrial: whether it ends a restart, so that the slot gets a child of the build before.
     mutating func judge(
         _ index: Int, _ exit: Prefork.ChildExit, _ ending: Ending, isOnTrial: Bool, _ now: Instant
     ) -> Verdict {
-        slots[index].lastExit = exit
-        if isStopping { return .expected }
         if case .failedStart(isShortage: true) = ending { return .recover(after: delayAfterFailedStart(index)) }
         let strict = strictRefusal(index, exit, now)
         if exit.hasFatalStatus(rules), !isAnyUp, !isOnTrial { return .giveUp(.childRefused(exit)) }
@@ -236,7 +228,7 @@ extension Supervisor {
         }
         // A slot that leaves the fleet gets no replacement. It is asked to exit below.
         if index >= target { return }
-        let isOnTrial = isOnTrial(child.generation) && (!child.isUp || restart?.isBaking == true)
+        let isOnTrial = isOnTrial(child)
         let isReplaced =
             rules.recovery != .never && !slots[index].isExiting(because: cause)
             && rules.limitPerSlot.map { slots[index].recoveries < $0 } ?? true

@@ -22,14 +22,13 @@ extension Supervisor {
             // Another child is there by now, or the slot has left the fleet.
             if slots[index].current?.pid != recycling.pid || index >= target { slots[index].recycling = nil }
         }
-        guard restart == nil, !slots.contains(where: { $0.recycling?.isUnderWay == true }) else { return }
+        guard restart == nil, !slots.contains(where: \.isBeingRecycled) else { return }
         let waiting = slots.indices.filter { slots[$0].mayRecycle }
         guard
             let index = waiting.min(by: {
                 slots[$0].recycling?.since ?? now < slots[$1].recycling?.since ?? now
             }), let recycling = slots[index].recycling
         else { return }
-        slots[index].recycling?.isUnderWay = true
         slots[index].shortages = 0
         slots[index].attempt = .backingOff(until: now)
         actions.append(.report(.recycling(slot: index, pid: recycling.pid, recycling.reason)))
@@ -45,6 +44,9 @@ extension Supervisor {
 }
 
 extension Supervisor.Slot {
+    /// Whether a successor is there, or on its way.
+    fileprivate var isBeingRecycled: Bool { recycling != nil && !isIdle }
+
     /// Whether its child waits to be replaced, and nothing keeps a successor from being started.
     fileprivate var mayRecycle: Bool {
         recycling != nil && current?.isAccepting == true && isIdle && outgoing.isEmpty

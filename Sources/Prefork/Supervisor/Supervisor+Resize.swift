@@ -48,7 +48,7 @@ extension Supervisor {
         }
     }
 
-    mutating func queueEmpty(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
+    mutating func queueEmpty(_ index: Int) {
         guard slots.indices.contains(index), case .accepting = slots[index].retirement else { return }
         slots[index].retirement = .accepted
     }

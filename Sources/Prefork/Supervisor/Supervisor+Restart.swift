@@ -8,30 +8,30 @@ extension Supervisor {
         enum Stage: Equatable {
             /// The program is being opened.
             case preparing
-            /// One slot has a child of the new build, or gets it. The other slots follow after this moment, `nil` until
-            /// that child is up.
-            case baking(slot: Int, until: Instant?)
+            /// The first slot has a child of the new build, or gets it. The other slots follow after this moment, `nil`
+            /// until that child is up.
+            case baking(until: Instant?)
             case replacing
             /// The restart has failed. The slots return to the build before.
             case returning
         }
 
         /// The build that all slots are to have.
-        var generation: Int
+        let generation: Int
         let since: Instant
         var stage = Stage.preparing
-        /// Whether somebody has asked to go back to a build that had served.
+        /// Whether the request was a rollback to the build before.
         var isRollback = false
 
-        /// Whether children of a build that is not wanted any more are replaced by those of one that has served.
+        /// Whether the children get a build that has served before.
         var goesBack: Bool { isRollback || stage == .returning }
 
         var isBaking: Bool { if case .baking = stage { true } else { false } }
 
-        var bakesUntil: Instant? { if case .baking(_, let until) = stage { until } else { nil } }
+        var bakesUntil: Instant? { if case .baking(let until) = stage { until } else { nil } }
 
         mutating func bakeAgain(until: Instant) {
-            if case .baking(let slot, _?) = stage { stage = .baking(slot: slot, until: until) }
+            if bakesUntil != nil { stage = .baking(until: until) }
         }
     }
 
@@ -64,7 +64,7 @@ extension Supervisor {
         var prepared = prepared
         // The build that a rollback returns to has proven itself.
         let bakes = rules.restartBake != nil && !prepared.isRollback
-        prepared.stage = bakes ? .baking(slot: 0, until: nil) : .replacing
+        prepared.stage = bakes ? .baking(until: nil) : .replacing
         restart = prepared
         actions.append(.report(.restarting(generation: prepared.generation)))
     }
@@ -72,7 +72,7 @@ extension Supervisor {
     mutating func restartRefused(_ generation: Int, _ reason: String, _ actions: inout [Action]) {
         guard let restart, restart.generation == generation, restart.stage == .preparing else { return }
         actions.append(.report(.restartFailed(generation: generation, serving: self.generation, .refused(reason))))
-        finish(restart, &actions)
+        finish(&actions)
     }
 
     /// Goes back to the build before: out of a restart, or, if there is none, out of the build that serves.
@@ -106,13 +106,13 @@ extension Supervisor {
         if let restart {
             switch restart.stage {
             case .preparing: return
-            case .baking(let slot, let until):
-                guard isSettled(slot, restart.generation) else {
-                    beginReplacing(slot, restart.generation, now)
+            case .baking(let until):
+                guard isSettled(0, restart.generation) else {
+                    beginReplacing(0, restart.generation, now)
                     return
                 }
                 let end = until ?? now + (rules.restartBake ?? .zero)
-                self.restart?.stage = end <= now ? .replacing : .baking(slot: slot, until: end)
+                self.restart?.stage = end <= now ? .replacing : .baking(until: end)
                 if end > now { return }
             case .replacing, .returning: break
             }
@@ -131,7 +131,7 @@ extension Supervisor {
     /// Gives their turns to as many slots as the rules allow.
     private mutating func replaceChildren(_ wanted: Int, _ now: Instant) {
         var busy = (0..<target).count { slots[$0].generation == wanted && !isSettled($0, wanted) }
-        for index in 0..<target where slots[index].generation != wanted || slots[index].needsReplacement {
+        for index in 0..<target {
             // A slot without a child has nothing to lose, and need not wait.
             guard busy < rules.restartConcurrency || slots[index].current == nil else { continue }
             if beginReplacing(index, wanted, now) { busy += 1 }
@@ -159,7 +159,6 @@ extension Supervisor {
         slots[index].generation = wanted
         slots[index].shortages = 0
         slots[index].retryDelay = nil
-        slots[index].recycling?.isUnderWay = false
         slots[index].attempt = .backingOff(until: now)
         return true
     }
@@ -174,10 +173,10 @@ extension Supervisor {
             generation = served
             actions.append(.report(.restarted(generation: served, after: now - finished.since)))
         }
-        finish(finished, &actions)
+        finish(&actions)
     }
 
-    private mutating func finish(_ finished: Restart, _ actions: inout [Action]) {
+    private mutating func finish(_ actions: inout [Action]) {
         restart = nil
         actions.append(.keepPrograms(generations: generationsInUse))
     }
@@ -218,6 +217,12 @@ extension Supervisor {
     func isOnTrial(_ generation: Int) -> Bool {
         guard let restart else { return false }
         return restart.generation == generation && restart.stage != .returning
+    }
+
+    /// Whether the end of this child fails a restart: it is not up yet, or it is the first child of the new build and
+    /// has to serve for a while.
+    func isOnTrial(_ child: Child) -> Bool {
+        isOnTrial(child.generation) && (!child.isUp || restart?.isBaking == true)
     }
 
     /// A child that was to take another's place has failed. The other one stays.

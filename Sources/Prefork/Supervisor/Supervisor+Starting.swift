@@ -29,16 +29,15 @@ extension Supervisor {
 
     /// The stop, the end of a restart or a resize that came while the child was started has not reached it.
     private mutating func dismissIfUnwanted(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
-        if isStopping {
-            requestExits(of: index, .shutdown, now, &actions)
-        } else if index >= target {
+        if isStopping { return requestExits(of: index, .shutdown, now, &actions) }
+        if index >= target {
             slots[index].retirement = .accepted
-        } else if let child = slots[index].successor ?? slots[index].current,
-            child.generation != slots[index].generation
-        {
-            requestExit(index, child == slots[index].successor ? .successor : .current, .abandoned, now, &actions)
-            if slots[index].current == nil { slots[index].attempt = .backingOff(until: now) }
+            return
         }
+        let role: Slot.Role = slots[index].successor == nil ? .current : .successor
+        if slots[index][role]?.generation == slots[index].generation { return }
+        requestExit(index, role, .abandoned, now, &actions)
+        if role == .current { slots[index].attempt = .backingOff(until: now) }
     }
 
     mutating func spawnFailed(_ index: Int, _ error: SystemError, _ now: Instant, _ actions: inout [Action]) {
@@ -47,14 +46,13 @@ extension Supervisor {
         let isShortage = error.isShortageForSpawn
         let exit = Prefork.ChildExit(
             slot: index, pid: 0, reason: .notSpawned(error), lifetime: .zero, wasReady: false)
-        if !isStopping, index < target { counters.note(exit) }
+        slots[index].lastExit = exit
         if isStopping || index >= target {
-            slots[index].lastExit = exit
             actions.append(.report(.spawnFailed(exit, .expected)))
             return
         }
+        counters.note(exit)
         if slots[index].current != nil {
-            slots[index].lastExit = exit
             actions.append(.report(.spawnFailed(exit, .predecessorStays)))
             if isShortage, slots[index].shortages < Self.mostShortages {
                 slots[index].shortages += 1

@@ -259,8 +259,6 @@ extension Supervisor {
         let pid: Int32
         let reason: RecycleReason
         let since: Instant
-        /// Whether a successor is started, or waits for another try.
-        var isUnderWay = false
     }
 
     /// How a slot leaves the fleet.

@@ -81,7 +81,7 @@ struct Supervisor {
         case .beat(let pid): beat(pid, now)
         case .stalled(let pid, let evidence): stalled(pid, evidence, now, &actions)
         case .recycle(let pid, let reason): recycleRequested(pid, reason, now)
-        case .queueEmpty(let slot): queueEmpty(slot, now, &actions)
+        case .queueEmpty(let slot): queueEmpty(slot)
         case .timer: timer(now, &actions)
         }
         finishAdmission(now, &actions)

@@ -42,3 +42,17 @@ struct ProcessStat: Equatable {
         }
     }
 }
+
+#if os(Linux) || os(Android)
+    extension ProcessStat {
+        /// Reads /proc/PID/stat. `nil` if the process is gone, /proc does not show it (hidepid), or /proc belongs to
+        /// another pid namespace, in which the number is that of another process.
+        init?(of pid: Int32) {
+            guard Self.isOwnNamespace, let bytes = try? System.readFile("/proc/\(pid)/stat") else { return nil }
+            self.init(bytes)
+        }
+
+        /// Whether /proc belongs to the pid namespace of this process, which has the same number there then.
+        static let isOwnNamespace = (try? System.readFile("/proc/self/stat")).flatMap { Self($0) }?.pid == System.pid
+    }
+#endif

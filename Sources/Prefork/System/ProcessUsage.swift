@@ -11,9 +11,7 @@ struct ProcessUsage: Equatable {
     #if os(Linux) || os(Android)
         /// Reads /proc/PID/stat. `nil` if the process is gone, or /proc does not show it (hidepid).
         init?(of pid: Int32) {
-            guard let bytes = try? System.readFile("/proc/\(pid)/stat"), let process = ProcessStat(bytes) else {
-                return nil
-            }
+            guard let process = ProcessStat(of: pid) else { return nil }
             self.init(process, ticks: sysconf(Int32(_SC_CLK_TCK)), page: sysconf(Int32(_SC_PAGESIZE)))
         }
     #else

@@ -55,22 +55,15 @@ extension ProgramFile {
             // An interpreter is given the path, and a script may look at it.
             var mark: [UInt8] = [0, 0]
             let isScript = pread(file.raw, &mark, mark.count, 0) == 2 && mark == Array("#!".utf8)
-            if isScript || isProcMissing || !isReadableByChildren || !isOwnProc { return Opened(path: path) }
+            if isScript || isProcMissing || !isReadableByChildren || !ProcessStat.isOwnNamespace {
+                return Opened(path: path)
+            }
             let number = file.raw
             return Opened(path: CString("/proc/\(System.pid)/fd/\(number)"), file: file)
         }
 
         private static func isExecutable(_ path: CString) -> Bool {
             withCStrings([path]) { $0[0].map { access($0, X_OK) } ?? -1 } == 0
-        }
-
-        /// Whether /proc belongs to this pid namespace. In another one, this process has another number there.
-        static var isOwnProc: Bool {
-            var buffer = [CChar](repeating: 0, count: 16)
-            let count = readlink("/proc/self", &buffer, buffer.count)
-            guard count > 0 else { return false }
-            let name = String(decoding: buffer.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            return name == "\(System.pid)"
         }
 
         /// Another process, which a child is before it executes the program, may read this one's /proc/PID/fd only if

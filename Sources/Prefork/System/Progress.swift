@@ -9,29 +9,21 @@ struct Progress: Equatable, Sendable {
     let switches: UInt64
 
     #if os(Linux) || os(Android)
-        /// The progress of a process (proc(5), /proc/PID/task/TID/stat and status). `nil` if it has ended, or the
-        /// system does not say.
+        /// The progress of a process (proc(5), /proc/PID/stat and /proc/PID/task/TID/status). `nil` if it has ended, or
+        /// the system does not say.
         static func of(_ pid: Int32) -> Progress? {
-            guard let threads = try? System.entries(of: "/proc/\(pid)/task") else { return nil }
-            var (ticks, switches) = (UInt64(0), UInt64(0))
+            guard let usage = ProcessStat(of: pid)?.usage, let threads = try? System.entries(of: "/proc/\(pid)/task")
+            else { return nil }
+            var switches = UInt64(0)
+            // A thread may have ended since the directory was read.
             for thread in threads {
-                // A thread may end between the two calls.
-                guard let text = System.text("/proc/\(pid)/task/\(thread)/stat"),
-                    let status = System.text("/proc/\(pid)/task/\(thread)/status")
-                else { continue }
-                let fields = text.utf8.split(separator: UInt8(ascii: " "))
-                // Counted from the end, because the name in the second field may contain spaces. The last of the 52
-                // fields is the exit code.
-                guard fields.count >= 52 else { return nil }
-                for field in fields[(fields.count - 39)...(fields.count - 38)] {
-                    ticks &+= plainNumber(Substring(field)) ?? 0
-                }
+                let status = System.text("/proc/\(pid)/task/\(thread)/status") ?? ""
                 for line in status.utf8.split(separator: UInt8(ascii: "\n")) where isSwitchCount(line) {
                     let digits = line.filter { UInt8(ascii: "0") <= $0 && $0 <= UInt8(ascii: "9") }
                     switches &+= plainNumber(String(decoding: digits, as: UTF8.self)) ?? 0
                 }
             }
-            return Progress(ticks: ticks, switches: switches)
+            return Progress(ticks: usage.ticks, switches: switches)
         }
 
         private static func isSwitchCount(_ line: Substring.UTF8View.SubSequence) -> Bool {
