@@ -213,12 +213,19 @@ def check_reload(systemd, program, path):
     return f"{', '.join(results)}; {counts}; refused in {took:.1f} s"
 
 
+def has_request(systemd):
+    """Whether a child has accepted a connection and read what came on it: no unread bytes, and an inode (proc(5))."""
+    rows = [line.split() for line in systemd.inside("cat", "/proc/net/tcp").stdout.splitlines()[1:]]
+    return any(row[1].endswith(f":{PORT:04X}") and row[3] == "01" and row[4].endswith(":00000000") and row[9] != "0"
+               for row in rows)
+
+
 def check_long_drain(systemd):
     """The drain takes longer than TimeoutStopSec."""
     answers = []
     client = threading.Thread(target=lambda: answers.append(systemd.get("/slow?ms=8000")))
     client.start()
-    time.sleep(0.5)  # The request reaches a child.
+    until(lambda: has_request(systemd), "a child reads the request")
     took = systemd.do("stop", "prefork.service")
     client.join()
     expect(answers == ["Hello world!"], f"the request got {answers}")

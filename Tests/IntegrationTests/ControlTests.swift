@@ -432,7 +432,7 @@
                 try fleet.stop()
             }
 
-            /// A socket that nobody uses costs no turn of the master's loop.
+            /// Without a client, the socket does not wake the master.
             @Test(.enabled(if: !isSanitized)) func anIdleSocketCostsNothing() throws {
                 let fleet = try Fleet()
                 _ = try fleet.subject.waitForReady(2)

@@ -32,8 +32,9 @@
                 try subject.expectExit(0)
             }
 
-            /// The queue tells what no beat does: the program registers nothing, and the child is blocked.
-            @Test func aQueueThatWaits() throws {
+            /// Without beats, the queue shows that a child is blocked, or stopped.
+            @Test(arguments: ["/hang", "stop"])
+            func aQueueThatWaits(way: String) throws {
                 let subject = try Subject.hello(
                     [
                         "--children", "1", "--listening", "sharded", "--readiness", "explicit",
@@ -42,8 +43,13 @@
                 let victim = try subject.waitForReady(1)[0]
                 let port = try subject.port()
                 let blocked = try #require(Connection.open(port: port))
-                try #require(blocked.send("/hang"))
-                try subject.waitUntilInFlight(1)
+                if way == "stop" {
+                    try #require(blocked.request("/pid", keepAlive: true).pid == victim, subject.log)
+                    try subject.suspend([victim])
+                } else {
+                    try #require(blocked.send(way))
+                    try subject.waitUntilInFlight(1)
+                }
                 // These wait in the queue, and the next child serves them.
                 let waiting = try (0..<3).map { _ in try #require(Connection.open(port: port)) }
                 for connection in waiting { try #require(connection.send("/")) }

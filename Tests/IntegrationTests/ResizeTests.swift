@@ -26,9 +26,9 @@
                 #expect(subject.logLines("has not exited") == [], subject.log)
             }
 
-            /// A child that is killed before it has accepted everything leaves connections that nobody would serve.
-            /// They end, and the log says so.
-            @Test func whatNobodyAcceptsIsClosed() throws {
+            /// The child of a slot that leaves is killed before it has accepted everything. The master closes what is left
+            /// in its queue, and reports the number.
+            @Test func whatNoChildAcceptsIsClosed() throws {
                 let subject = try Subject.hello(
                     ["--children", "2", "--listening", "sharded", "--readiness", "explicit", "--grace", "0.3"])
                 _ = try subject.waitForReady(2)

@@ -58,7 +58,7 @@ private func decode(_ values: [String: String], pid: Int32 = 7) -> ServiceVariab
         }
         #expect(watchdog("5", pid: "x").watchdog == nil)
         #expect(watchdog("5", pid: "x").faults == ["WATCHDOG_PID is \"x\", which is not a process id"])
-        #expect(decode(["WATCHDOG_USEC": "x"]) == decode([:]), "nobody would hear it")
+        #expect(decode(["WATCHDOG_USEC": "x"]) == decode([:]), "there is no socket to send to")
     }
 }
 

@@ -58,7 +58,7 @@ import Testing
         #expect(bench.untilDeadline == .seconds(1), "proven a second after it")
     }
 
-    @Test func withoutTheSettingNobodyMustBeat() {
+    @Test func withoutTheSettingNoBeatIsExpected() {
         var bench = Bench.ready { $0.settleTime = .zero }
         #expect(bench.wait(.seconds(1000)).reports == [])
         #expect(bench.supervisor.nextDeadline == nil, "no wakeup")

@@ -162,7 +162,7 @@ import Testing
     }
 
     /// A rollback does not wait for the last requests of the children that the restart has replaced.
-    @Test func aRollbackWaitsForNobody() {
+    @Test func aRollbackDoesNotWait() {
         var bench = restarting(children: 1)
         bench.timer()
         bench.feed(.spawned(slot: 0, pid: 200))

@@ -4,9 +4,9 @@ extension Prefork.Event {
         case age
         /// Its resident memory in bytes.
         case memory(Int)
-        /// It asked for it.
+        /// The child called `requestReplacement()`.
         case child
-        /// Somebody asked for it.
+        /// A client of the control socket sent `recycle`.
         case request
 
         package var description: String {

@@ -7,7 +7,7 @@ extension Prefork.Event {
         case unresponsive(slot: Int, pid: Int32)
         /// The restart could not begin.
         case refused(String)
-        /// Somebody asked for it.
+        /// A rollback was requested during the restart.
         case rollback
 
         package var description: String {

@@ -182,7 +182,7 @@ struct ServiceNotifier {
         return "\(fleet.ready) of \(fleet.slots) child\(fleet.slots == 1 ? "" : "ren") ready"
     }
 
-    /// `nil` while no child is ready: a fleet that does not serve for that long may be started anew.
+    /// `nil` while no child is ready, so that the service manager restarts a fleet that does not serve.
     private var pingDue: Instant? {
         guard let pingInterval, let fleet, fleet.ready > 0 else { return nil }
         return lastPing.map { $0 + pingInterval } ?? .distantPast
