@@ -26,8 +26,8 @@
                 #expect(subject.logLines("has not exited") == [], subject.log)
             }
 
-            /// The child of a slot that leaves is killed before it has accepted everything. The master closes what is left
-            /// in its queue, and reports the number.
+            /// The child of a slot that leaves is killed before it has accepted everything. The master closes what is
+            /// left in its queue, and reports the number.
             @Test func whatNoChildAcceptsIsClosed() throws {
                 let subject = try Subject.hello(
                     ["--children", "2", "--listening", "sharded", "--readiness", "explicit", "--grace", "0.3"])
