@@ -4,7 +4,7 @@
 
     @testable import Prefork
 
-    private func closeAdmission(of listener: Listener, _ rotation: [Int]) throws {
+    private func closeAdmission(of listener: Listener, _ rotation: SlotSet) throws {
         listener.beginClosingAdmission(rotation, at: System.now())
         try eventually("the decoy") { listener.isAdmissionClosed(rotation, at: System.now()) }
         try #require(listener.decoy?.isActive == true, "\(listener.admissionFault ?? "no reason")")
@@ -21,7 +21,7 @@
             let sockets = listener.sockets.map(\.raw)
             let early = try (0..<40).map { _ in try Client(to: sockets[0]) }
             try eventually("the early ones") { early.allSatisfy(\.isEstablished) }
-            try closeAdmission(of: listener, Array(sockets.indices))
+            try closeAdmission(of: listener, SlotSet(sockets.indices))
 
             let late = try (0..<40).map { _ in try Client(to: sockets[0]) }
             // The loopback interface has no delay, so a connection that is not accepted now has been dropped.
@@ -68,7 +68,7 @@
         @Test("is given up soon if it cannot be filled", arguments: [nil, 2])
         func unfillable(shards: Int?) throws {
             let listener = try openForStop(.tcp("127.0.0.1", port: 0), shards: shards)
-            let rotation = Array(listener.sockets.indices)
+            let rotation = SlotSet(listener.sockets.indices)
             let stranger = try PlatformListener.makeSocket(family: AF_INET)
             try PlatformListener.setReuseport(stranger.raw)
             try SocketAddress(of: listener.sockets[0].raw).bind(stranger.raw, context: "the same")
@@ -103,7 +103,7 @@
         @Test("can be given up, and restores the earlier state", arguments: [nil, 2])
         func givenUp(shards: Int?) throws {
             let listener = try openForStop(.tcp("127.0.0.1", port: 0), shards: shards)
-            let rotation = Array(listener.sockets.indices)
+            let rotation = SlotSet(listener.sockets.indices)
             listener.beginClosingAdmission(rotation, at: System.now())
             listener.giveUpAdmission("no time", rotation)
             #expect(listener.admissionFault == "no time")
@@ -134,7 +134,7 @@
                 let listener = try openForStop(.tcp("127.0.0.1", port: 0), shards: shards)
                 let name = try SocketAddress(of: listener.sockets[0].raw)
                 let copies = listener.sockets.map { dup($0.raw) }.shuffled(using: &generator)
-                try closeAdmission(of: listener, Array(listener.sockets.indices))
+                try closeAdmission(of: listener, SlotSet(listener.sockets.indices))
                 let storm = Storm(against: name)
                 let thread = try Thread { storm.run() }
                 defer { storm.stop() }
@@ -183,7 +183,7 @@
             for _ in 0..<20 {
                 let listener = try openForStop(.tcp("127.0.0.1", port: 0), shards: shards)
                 let name = try SocketAddress(of: listener.sockets[0].raw)
-                try closeAdmission(of: listener, Array(0..<shards))
+                try closeAdmission(of: listener, SlotSet(0..<shards))
                 listener.closeAfterExitRequests([])
                 let storm = Storm(against: name)
                 let thread = try Thread { storm.run() }

@@ -64,7 +64,7 @@
             let listener = try openListeners(shards: shards) { $0.closesAdmission = true }
             for index in listener.sockets.indices { try stop(listener, index) }
             #expect(outcomes(listener).allSatisfy { $0 == .listens })
-            #expect(listener.steer(to: Array(listener.sockets.indices)) == nil)
+            #expect(listener.steer(to: SlotSet(listener.sockets.indices)) == nil)
             let stranger = try PlatformListener.makeSocket(family: AF_INET)
             try PlatformListener.setReuseport(stranger.raw)
             try SocketAddress(of: listener.sockets[0].raw).bind(stranger.raw, context: "the same")
@@ -146,7 +146,7 @@
                     try stop(listener, index)
                     if repairs { #expect(outcomes(listener) == [.listens]) }
                 }
-                let rotation = [0, 1, 2, 3].filter { repairs || !stopped.contains($0) }
+                let rotation = SlotSet((0..<4).filter { repairs || !stopped.contains($0) })
                 listener.beginClosingAdmission(rotation, at: System.now())
                 try eventually("the decoy") { listener.isAdmissionClosed(rotation, at: System.now()) }
                 try #require(listener.decoy?.isActive == true, "\(listener.admissionFault ?? "")")

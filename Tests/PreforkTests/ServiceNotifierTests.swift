@@ -64,7 +64,8 @@ private final class Service {
 @Suite("A fleet") struct FleetReadinessTests {
     @Test("is ready once, when every slot has had a child up, whether or not it still has") func ready() {
         var readiness = FleetReadiness()
-        #expect([[], [1], [1], [0], [0, 1]].map { note($0, &readiness) } == [false, false, false, true, false])
+        let looks: [SlotSet] = [[], [1], [1], [0], [0, 1]]
+        #expect(looks.map { note($0, &readiness) } == [false, false, false, true, false])
         #expect(readiness.isReached)
     }
 
@@ -74,7 +75,7 @@ private final class Service {
         #expect(!readiness.isReached)
     }
 
-    private func note(_ slots: [Int], _ readiness: inout FleetReadiness) -> Bool {
+    private func note(_ slots: SlotSet, _ readiness: inout FleetReadiness) -> Bool {
         readiness.note(up: slots, of: 2)
     }
 }

@@ -30,7 +30,8 @@ extension Referee {
             (hasAnnouncedMaster, batch.announcedMaster) = (true, true)
         case .signal(let pid, let signal): try checkSignal(pid, signal)
         case .prepareRestart, .keepPrograms, .awaitEmptyQueue: try checkWanted(action)
-        case .rotate(let members):
+        case .rotate(let slots):
+            let members = Array(slots)
             try require(isFirst && stop == nil && !batch.stops, "\(action) out of order")
             try require(members == wantedRotation && members != rotation, "\(action), but \(wantedRotation) are ready")
             rotation = members

@@ -109,7 +109,7 @@ extension Referee {
                 theirs.isAccepting == slot.isAccepting,
                 "slot \(index) accepts, or does not")
         }
-        try require(supervisor.rotation == rotation, "\(supervisor.rotation) are in rotation, not \(rotation)")
+        try require(Array(supervisor.rotation) == rotation, "\(supervisor.rotation) are in rotation, not \(rotation)")
         try require(supervisor.isStopping == (stop != nil), "a stop without a request, or none")
         try require((supervisor.phase == .finished) == hasFinished, "an end without an action")
         try require(supervisor.hasBeenUp == hasBeenUp, "a child was up, or none")

@@ -118,7 +118,7 @@ extension [Supervisor.Action] {
 
     /// The slots in rotation from now on. `nil` if nothing changes.
     var rotation: [Int]? {
-        for case .rotate(let slots) in self { return slots }
+        for case .rotate(let slots) in self { return slots.map { $0 } }
         return nil
     }
 

@@ -56,8 +56,9 @@ struct ControlWork {
             if supervisor.queuedTarget == count { return nil }
             if supervisor.target != count { return Self.superseded.answer }
             let isComplete =
-                supervisor.slots.prefix(count).allSatisfy { $0.current?.isAccepting == true }
-                && supervisor.slots.dropFirst(count).allSatisfy(\.isEmpty)
+                supervisor.acceptingSlots.firstMissing(from: 0) >= count
+                && supervisor.slots.prefix(count).allSatisfy { $0.current?.isAccepting == true }
+                && (supervisor.slots.all(.occupied).last ?? 0) < count
             return isComplete ? ControlAnswer.success([.init("children", .integer(count))]) : nil
         case .recycle(let slot, let old):
             if supervisor.isStopping { break }

@@ -30,11 +30,13 @@ final class FleetHandle: Sendable {
         /// The call of `run` that this state belongs to.
         var token: RunToken?
         var slots: [Supervisor.Slot] = []
+        /// A slot that has left the fleet is shown until its last child has exited.
+        var shown = 0
         var generation = 1
         var isRestarting = false
         var isStopping = false
         var addresses: [Prefork.Address] = []
-        var rotation: [Int] = []
+        var rotation = SlotSet()
         var listeners: [ListenerView] = []
         var counters = Prefork.Status.Counters()
     }
@@ -127,11 +129,14 @@ final class FleetHandle: Sendable {
         }
     }
 
-    func publish(_ supervisor: Supervisor, addresses: [Prefork.Address]) {
+    /// Copies the slots that have changed. Nothing else is done with them until somebody asks for the status.
+    func publish(_ supervisor: inout Supervisor, addresses: [Prefork.Address]) {
         state.withLock { state in
-            // A slot that has left the fleet is shown until its last child has exited.
-            let shown = supervisor.slots.lastIndex { !$0.isEmpty }.map { $0 + 1 } ?? 0
-            state.slots = Array(supervisor.slots.prefix(max(supervisor.target, shown)))
+            for slot in supervisor.slots.takeChanged() {
+                while state.slots.count <= slot { state.slots.append(Supervisor.Slot()) }
+                state.slots[slot] = supervisor.slots[slot]
+            }
+            state.shown = max(supervisor.target, (supervisor.slots.all(.occupied).last ?? -1) + 1)
             state.generation = supervisor.generation
             state.isRestarting = supervisor.restart != nil
             state.isStopping = supervisor.isStopping
@@ -155,7 +160,7 @@ final class FleetHandle: Sendable {
             masterPID: System.pid,
             addresses: state.addresses,
             isStopping: state.isStopping,
-            slots: state.slots.enumerated().map { slot, record in
+            slots: state.slots.prefix(state.shown).enumerated().map { slot, record in
                 Prefork.Status.Slot(
                     slot: slot, record, now: now,
                     isInRotation: state.rotation.contains(slot),

@@ -4,8 +4,7 @@ extension Master {
     /// Reports that the fleet is ready, once.
     func noteReadiness(at now: Instant) {
         guard !readiness.isReached, !supervisor.isStopping else { return }
-        let up = supervisor.slots.indices.filter { supervisor.slots[$0].current?.isUp == true }
-        guard readiness.note(up: up, of: supervisor.target) else { return }
+        guard readiness.note(up: supervisor.slots.all(.up), of: supervisor.target) else { return }
         observe(.fleetReady(children: supervisor.target, after: now - startedAt))
         let pids = supervisor.slots.compactMap { $0.current?.pid }
         callHook { () throws in try configuration.hooks.onFleetReady?(pids) }
@@ -20,7 +19,7 @@ extension Master {
     private var serviceState: ServiceNotifier.Fleet {
         ServiceNotifier.Fleet(
             slots: supervisor.target,
-            ready: supervisor.acceptingSlots.count { $0 < supervisor.target },
+            ready: supervisor.acceptingSlots.prefix(below: supervisor.target).count,
             children: children.count,
             hasBeenReady: readiness.isReached,
             stop: supervisor.isStopping ? .init(endsProcess: endsProcess, killAt: lastKill) : nil)

@@ -145,7 +145,7 @@ final class Master {
         }
     }
 
-    func publish() { handle.publish(supervisor, addresses: listeners.addresses) }
+    func publish() { handle.publish(&supervisor, addresses: listeners.addresses) }
 
     /// Waits for this long, or until a stop is requested.
     private func isStopRequested(within delay: Duration, _ signals: borrowing SignalHandling) -> Bool {

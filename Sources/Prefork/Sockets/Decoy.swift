@@ -58,10 +58,10 @@ final class Decoy {
     ///   - rotation: the numbers of the sockets that still get connections meanwhile.
     ///   - first: how many sockets the group has.
     ///   - listener: a socket of the group.
-    func begin(_ rotation: [Int], behind first: Int, beside listener: CInt, at now: Instant) throws(SystemError) {
+    func begin(_ rotation: SlotSet, behind first: Int, beside listener: CInt, at now: Instant) throws(SystemError) {
         self.first = first
         // Steering begins before the decoy listens. Without it, the decoy would get its share of the connections.
-        try ReuseportSteering.spread(over: rotation, of: first).attach(to: listener)
+        try ReuseportSteering.spread(over: rotation).attach(to: listener)
         for socket in sockets { try System.listen(socket.raw, backlog: Self.backlog, "the decoy") }
         destinations = address.reachable[...]
         try proceed(rotation, beside: listener, at: now)
@@ -69,7 +69,7 @@ final class Decoy {
 
     /// Fills the queues by way of our next address, if the last one has had its time.
     /// - Throws: the last error if no address is left.
-    func proceed(_ rotation: [Int], beside listener: CInt, at now: Instant) throws(SystemError) {
+    func proceed(_ rotation: SlotSet, beside listener: CInt, at now: Instant) throws(SystemError) {
         if now < fillingUntil { return }
         var failure = SystemError(call: "connect", code: ETIMEDOUT, context: "the decoy")
         while let destination = destinations.popFirst() {
@@ -84,7 +84,7 @@ final class Decoy {
         throw failure
     }
 
-    private func fill(from destination: SocketAddress, _ rotation: [Int], beside listener: CInt) throws(SystemError) {
+    private func fill(from destination: SocketAddress, _ rotation: SlotSet, beside listener: CInt) throws(SystemError) {
         let ours =
             if let clients, clients.destination.host == destination.host { clients } else {
                 try makeClients(to: destination)
@@ -112,9 +112,9 @@ final class Decoy {
     }
 
     /// Steers all connections but our own to these numbers, while the queues are being filled.
-    func steer(to rotation: [Int], beside listener: CInt) throws(SystemError) {
+    func steer(to rotation: SlotSet, beside listener: CInt) throws(SystemError) {
         let ports = (clients?.ports ?? []).map { (port: $0.port, index: first + $0.decoy) }
-        try ReuseportSteering.ports(ports, othersOver: rotation, of: first).attach(to: listener)
+        try ReuseportSteering.ports(ports, othersOver: rotation).attach(to: listener)
     }
 
     /// Whether each queue holds our connections, which fill it.
@@ -133,8 +133,8 @@ final class Decoy {
     var handshakeAddress: SocketAddress? { awaitsHandshakes ? address : nil }
 
     /// Steers connections as before. The end of this value removes the decoys from the group.
-    func giveUp(_ rotation: [Int], of count: Int, beside listener: CInt) {
-        try? ReuseportSteering.spread(over: rotation, of: count).attach(to: listener)
+    func giveUp(_ rotation: SlotSet, beside listener: CInt) {
+        try? ReuseportSteering.spread(over: rotation).attach(to: listener)
     }
 
     /// Steers all connections to this number, which another decoy has taken.

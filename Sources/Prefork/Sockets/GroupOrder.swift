@@ -6,6 +6,8 @@ struct GroupOrder: Equatable {
     private(set) var members: [Int]
     /// `false` if several members left unobserved and the order in which they left decides who has which number.
     private(set) var isKnown = true
+    /// Whether each member has its own number. Usually no member has ever left.
+    private var isInOrder = true
 
     /// The order of the members 0..<count.
     init(count: Int) { members = Array(0..<count) }
@@ -16,16 +18,17 @@ struct GroupOrder: Equatable {
     func number(of member: Int) -> Int? { isKnown ? members.firstIndex(of: member) : nil }
 
     /// The numbers of these members, ascending, without those that are not in the group. `nil` if they are not known.
-    func numbers(of wanted: [Int]) -> [Int]? {
+    func numbers(of wanted: SlotSet) -> SlotSet? {
         guard isKnown else { return nil }
-        // Usually no member has ever left.
-        if wanted.allSatisfy({ members.indices.contains($0) && members[$0] == $0 }) { return wanted }
-        let isWanted = Set(wanted)
-        return members.indices.filter { isWanted.contains(members[$0]) }
+        if isInOrder { return wanted.prefix(below: members.count) }
+        return SlotSet(members.indices.lazy.filter { wanted.contains(members[$0]) })
     }
 
     /// Notes that the member has called listen(2).
-    mutating func append(_ member: Int) { members.append(member) }
+    mutating func append(_ member: Int) {
+        isInOrder = isInOrder && member == members.count
+        members.append(member)
+    }
 
     /// Notes that these members have left, one after another, in any order.
     mutating func remove(_ gone: [Int]) {
@@ -38,5 +41,6 @@ struct GroupOrder: Equatable {
         for (gap, mover) in zip(gaps, movers.reversed()) { members[gap] = mover }
         members.removeLast(members.count - left)
         if members.count < 2 { isKnown = true }
+        isInOrder = members.indices.allSatisfy { members[$0] == $0 }
     }
 }

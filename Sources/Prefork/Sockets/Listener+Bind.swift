@@ -109,7 +109,7 @@ extension Listener {
     /// If the kernel refuses, the first steering of a running fleet reports it.
     private static func spread(over sockets: [OpenSocket]) {
         do throws(SystemError) {
-            try ReuseportSteering.spread(over: Array(sockets.indices), of: sockets.count).attach(to: sockets[0].raw)
+            try ReuseportSteering.spread(over: SlotSet(sockets.indices)).attach(to: sockets[0].raw)
         } catch {
             // The program that sends all connections to the first socket must not stay.
             try? PlatformListener.detachProgram(from: sockets[0].raw)

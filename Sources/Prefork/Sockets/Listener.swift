@@ -93,7 +93,7 @@ final class Listener {
     func socket(of slot: Int) -> CInt? { sockets.isEmpty ? nil : sockets[index(of: slot)].raw }
 
     /// The sockets of these slots, each once.
-    func sockets(of slots: [Int]) -> [CInt] {
+    func sockets(of slots: SlotSet) -> [CInt] {
         if mode == .sharded { return slots.compactMap { socket(of: $0) } }
         return slots.isEmpty ? [] : sockets.map(\.raw)
     }
@@ -105,9 +105,9 @@ final class Listener {
 
     /// The numbers of these slots' sockets. If they are not known, or none of these sockets listens, the numbers of all
     /// slots.
-    private func numbers(_ slots: [Int]) -> [Int] {
+    private func numbers(_ slots: SlotSet) -> SlotSet {
         let known = order.numbers(of: mode == .sharded ? slots : [0]) ?? []
-        return known.isEmpty ? order.members.indices.filter { order.members[$0] < size } : known
+        return known.isEmpty ? SlotSet(order.members.indices.lazy.filter { self.order.members[$0] < self.size }) : known
     }
 
     private var decoyMembers: [Int] { (0..<(decoy?.count ?? 0)).map { size + $0 } }
@@ -164,17 +164,17 @@ final class Listener {
     /// Steers new connections to these slots only. Connections that are queued elsewhere stay there.
     /// - Parameter rotation: ascending, not empty.
     /// - Returns: the kernel's first refusal. It then spreads connections over all slots.
-    func steer(to rotation: [Int]) -> SystemError? {
+    func steer(to rotation: SlotSet) -> SystemError? {
         guard mode == .sharded, sockets.count > 1, let member else { return nil }
         do throws(SystemError) {
-            try ReuseportSteering.spread(over: numbers(rotation), of: order.count).attach(to: member)
+            try ReuseportSteering.spread(over: numbers(rotation)).attach(to: member)
             isSteeringRefused = false
             return nil
         } catch {
             // The old program would go on steering to slots that have left the rotation. The shortest program steers to
             // all slots. If the kernel refuses even that one, removing the program (Linux 5.3) has the same effect.
             do throws(SystemError) {
-                try ReuseportSteering.spread(over: Array(0..<order.count), of: order.count).attach(to: member)
+                try ReuseportSteering.spread(over: SlotSet(0..<order.count)).attach(to: member)
             } catch {
                 try? PlatformListener.detachProgram(from: member)
             }
@@ -197,7 +197,7 @@ final class Listener {
 
     /// Begins to keep new connections out. `isAdmissionClosed` reports the progress.
     /// - Parameter rotation: the slots that still accept meanwhile.
-    func beginClosingAdmission(_ rotation: [Int], at now: Instant) {
+    func beginClosingAdmission(_ rotation: SlotSet, at now: Instant) {
         guard let decoy else { return }
         // No more children are started, so listeners that a child has stopped stay as they are.
         noteStopped()
@@ -211,7 +211,7 @@ final class Listener {
     }
 
     /// Steers to fewer slots, because fewer children accept than at the beginning.
-    func narrowAdmission(to rotation: [Int]) {
+    func narrowAdmission(to rotation: SlotSet) {
         guard let decoy, !decoy.isActive, let member else { return }
         do throws(SystemError) {
             try decoy.steer(to: numbers(rotation), beside: member)
@@ -221,7 +221,7 @@ final class Listener {
     }
 
     /// Whether new connections are kept out, or cannot be.
-    func isAdmissionClosed(_ rotation: [Int], at now: Instant) -> Bool {
+    func isAdmissionClosed(_ rotation: SlotSet, at now: Instant) -> Bool {
         guard let decoy, !decoy.isActive, let member else { return true }
         do throws(SystemError) {
             guard decoy.isFull else {
@@ -236,10 +236,10 @@ final class Listener {
     }
 
     /// Gives up closing admission. New connections are queued until the last copy of the listener is closed.
-    func giveUpAdmission(_ reason: String, _ rotation: [Int]) {
+    func giveUpAdmission(_ reason: String, _ rotation: SlotSet) {
         guard let decoy, !decoy.isActive else { return }
         order.remove(decoyMembers)
-        if let member { decoy.giveUp(numbers(rotation), of: order.count, beside: member) }
+        if let member { decoy.giveUp(numbers(rotation), beside: member) }
         self.decoy = nil
         admissionFault = reason
     }

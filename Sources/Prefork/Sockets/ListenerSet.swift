@@ -149,7 +149,7 @@ struct ListenerSet {
 
     /// Steers new connections of sharded listeners to these slots only.
     /// - Returns: the kernel's refusals, once for each address.
-    func steer(to rotation: [Int]) -> [Prefork.Event] {
+    func steer(to rotation: SlotSet) -> [Prefork.Event] {
         open.compactMap { listener in
             listener.steer(to: rotation).map { .steeringRefused(listener.address, $0) }
         }
@@ -199,7 +199,7 @@ struct ListenerSet {
     // MARK: The stop
 
     /// Begins to keep new connections out.
-    mutating func beginClosing(_ rotation: [Int], at now: Instant) {
+    mutating func beginClosing(_ rotation: SlotSet, at now: Instant) {
         for listener in open { listener.beginClosingAdmission(rotation, at: now) }
         closing = Closing(rotation: rotation, next: now, handshakesUntil: now + Closing.handshakePatience)
     }
@@ -210,7 +210,7 @@ struct ListenerSet {
     /// Checks the progress of the stop.
     /// - Parameter ready: the slots whose children still accept.
     /// - Returns: whether new connections are kept out and no connection is queued that these children could accept.
-    mutating func isClosed(ready: [Int], at now: Instant) -> Bool {
+    mutating func isClosed(ready: SlotSet, at now: Instant) -> Bool {
         guard var closing, closing.next <= now else { return false }
         defer { self.closing = closing }
         if ready != closing.rotation, !ready.isEmpty {
@@ -290,7 +290,7 @@ struct ListenerSet {
         static let shortPause: Duration = .milliseconds(1)
         /// More than a round trip over any network. A client that never ends its handshake must not delay the stop.
         static let handshakePatience: Duration = .milliseconds(500)
-        var rotation: [Int]
+        var rotation: SlotSet
         var next: Instant
         let handshakesUntil: Instant
         var wasQuiet = false

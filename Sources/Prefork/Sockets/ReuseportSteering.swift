@@ -9,18 +9,16 @@ struct ReuseportSteering: Equatable {
 
     private static let headerIPv4: Int32 = 20
     private static let headerIPv6: Int32 = 40
-    /// The largest number of steps, of two instructions each. The rest of a program is a few dozen instructions. The
+    /// The largest number of gaps, of two instructions each. The rest of a program is a few dozen instructions. The
     /// kernel charges a program to the socket's net.core.optmem_max. The long-time default of 20,480 bytes has room for
-    /// 847 of these steps.
-    private static let mostSteps = 800
+    /// 847 gaps.
+    private static let mostGaps = 800
 
     /// Spreads connections evenly over `rotation`.
-    /// - Parameters:
-    ///   - rotation: ascending, not empty, out of 0..<count.
-    ///   - count: the number of sockets.
-    static func spread(over rotation: [Int], of count: Int) -> ReuseportSteering {
+    /// - Parameter rotation: the numbers of sockets, not empty.
+    static func spread(over rotation: SlotSet) -> ReuseportSteering {
         var program = ReuseportSteering()
-        program.spread(over: rotation, count)
+        program.finish(over: rotation)
         return program
     }
 
@@ -32,18 +30,14 @@ struct ReuseportSteering: Equatable {
     }
 
     /// Sends connections from each of these source ports to its own socket, and spreads all others.
-    static func ports(
-        _ ports: [(port: UInt16, index: Int)],
-        othersOver rotation: [Int],
-        of count: Int
-    ) -> ReuseportSteering {
+    static func ports(_ ports: [(port: UInt16, index: Int)], othersOver rotation: SlotSet) -> ReuseportSteering {
         var program = ReuseportSteering()
         program.loadSourcePort()
         for (port, index) in ports {
             program.add(.jumpIfEqual, UInt32(port), whenTrue: 0, whenFalse: 1)
             program.finish(with: index)
         }
-        program.spread(over: rotation, count)
+        program.finish(over: rotation)
         return program
     }
 
@@ -60,30 +54,30 @@ struct ReuseportSteering: Equatable {
 
     private mutating func finish(with index: Int) { add(.returnConstant, UInt32(truncatingIfNeeded: index)) }
 
-    private mutating func spread(over rotation: [Int], _ count: Int) {
-        let isMember = rotation.reduce(into: [Bool](repeating: false, count: count)) { $0[$1] = true }
-        let missing = (0..<count).filter { !isMember[$0] }
-        // The kernel limits the length of a program (also by BPF_MAXINSNS, 4096), so this takes the shorter of two
-        // forms. If a thousand slots are ready and as many are not, only the first of the ready ones get connections.
-        guard min(missing.count, rotation.count) <= Self.mostSteps else {
-            return spread(over: Array(rotation.prefix(Self.mostSteps)), count)
+    private mutating func finish(over rotation: SlotSet) {
+        // The numbers that are missing, up to the last member. The kernel's compiler takes 0.2 µs for each gap, so a
+        // gap of many numbers is one step.
+        var gaps: [Range<Int>] = []
+        var end = 0
+        while let member = rotation.first(from: end) {
+            if member > end { gaps.append(end..<member) }
+            end = rotation.firstMissing(from: member)
+        }
+        // The kernel limits the length of a program (also by BPF_MAXINSNS, 4096). If a thousand slots are ready and
+        // each of their neighbours is not, only the first of the ready ones get connections.
+        var members = rotation
+        if gaps.count > Self.mostGaps {
+            members = rotation.prefix(below: gaps[Self.mostGaps].lowerBound)
+            gaps.removeSubrange(Self.mostGaps...)
         }
         add(.loadWord, FilterInstruction.random)
-        add(.modulo, UInt32(truncatingIfNeeded: rotation.count))
-        if missing.count <= rotation.count {
-            // The k-th member lies behind as many gaps as are below it. In ascending order each gap is counted once.
-            for gap in missing {
-                add(.jumpIfAtLeast, UInt32(truncatingIfNeeded: gap), whenTrue: 0, whenFalse: 1)
-                add(.add, 1)
-            }
-            add(.returnAccumulator)
-        } else {
-            for (number, index) in rotation.enumerated().dropLast() {
-                add(.jumpIfEqual, UInt32(truncatingIfNeeded: number), whenTrue: 0, whenFalse: 1)
-                finish(with: index)
-            }
-            finish(with: rotation.last ?? 0)
+        add(.modulo, UInt32(truncatingIfNeeded: members.count))
+        // The k-th member lies behind the gaps that are below it. In ascending order each gap is counted once.
+        for gap in gaps {
+            add(.jumpIfAtLeast, UInt32(truncatingIfNeeded: gap.lowerBound), whenTrue: 0, whenFalse: 1)
+            add(.add, UInt32(truncatingIfNeeded: gap.count))
         }
+        add(.returnAccumulator)
     }
 
     /// An IPv6 socket may get IPv4 packets, too. Our own packets have no IP options, and so a header of this length. A

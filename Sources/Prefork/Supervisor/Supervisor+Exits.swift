@@ -83,15 +83,14 @@ extension Supervisor {
     private mutating func remove(_ pid: Int32) -> (slot: Int, child: Child, role: Slot.Role?, cause: ExitCause?)? {
         if let (index, role) = place(of: pid), let child = slots[index][role] {
             slots[index][role] = nil
+            places[pid] = nil
             return (index, child, role, nil)
         }
-        for index in slots.indices {
-            if let position = slots[index].outgoing.firstIndex(where: { $0.child.pid == pid }) {
-                let exiting = slots[index].outgoing.remove(at: position)
-                return (index, exiting.child, nil, exiting.cause)
-            }
-        }
-        return nil
+        guard let index = places.removeValue(forKey: pid),
+            let position = slots[index].outgoing.firstIndex(where: { $0.child.pid == pid })
+        else { return nil }
+        let exiting = slots[index].outgoing.remove(at: position)
+        return (index, exiting.child, nil, exiting.cause)
     }
 
     mutating func carryOut(_ verdict: Verdict, _ index: Int, _ now: Instant, _ actions: inout [Action]) {

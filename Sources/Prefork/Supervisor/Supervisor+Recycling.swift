@@ -17,18 +17,9 @@ extension Supervisor {
     /// Begins the next replacement. One slot at a time, so that a leak in all children costs the memory of one more
     /// child, and not during a restart, which replaces all children anyway.
     mutating func proceedWithRecycling(_ now: Instant, _ actions: inout [Action]) {
-        for index in slots.indices {
-            guard let recycling = slots[index].recycling else { continue }
-            // Another child is there by now, or the slot has left the fleet.
-            if slots[index].current?.pid != recycling.pid || index >= target { slots[index].recycling = nil }
-        }
-        guard restart == nil, !slots.contains(where: \.isBeingRecycled) else { return }
-        let waiting = slots.indices.filter { slots[$0].mayRecycle }
-        guard
-            let index = waiting.min(by: {
-                slots[$0].recycling?.since ?? now < slots[$1].recycling?.since ?? now
-            }), let recycling = slots[index].recycling
-        else { return }
+        for index in slots.all(.recycled) { slots[index].recycling = nil }
+        guard restart == nil, slots.all(.beingRecycled).isEmpty else { return }
+        guard let index = slots.recyclings.first, let recycling = slots[index].recycling else { return }
         slots[index].shortages = 0
         slots[index].attempt = .backingOff(until: now)
         actions.append(.report(.recycling(slot: index, pid: recycling.pid, recycling.reason)))
@@ -40,15 +31,5 @@ extension Supervisor {
         // The golden ratio spreads consecutive numbers evenly (Knuth, The Art of Computer Programming, 6.4).
         let share = (UInt32(bitPattern: pid) &* 0x9E37_79B9) >> 16
         return most / Int(UInt16.max) * Int(share)
-    }
-}
-
-extension Supervisor.Slot {
-    /// Whether a successor is there, or on its way.
-    fileprivate var isBeingRecycled: Bool { recycling != nil && !isIdle }
-
-    /// Whether its child waits to be replaced, and nothing keeps a successor from being started.
-    fileprivate var mayRecycle: Bool {
-        recycling != nil && current?.isAccepting == true && isIdle && outgoing.isEmpty
     }
 }

@@ -36,6 +36,7 @@ extension Supervisor {
     /// exit.
     private mutating func retire(_ index: Int, _ now: Instant, _ actions: inout [Action]) {
         if slots[index].retirement != nil { return }
+        slots[index].recycling = nil
         requestExit(index, .successor, .abandoned, now, &actions)
         slots[index].retryDelay = nil
         if case .backingOff = slots[index].attempt { slots[index].attempt = .none }
@@ -54,17 +55,14 @@ extension Supervisor {
     }
 
     mutating func proceedWithRetirements(_ now: Instant, _ actions: inout [Action]) {
-        for index in slots.indices.dropFirst(target) {
+        for index in slots.passages.due(at: now) {
             if case .accepting(let until) = slots[index].retirement, until <= now {
                 slots[index].retirement = .accepted
             }
-            // A child that no longer accepts need not wait.
-            if case .accepting = slots[index].retirement, slots[index].current?.isAccepting != true {
-                slots[index].retirement = .accepted
-            }
-            guard slots[index].retirement == .accepted else { continue }
-            // One that an earlier resize has asked to exit goes first.
-            if slots[index].isExiting(because: .resize) { continue }
+        }
+        // A child that no longer accepts need not wait.
+        for index in slots.all(.deserted) { slots[index].retirement = .accepted }
+        for index in slots.all(.leaving) {
             slots[index].retirement = nil
             requestExits(of: index, .resize, now, &actions)
         }

@@ -107,7 +107,7 @@ extension Supervisor {
             switch restart.stage {
             case .preparing: return
             case .baking(let until):
-                guard isSettled(0, restart.generation) else {
+                guard slots[0].isSettled(restart.generation) else {
                     beginReplacing(0, restart.generation, now)
                     return
                 }
@@ -119,10 +119,8 @@ extension Supervisor {
             let wanted = restart.stage == .returning ? generation : restart.generation
             replaceChildren(wanted, now)
             // Going back ends when no other build is left, even if a slot waits for its next try.
-            let isOver = (0..<target).allSatisfy {
-                restart.stage == .returning ? slots[$0].hasOnly(wanted) : isSettled($0, wanted)
-            }
-            guard isOver else { return }
+            let unfinished = slots.all(restart.stage == .returning ? .mixed : .unsettled)
+            guard (unfinished.first() ?? target) >= target else { return }
             succeed(restart, wanted, now, &actions)
         }
         if isRestartQueued { prepareRestart(now, &actions) }
@@ -130,37 +128,25 @@ extension Supervisor {
 
     /// Gives their turns to as many slots as the rules allow.
     private mutating func replaceChildren(_ wanted: Int, _ now: Instant) {
-        var busy = (0..<target).count { slots[$0].generation == wanted && !isSettled($0, wanted) }
-        for index in 0..<target {
+        var busy = slots.all(.turning).prefix(below: target).count
+        var next = 0
+        while true {
             // A slot without a child has nothing to lose, and need not wait.
-            guard busy < rules.restartConcurrency || slots[index].current == nil else { continue }
-            if beginReplacing(index, wanted, now) { busy += 1 }
+            let candidates = slots.all(busy < rules.restartConcurrency ? .replaceable : .vacant)
+            guard let index = candidates.first(from: next), index < target else { return }
+            beginReplacing(index, wanted, now)
+            busy += 1
+            next = index + 1
         }
     }
 
-    /// Whether the slot's child is of this build, and up.
-    private func isSettled(_ index: Int, _ generation: Int) -> Bool {
-        let slot = slots[index]
-        guard let child = slot.current else { return false }
-        return child.generation == generation && child.isUp && slot.isIdle
-    }
-
-    /// Starts a child of that build in the slot, unless children that are about to exit must go first.
-    /// - Returns: whether it did.
-    @discardableResult
-    private mutating func beginReplacing(_ index: Int, _ wanted: Int, _ now: Instant) -> Bool {
-        let slot = slots[index]
-        if slot.generation == wanted, !slot.needsReplacement { return false }
-        if slot.successor != nil { return false }
-        if case .spawning = slot.attempt { return false }
-        // Going back does not wait for children that have been replaced already, whose last requests may take long.
-        let goesBack = restart?.goesBack == true
-        guard slot.outgoing.allSatisfy({ goesBack && $0.cause.letsRollBack }) else { return false }
+    /// Starts a child of that build in the slot, if it can get its turn.
+    private mutating func beginReplacing(_ index: Int, _ wanted: Int, _ now: Instant) {
+        guard slots.all(.replaceable).contains(index) else { return }
         slots[index].generation = wanted
         slots[index].shortages = 0
         slots[index].retryDelay = nil
         slots[index].attempt = .backingOff(until: now)
-        return true
     }
 
     private mutating func succeed(
@@ -264,8 +250,23 @@ extension Supervisor {
 }
 
 extension Supervisor.Slot {
+    /// Whether its child is of this build, and up.
+    func isSettled(_ build: Int) -> Bool {
+        guard let current else { return false }
+        return current.generation == build && current.isUp && isIdle
+    }
+
+    /// Whether a child of another build can be started, because no children that are about to exit must go first.
+    func mayReplace(_ aim: Slots.Aim) -> Bool {
+        if generation == aim.generation, !needsReplacement { return false }
+        if successor != nil { return false }
+        if case .spawning = attempt { return false }
+        // Going back does not wait for children that have been replaced already, whose last requests may take long.
+        return outgoing.allSatisfy { aim.goesBack && $0.cause.letsRollBack }
+    }
+
     /// Whether its children, and the next one, are of this build.
-    fileprivate func hasOnly(_ build: Int) -> Bool {
+    func hasOnly(_ build: Int) -> Bool {
         generation == build && successor == nil && (current.map { $0.generation == build } ?? true)
     }
 

@@ -126,7 +126,7 @@ extension Supervisor {
     }
 
     mutating func finishIfEmpty(_ actions: inout [Action]) {
-        guard phase == .stopping, slots.allSatisfy(\.isEmpty) else { return }
+        guard phase == .stopping, slots.all(.occupied).isEmpty else { return }
         phase = .finished
         actions.append(.report(.stopped))
         actions.append(.finish)

@@ -203,11 +203,17 @@ extension Supervisor.Child {
             provenAt: provenAt.flatMap { $0 <= now ? nil : $0 })
     }
 
-    var nextDeadline: Instant? {
+    /// When it counts as up, or as proven.
+    var nextPassage: Instant? {
+        guard !isDraining, case .ready(_, let upAt, let provenAt) = stage else { return nil }
+        return SlotTimes.earlier(upAt, provenAt)
+    }
+
+    /// When the timer must act on it.
+    var nextJudgement: Instant? {
         switch stage {
-        case .starting(let readyBy): return min(readyBy, exitExpectedBy ?? readyBy)
-        case .ready where isDraining: return exitExpectedBy
-        case .ready(_, let upAt, let provenAt): return [upAt, provenAt, recycleAt, beatBy].compactMap { $0 }.min()
+        case .starting(let readyBy): SlotTimes.earlier(readyBy, exitExpectedBy)
+        case .ready: isDraining ? exitExpectedBy : SlotTimes.earlier(recycleAt, beatBy)
         }
     }
 
@@ -258,13 +264,18 @@ extension Supervisor.Slot {
         if case .backingOff(let until) = attempt { until } else { nil }
     }
 
-    var nextDeadline: Instant? {
-        var earliest = [nextTry, current?.nextDeadline, successor?.nextDeadline].compactMap { $0 }.min()
-        if case .accepting(let until) = retirement { earliest = min(earliest ?? until, until) }
-        for exiting in outgoing {
-            if let next = exiting.escalation.next { earliest = min(earliest ?? next, next) }
+    /// See `Slots.passages`.
+    var nextPassage: Instant? {
+        let passage = SlotTimes.earlier(current?.nextPassage, successor?.nextPassage)
+        guard case .accepting(let until) = retirement else { return passage }
+        return SlotTimes.earlier(passage, until)
+    }
+
+    /// See `Slots.judgements`.
+    var nextJudgement: Instant? {
+        outgoing.reduce(SlotTimes.earlier(current?.nextJudgement, successor?.nextJudgement)) {
+            SlotTimes.earlier($0, $1.escalation.next)
         }
-        return earliest
     }
 
     func isExiting(because cause: Supervisor.ExitCause) -> Bool { outgoing.contains { $0.cause == cause } }

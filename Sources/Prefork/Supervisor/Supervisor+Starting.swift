@@ -21,6 +21,7 @@ extension Supervisor {
             stage: .starting(readyBy: now + rules.readinessTimeout))
         slots[index][isSuccessor ? .successor : .current] = child
         slots[index].lastPID = pid
+        places[pid] = index
         actions.append(.report(.spawned(slot: index, pid: pid, replaces: replaces)))
         actions.append(.announce(pid: pid, replaces: isSuccessor ? nil : replaces))
         dismissIfUnwanted(index, now, &actions)
@@ -106,11 +107,9 @@ extension Supervisor {
 
     /// The place of a child that works in a slot, or is to work there.
     func place(of pid: Int32) -> (slot: Int, Slot.Role)? {
-        for index in slots.indices {
-            if slots[index].current?.pid == pid { return (index, .current) }
-            if slots[index].successor?.pid == pid { return (index, .successor) }
-        }
-        return nil
+        guard let index = places[pid] else { return nil }
+        if slots[index].current?.pid == pid { return (index, .current) }
+        return slots[index].successor?.pid == pid ? (index, .successor) : nil
     }
 
     // MARK: Up
@@ -118,7 +117,7 @@ extension Supervisor {
     /// Notes which children have been ready for long enough by now. It comes before anything else, so that an exit is
     /// judged by the result.
     mutating func confirmChildren(_ now: Instant, _ actions: inout [Action]) {
-        for index in slots.indices {
+        for index in slots.passages.due(at: now) {
             confirm(index, now)
             if slots[index].successor != nil { confirmSuccessor(index, now, &actions) }
         }
@@ -139,7 +138,7 @@ extension Supervisor {
 
     private mutating func confirm(_ index: Int, _ now: Instant) {
         guard let child = slots[index].current else { return }
-        let wasAnyProven = slots.contains { $0.current?.isProven == true }
+        let wasAnyProven = !slots.all(.proven).isEmpty
         slots[index].current?.passTimes(now)
         let isUpNow = slots[index].current?.isUp == true && !child.isUp
         let isProvenNow = slots[index].current?.isProven == true && !child.isProven
@@ -189,8 +188,8 @@ extension Supervisor {
     mutating func rotationChange() -> [Action] {
         guard !isStopping else { return [] }
         // Connections to a slot that leaves the fleet would wait for a child that never comes.
-        let accepting = acceptingSlots.filter { $0 < target }
-        let wanted = accepting.isEmpty ? Array(0..<target) : accepting
+        let accepting = acceptingSlots.prefix(below: target)
+        let wanted = accepting.isEmpty ? SlotSet(0..<target) : accepting
         if wanted == rotation { return [] }
         rotation = wanted
         return [.rotate(slots: wanted)]

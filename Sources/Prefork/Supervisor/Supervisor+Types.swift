@@ -108,7 +108,7 @@ extension Supervisor {
         case signal(pid: Int32, Signal)
         /// Send new connections to these slots only, as far as their listeners are sharded. The list is never empty. If
         /// no child is ready, all slots are in rotation, and connections wait there.
-        case rotate(slots: [Int])
+        case rotate(slots: SlotSet)
         /// Keep new connections out, and answer `.admissionClosed` when the ready children have accepted what is
         /// queued.
         case closeAdmission

@@ -13,12 +13,14 @@ struct Supervisor {
     var target: Int
     var phase = Phase.filling(next: 0)
     /// The slots of the fleet, then those that it had when it was larger.
-    var slots: [Slot]
+    var slots: Slots
+    /// The slots of all children that have not been reaped, by their pids.
+    var places: [Int32: Int] = [:]
     /// Why the fleet stops. `nil` after an orderly stop.
     var failure: PreforkError?
     /// Which slots get new connections: those whose child is ready and not draining, or all of them if there is none.
     /// It no longer changes once a stop has begun.
-    var rotation: [Int]
+    var rotation: SlotSet
 
     /// The build that serves. A restart that succeeds changes it.
     var generation = 1
@@ -26,7 +28,13 @@ struct Supervisor {
     var previousGeneration: Int?
     /// The number of the last build, whether or not it ever served.
     var latestGeneration = 1
-    var restart: Restart?
+    var restart: Restart? {
+        didSet {
+            slots.aim = restart.map {
+                Slots.Aim(generation: $0.stage == .returning ? generation : $0.generation, goesBack: $0.goesBack)
+            }
+        }
+    }
     /// Whether another restart follows.
     var isRestartQueued = false
     /// The number of slots that was asked for while the slots were filled for the first time.
@@ -51,8 +59,8 @@ struct Supervisor {
     init(_ rules: Rules, children: Int) {
         self.rules = rules
         target = children
-        slots = Array(repeating: Slot(), count: children)
-        rotation = Array(slots.indices)
+        slots = Slots(count: children)
+        rotation = SlotSet(0..<children)
         poisonBudget = RestartBudget(perMille: max(1, rules.processors) * 1000 / 4)
     }
 
@@ -98,7 +106,7 @@ struct Supervisor {
     private mutating func proceed(_ now: Instant, _ actions: inout [Action]) {
         guard case .running = phase else { return }
         if let count = queuedTarget { resizeRequested(count, now, &actions) }
-        for index in slots.indices { proceedWithRetry(index, now) }
+        for index in slots.all(.retrying) { proceedWithRetry(index, now) }
         proceedWithRetirements(now, &actions)
         proceedWithRestart(now, &actions)
         proceedWithRecycling(now, &actions)
@@ -114,18 +122,17 @@ struct Supervisor {
     }
 
     /// The slots that have a child which accepts connections.
-    var acceptingSlots: [Int] { slots.indices.filter { slots[$0].isAccepting } }
+    var acceptingSlots: SlotSet { slots.all(.accepting) }
 
     /// Whether any child is up and accepts connections.
-    var isAnyUp: Bool { slots.contains { $0.current.map { $0.isUp && $0.isAccepting } ?? false } }
+    var isAnyUp: Bool { !slots.all(.serving).isEmpty }
 
     /// When `.timer` is due. `nil` means never.
     var nextDeadline: Instant? {
         if case .filling = phase { return .distantPast }
-        var earliest = slots.compactMap(\.nextDeadline).min()
-        if let until = restart?.bakesUntil { earliest = min(earliest ?? until, until) }
+        let earliest = SlotTimes.earlier(slots.nextDeadline, restart?.bakesUntil)
         guard case .closingAdmission(let until) = phase else { return earliest }
-        return min(earliest ?? until, until)
+        return SlotTimes.earlier(earliest, until)
     }
 
     // MARK: Time
@@ -134,9 +141,9 @@ struct Supervisor {
         if case .filling = phase { return }
         // Signals that are due come first, so that a child that is asked to exit below has a moment until its next
         // signal.
-        for index in slots.indices { escalate(index, now, &actions) }
+        for index in slots.judgements.due(at: now) { escalate(index, now, &actions) }
         if case .closingAdmission(let until) = phase, until <= now { requestExits(now, &actions) }
-        for index in slots.indices {
+        for index in slots.judgements.due(at: now) {
             judgeReadiness(index, now, &actions)
             replaceWithoutExit(index, .current, now, &actions)
             replaceWithoutExit(index, .successor, now, &actions)
@@ -152,10 +159,7 @@ struct Supervisor {
             return
         }
         // The slot that has waited longest comes first. Others that are due follow right after the answer to this one.
-        let due = slots.indices.filter { slots[$0].nextTry.map { $0 <= now } ?? false }
-        if let index = due.min(by: { slots[$0].nextTry ?? now < slots[$1].nextTry ?? now }) {
-            spawn(index, now, &actions)
-        }
+        if let due = slots.tries.earliest, due <= now, let index = slots.tries.first { spawn(index, now, &actions) }
     }
 
     /// A master that was stopped, or starved, while its timers ran out must not judge the children, because it could
@@ -175,7 +179,8 @@ struct Supervisor {
             }
         }
         if restart?.bakesUntil != nil {
-            restart?.bakeAgain(until: now + (rules.restartBake ?? .zero))
+            let until = now + (rules.restartBake ?? .zero)
+            restart?.bakeAgain(until: until)
             restarted = true
         }
         if case .closingAdmission = phase {
