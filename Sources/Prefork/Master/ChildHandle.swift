@@ -43,7 +43,8 @@ final class ChildHandle {
     var exitDescriptor: CInt { Descriptor.number(of: exit) }
     /// The descriptor to poll, or -1 if no more messages can come.
     var channelDescriptor: CInt { isIgnored ? -1 : Descriptor.number(of: channel) }
-    var hasHungUp: Bool { Descriptor.number(of: channel) == -1 }
+    /// The descriptor until it is closed, whether or not it is read. -1 afterwards.
+    var openChannel: CInt { Descriptor.number(of: channel) }
 
     enum Heard {
         case messages([ChildMessage])
@@ -61,10 +62,7 @@ final class ChildHandle {
         replies += descriptors.isEmpty && areMissing ? [nil] : descriptors
         switch input {
         case .nothing: return .messages([])
-        case .hungUp:
-            // Polling a hang-up would spin.
-            channel = nil
-            return .hungUp
+        case .hungUp: return .hungUp
         case .bytes(let bytes):
             do throws(ChildMessageReader.Fault) {
                 let messages = try reader.read(bytes, at: now)
@@ -78,6 +76,9 @@ final class ChildHandle {
             }
         }
     }
+
+    /// Call it after a hang-up, because polling it would spin.
+    func closeChannel() { channel = nil }
 
     /// Stops reading the channel. A program that waits for an answer, or asks later, gets an error.
     private func ignore() {

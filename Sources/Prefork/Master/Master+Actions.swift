@@ -20,17 +20,24 @@ extension Master {
             serviceManager?.restarting(at: System.now())
             prepareRestart(generation)
         case .keepPrograms(let generations): launcher.keepPrograms(generations)
-        case .awaitEmptyQueue(let slot): awaitEmptyQueue(of: slot)
+        case .awaitEmptyQueue(let slot):
+            steer()
+            awaitEmptyQueue(of: slot)
         case .announce(let pid, let old):
             callHook { () throws in
                 try configuration.hooks.onChildSpawn?(pid)
                 if let old { try configuration.hooks.onChildRecover?(old, pid) }
             }
         case .announceMaster(let pids): callHook { () throws in try configuration.hooks.onMasterReady?(pids) }
-        case .signal(let pid, let signal): send(signal, to: pid)
-        case .rotate(let slots): for event in listeners.steer(to: slots) { observe(event) }
-        case .closeAdmission: listeners.beginClosing(supervisor.acceptingSlots, at: System.now())
+        case .signal(let pid, let signal):
+            steer()
+            send(signal, to: pid)
+        case .rotate: needsSteering = true
+        case .closeAdmission:
+            steer()
+            listeners.beginClosing(supervisor.acceptingSlots, at: System.now())
         case .closeListeners:
+            steer()
             handle.publish(listeners: [])
             for event in listeners.closeAfterExitRequests(at: System.now()) { observe(event) }
         case .report(let event):
@@ -48,18 +55,14 @@ extension Master {
 
     private func spawn(_ launch: ChildLauncher.Launch) {
         let slot = launch.slot
-        // While the slots are filled for the first time, each slot's sockets are checked alone, so that a large fleet
-        // starts fast.
-        repairListeners(
-            slot: isSupervising ? nil : slot, isStarting: true,
-            suspect: supervisor.slots[slot].lastPID.map { (slot, $0) })
+        repairListeners(of: slot, isStarting: true, suspect: supervisor.slots[slot].lastPID)
         if let error = listeners.fault(of: slot) { return feed(.spawnFailed(slot: slot, error)) }
         let outcome = launcher.start(
             launch, configuration.takeover == nil ? listeners : ListenerSet(), isKnown: { children[$0] != nil },
             report: { observe(.systemError($0)) })
         switch outcome {
         case .started(let child):
-            children[child.pid] = child
+            admit(child)
             feed(.spawned(slot: launch.slot, pid: child.pid))
         case .failed(let error): feed(.spawnFailed(slot: launch.slot, error))
         case .refused(let error): feed(.spawnRefused(slot: launch.slot, error))

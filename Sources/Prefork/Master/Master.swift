@@ -11,6 +11,7 @@ final class Master {
     let isLast: Bool
     let handle: FleetHandle
     var launcher: ChildLauncher
+    let watch: ChildWatch
 
     var supervisor: Supervisor
     /// Inputs that came while another was handled.
@@ -43,23 +44,22 @@ final class Master {
     var isStoppedBySignal = false
     /// The signal that came after the stop had begun for another reason.
     var lateStop: Signal?
-    /// Children that have ended according to their descriptors, but cannot be reaped because something traces them.
-    private var held: [Int32] = []
-    private var nextLookAtHeld: Instant?
+    /// Whether the rotation has changed since the kernel was told.
+    var needsSteering = false
+    /// When all listeners may be checked again, and whether that was put off until then.
+    private var nextFullCheck: Instant = .distantPast
+    private var isFullCheckDue = false
     /// `nil` unless there is a control socket.
     var control: ControlServer?
 
-    /// The time between two checks of children that no descriptor watches. It bounds the delay if another library
-    /// removes the handler of SIGCHLD.
-    private static let sweepInterval: Duration = .seconds(1)
-    private static let endingInterval: Duration = .milliseconds(50)
-    private static let heldInterval: Duration = .milliseconds(200)
+    private static let fullCheckInterval: Duration = .milliseconds(500)
     /// The largest number of reads for the last messages of a child.
     private static let lastReads = 8
 
     init(
         _ configuration: Prefork.Configuration,
         _ launcher: ChildLauncher,
+        _ watch: ChildWatch,
         _ mechanisms: Prefork.Mechanisms,
         _ handle: FleetHandle,
         _ supervisor: Supervisor,
@@ -68,6 +68,7 @@ final class Master {
     ) {
         self.configuration = configuration
         self.launcher = launcher
+        self.watch = watch
         self.mechanisms = mechanisms
         self.handle = handle
         self.supervisor = supervisor
@@ -118,21 +119,18 @@ final class Master {
     /// Each turn waits, then handles signals and requests, messages of children, exits, and timers, in this order.
     private func superviseUntilEmpty(_ signals: borrowing SignalHandling) {
         while supervisor.phase != .finished {
-            var watched = PollSet(wake: signals.descriptor.raw)
-            watch(&watched)
-            let isKnown = wait(&watched)
+            let watched = wait(signals)
             let childHasEnded = handleSignals(signals)
-            let ready = watched.ready
+            let ready = readyChildren()
             for case .channel(let pid) in ready { receiveMessages(from: pid) }
-            let all = childHasEnded || !isKnown || children.values.contains { $0.exitDescriptor == -1 }
-            let ended = ready.compactMap { if case .exit(let pid) = $0 { pid } else { nil } }
-            reapChildren(all ? Array(children.keys) : ended)
+            if isSupervising { reapChildren(ready, childHasEnded) }
             let now = System.now()
-            holdBack(ended, now)
             if listeners.isClosed(ready: supervisor.acceptingSlots, at: now) { feed(.admissionClosed) }
             listeners.release(at: now)
             checkRetiringQueues(at: now)
             if let deadline = supervisor.nextDeadline, deadline <= now { feed(.timer) }
+            makeUpForCheck(at: now)
+            steer()
             for event in listeners.checkQueues(at: now) { observe(event) }
             reapOrphans(now)
             checkMemory(at: now)
@@ -169,37 +167,36 @@ final class Master {
         if case .filling = supervisor.phase { false } else { true }
     }
 
-    private func watch(_ watched: inout PollSet) {
-        // An exit that is not handled yet would keep poll(2) from waiting.
-        let exits = isSupervising
-        for child in children.values {
-            if exits, !held.contains(child.pid) { watched.add(child.exitDescriptor, .exit(pid: child.pid)) }
-            watched.add(child.channelDescriptor, .channel(pid: child.pid))
-        }
+    private func wait(_ signals: borrowing SignalHandling) -> PollSet {
+        var watched = PollSet(wake: signals.descriptor.raw)
+        watched.add(watch.raw, .children)
         control?.watch(&watched)
+        let now = System.now()
+        let deadline = [
+            supervisor.nextDeadline, listeners.nextClosingStep, listeners.nextQueueCheck, orphans?.next,
+            watch.nextLook(at: now), EventLog.next, retiring.map(\.next).min(), nextMemoryCheck, stalls?.next,
+            serviceManager?.next, control?.nextDeadline(at: now), isFullCheckDue ? nextFullCheck : nil,
+        ].compactMap { $0 }.min()
+        if let error = watched.wait(until: deadline) { observe(.systemError(error)) }
+        return watched
     }
 
-    /// - Returns: false if poll(2) failed and nothing is known.
-    private func wait(_ watched: inout PollSet) -> Bool {
-        var deadline = [
-            supervisor.nextDeadline, listeners.nextClosingStep, listeners.nextQueueCheck, orphans?.next,
-            nextLookAtHeld, EventLog.next, retiring.map(\.next).min(), nextMemoryCheck, stalls?.next,
-            serviceManager?.next, control?.nextDeadline(at: System.now()),
-        ].compactMap { $0 }.min()
-        let unwatched = children.values.filter { $0.exitDescriptor == -1 }
-        if !unwatched.isEmpty {
-            // A child that has closed its channel is about to end.
-            let isEnding = unwatched.contains(where: \.hasHungUp)
-            let sweep = System.now() + (isEnding ? Self.endingInterval : Self.sweepInterval)
-            deadline = min(deadline ?? sweep, sweep)
+    /// Looked at even if poll(2) has failed, because an error must not leave the children unsupervised.
+    private func readyChildren() -> [EventQueue.Token] {
+        do throws(SystemError) {
+            return try watch.ready()
+        } catch {
+            observe(.systemError(error))
+            return []
         }
-        // An error must not leave the children unsupervised.
-        guard let error = watched.wait(until: deadline) else { return true }
-        observe(.systemError(error))
-        return false
     }
 
     // MARK: Children
+
+    func admit(_ child: ChildHandle) {
+        children[child.pid] = child
+        watch.add(child)
+    }
 
     /// - Returns: whether there may be more.
     @discardableResult
@@ -210,9 +207,14 @@ final class Master {
             for message in messages { handle(message, child) }
             return !messages.isEmpty
         case .hungUp:
-            repairListeners(suspect: (child.slot, pid))
+            watch.removeChannel(child)
+            watch.noteHangUp(pid)
+            child.closeChannel()
+            repairListeners(of: child.slot, suspect: pid)
             feed(.hungUp(pid: pid))
-        case .fault(let fault): observe(.channelFault(slot: child.slot, pid: pid, reason: "\(fault)"))
+        case .fault(let fault):
+            watch.removeChannel(child)
+            observe(.channelFault(slot: child.slot, pid: pid, reason: "\(fault)"))
         }
         return false
     }
@@ -225,7 +227,7 @@ final class Master {
             listeners.restoreBacklog(of: child.slot)
             feed(.ready(pid: child.pid, startCost: cost))
         case .draining(let origin):
-            repairListeners(suspect: (child.slot, child.pid))
+            repairListeners(of: child.slot, suspect: child.pid)
             feed(.draining(pid: child.pid, origin))
         case .bind(let request):
             guard let reply = child.takeReply() else {
@@ -238,55 +240,85 @@ final class Master {
         }
     }
 
-    /// Reaps those of these children that have ended.
-    private func reapChildren(_ pids: [Int32]) {
-        guard isSupervising else { return }
-        for pid in pids {
-            // The last messages are read before the wait. A child that became ready and ended at once counts as ready.
-            for _ in 0..<Self.lastReads where !receiveMessages(from: pid) { break }
-            // Until this wait, the number is a zombie's and cannot become another process's. After it, nothing signals
-            // the number.
-            guard let child = children[pid], let (status, processorTime) = ExitWatch.reap(pid) else { continue }
-            children[pid] = nil
-            repairListeners(suspect: (child.slot, pid))
-            let isOutOfMemory = launcher.isOutOfMemory(child, status)
-            feed(.exited(pid: pid, .init(status: status, processorTime: processorTime, isOutOfMemory: isOutOfMemory)))
-            dropQueue(of: child.slot)
+    /// Reaps the children that have ended.
+    /// - Parameter childHasEnded: whether there is one that no descriptor reports.
+    private func reapChildren(_ ready: [EventQueue.Token], _ childHasEnded: Bool) {
+        let now = System.now()
+        for case .exit(let pid) in ready where !reap(pid) {
+            if let child = children[pid] { watch.hold(child, at: now) }
+        }
+        for pid in watch.due(at: now) { reap(pid) }
+        guard childHasEnded else { return }
+        // Other processes may have the channels of the rest.
+        while let pid = ExitWatch.anyEnded() {
+            if reap(pid) { continue }
+            // It is not a child of the fleet, and hides those that are.
+            for pid in watch.unwatched { reap(pid) }
+            return
         }
     }
 
-    /// The kernel reports the end of a child, but does not let its parent reap it while a tracer holds it (ptrace(2)).
-    /// Its descriptor would wake the loop at once, again and again, so the child is checked only at intervals.
-    private func holdBack(_ ended: [Int32], _ now: Instant) {
-        if let next = nextLookAtHeld, next <= now {
-            reapChildren(held)
-            nextLookAtHeld = nil
-        }
-        if held.isEmpty && ended.isEmpty { return }
-        held = (held + ended).filter { children[$0] != nil }
-        nextLookAtHeld = held.isEmpty ? nil : nextLookAtHeld ?? now + Self.heldInterval
+    /// - Returns: whether it was a child, and had ended.
+    @discardableResult
+    private func reap(_ pid: Int32) -> Bool {
+        // The last messages are read before the wait. A child that became ready and ended at once counts as ready.
+        for _ in 0..<Self.lastReads where !receiveMessages(from: pid) { break }
+        // Until this wait, the number is a zombie's and cannot become another process's. After it, nothing signals the
+        // number.
+        guard let child = children[pid], let (status, processorTime) = ExitWatch.reap(pid) else { return false }
+        watch.remove(child)
+        children[pid] = nil
+        repairListeners(of: child.slot, suspect: pid)
+        let isOutOfMemory = launcher.isOutOfMemory(child, status)
+        feed(.exited(pid: pid, .init(status: status, processorTime: processorTime, isOutOfMemory: isOutOfMemory)))
+        dropQueue(of: child.slot)
+        return true
     }
 
     private func reapOrphans(_ now: Instant) {
+        guard let next = orphans?.next, next <= now else { return }
         if let event = orphans?.reap(except: Set(children.keys), at: now) { observe(event) }
     }
 
     // MARK: Listeners
 
     /// Makes listeners that a child has stopped for all processes listen again.
-    /// - Parameters:
-    ///   - slot: checks this slot's sockets only.
-    ///   - suspect: the child that last did something which programs combine with shutdown(2).
-    func repairListeners(
-        slot: Int? = nil, isStarting: Bool = false, suspect: (slot: Int, pid: Int32)?
-    ) {
+    ///
+    /// Those of the slot are checked now. A check of the others takes longer in a larger fleet, so it comes at intervals.
+    /// - Parameter suspect: the slot's child, which did something that programs combine with shutdown(2).
+    func repairListeners(of slot: Int, isStarting: Bool = false, suspect pid: Int32?) {
+        let now = System.now()
+        let checksAll = nextFullCheck <= now
+        if checksAll { nextFullCheck = now + Self.fullCheckInterval }
+        isFullCheckDue = !checksAll && listeners.ownSockets(of: slot) != nil
+        repairListeners(
+            slot: checksAll ? nil : slot, isStarting: isStarting,
+            suspect: pid.map { .init(slot: slot, pid: $0, isCertain: supervisor.target == 1) })
+    }
+
+    private func makeUpForCheck(at now: Instant) {
+        guard isFullCheckDue, nextFullCheck <= now else { return }
+        isFullCheckDue = false
+        repairListeners(slot: nil, isStarting: false, suspect: nil)
+    }
+
+    /// Tells the kernel which slots get new connections, if that has changed. It takes the kernel longer in a larger
+    /// fleet, so it happens once in a turn, and before a child is asked to exit.
+    func steer() {
+        guard needsSteering else { return }
+        needsSteering = false
+        for event in listeners.steer(to: supervisor.rotation) { observe(event) }
+    }
+
+    private func repairListeners(slot: Int?, isStarting: Bool, suspect: Prefork.Event.StoppingChild?) {
         if supervisor.isStopping { return }
         let events = listeners.repair(
-            slot: slot, isStarting: isStarting,
-            suspect: suspect.map { .init(slot: $0.slot, pid: $0.pid, isCertain: supervisor.target == 1) },
+            slot: slot, isStarting: isStarting, suspect: suspect,
             owner: { supervisor.slots[$0].current?.pid ?? supervisor.slots[$0].lastPID })
         if events.isEmpty { return }
-        for event in events + listeners.steer(to: supervisor.rotation) { observe(event) }
+        for event in events { observe(event) }
+        needsSteering = true
+        steer()
         // A Unix-domain socket may have been replaced.
         handle.publish(listeners: listeners.views)
     }

@@ -18,6 +18,7 @@ enum MasterStartup {
         let launcher = try wrappingSystemErrors { () throws(SystemError) in
             try ChildLauncher(configuration, mechanisms)
         }
+        let watch = try wrappingSystemErrors { () throws(SystemError) in try ChildWatch() }
         // A resolver may take long. Names are resolved before TERM is handled, so that its default disposition can end
         // this process meanwhile. Process 1 has no default dispositions. There the handlers come first, and the stop
         // follows the answer.
@@ -32,7 +33,7 @@ enum MasterStartup {
         if let commandName { ProgramFile.setCommandName(commandName, suffix: ":master") }
 
         let master = Master(
-            configuration, launcher, mechanisms, handle,
+            configuration, launcher, watch, mechanisms, handle,
             Supervisor(Supervisor.Rules(configuration, processors: allowed), children: count.count),
             startedAt: startedAt, isLast: isLast)
         report(master, launcher, mechanisms, count, unused: fleet.adopting.unused)

@@ -79,6 +79,14 @@ enum ExitWatch {
         }
     }
 
+    /// A child of this process that has ended and has not been reaped, whoever has started it (waitid(2), WNOWAIT). The
+    /// status stays for its owner.
+    static func anyEnded() -> Int32? {
+        var information = siginfo_t()
+        let result = try? System.call("waitid") { waitid(P_ALL, 0, &information, CInt(WEXITED | WNOHANG | WNOWAIT)) }
+        return result == 0 ? information.endedChild : nil
+    }
+
     /// Whether this process has such a child, living or not, that has not been reaped. Takes no status (waitid(2),
     /// WNOWAIT).
     static func isChild(_ pid: Int32) -> Bool {

@@ -12,6 +12,8 @@ struct PollSet {
         case exit(pid: Int32)
         /// A message of this process, or the end of its channel.
         case channel(pid: Int32)
+        /// Any of the children, see `EventQueue`.
+        case children
         /// A client that connects to the control socket.
         case control
         /// A client of the control socket.

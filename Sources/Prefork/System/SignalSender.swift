@@ -29,6 +29,9 @@ package struct SignalSender: Hashable, Sendable {
 }
 
 extension siginfo_t {
+    /// The child that waitid(2) has found. `nil` if it has found none.
+    var endedChild: Int32? { sender.pid == 0 ? nil : sender.pid }
+
     #if canImport(Darwin)
         private var sender: (pid: pid_t, user: uid_t) { (si_pid, si_uid) }
     #elseif canImport(Musl)
