@@ -68,10 +68,11 @@ struct Handshake: Equatable, Sendable {
             Variable(Self.runsName, earlierRuns),
             Variable(Self.masterName, "\(masterPID)"),
             Variable(Self.listenersName, "\(addresses.count)"),
-            Variable(Self.addressesName, addresses.map { Self.escaped($0.description) }.concatenated(separator: " ")),
+            Variable(
+                Self.addressesName, addresses.map { percentEncoded($0.description.utf8) }.concatenated(separator: " ")),
             Variable(
                 Self.namesName,
-                addresses.map { Self.nameMark + Self.escaped($0.name ?? "") }.concatenated(separator: " ")),
+                addresses.map { Self.nameMark + percentEncoded(($0.name ?? "").utf8) }.concatenated(separator: " ")),
             Variable(Self.channelName, "\(channelDescriptor):\(channel.device):\(channel.inode)"),
         ]
     }
@@ -130,12 +131,12 @@ struct Handshake: Equatable, Sendable {
         }
         let words = (value(addressesName) ?? "").split(separator: " ")
         let unnamed = words.compactMap { word in
-            unescaped(word).flatMap { text in try? Prefork.Address(text) }
+            percentDecodedText(word).flatMap { text in try? Prefork.Address(text) }
         }
         guard let count: Int = number(listenersName, 0...Int(Int16.max)), count == words.count, count == unnamed.count
         else { return .broken("\(listenersName) and \(addressesName) do not fit") }
         let addressNames = (value(namesName) ?? "").split(separator: " ").compactMap { word in
-            word.utf8.starts(with: nameMark.utf8) ? unescaped(word.dropFirst(nameMark.count)) : nil
+            word.utf8.starts(with: nameMark.utf8) ? percentDecodedText(word.dropFirst(nameMark.count)) : nil
         }
         guard addressNames.count == count else { return .broken("\(namesName) and \(addressesName) do not fit") }
         let addresses = zip(unnamed, addressNames).map { $1.isEmpty ? $0 : $0.named($1) }
@@ -158,37 +159,5 @@ struct Handshake: Equatable, Sendable {
             return .broken("\(channelName) is not behind the listeners")
         }
         return .complete(handshake)
-    }
-
-    /// Percent-encodes `%` and everything but visible ASCII, because a path may contain the separator.
-    private static func escaped(_ text: String) -> String {
-        text.utf8.reduce(into: "") { escaped, byte in
-            if byte > 32, byte < 127, byte != UInt8(ascii: "%") {
-                escaped.unicodeScalars.append(UnicodeScalar(byte))
-            } else {
-                escaped += (byte < 16 ? "%0" : "%") + String(byte, radix: 16)
-            }
-        }
-    }
-
-    private static func unescaped(_ text: Substring) -> String? {
-        var bytes: [UInt8] = []
-        var rest = text.utf8[...]
-        while let byte = rest.popFirst() {
-            if byte != UInt8(ascii: "%") {
-                bytes.append(byte)
-            } else if rest.count >= 2, rest.first != UInt8(ascii: "+"), rest.first != UInt8(ascii: "-"),
-                let code = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
-            {
-                bytes.append(code)
-                rest = rest.dropFirst(2)
-            } else {
-                return nil
-            }
-        }
-        // Decoding repairs invalid UTF-8, so the bytes are compared. `String(validating:as:)` is generic at run time,
-        // which costs more.
-        let text = String(decoding: bytes, as: UTF8.self)
-        return text.utf8.elementsEqual(bytes) ? text : nil
     }
 }
