@@ -30,6 +30,8 @@ final class Simulation {
     /// Builds whose children fail.
     private var badGenerations: Set<Int> = []
     private var isFeeding = false
+    /// Whether the master's own program is to be replaced at the end of this turn.
+    private var isHandingOver = false
     /// Whether a hook has failed, or a stop has begun. Then no more hooks are called.
     private var hooksAreOver = false
 
@@ -60,7 +62,7 @@ final class Simulation {
         trace.removeAll(keepingCapacity: true)
         self.traces = traces
         (away, turns, stalls) = (0, 0, 0)
-        (isFeeding, hooksAreOver) = (false, false)
+        (isFeeding, hooksAreOver, isHandingOver) = (false, false, false)
         inbox.removeAll(keepingCapacity: true)
         admissionAt = .max
         // Often while the slots are filled.
@@ -106,6 +108,7 @@ final class Simulation {
         if random.chance(of: schedule.mood.strays) { try stray() }
         if random.chance(of: schedule.mood.operations) { try operate() }
         if let deadline = supervisor.nextDeadline, deadline.nanoseconds <= now { try feed(.timer) }
+        try handOver()
     }
 
     private var isSupervising: Bool {
@@ -248,6 +251,7 @@ final class Simulation {
             }
         case .awaitEmptyQueue(let slot):
             if let delay = schedule.admission(&random) { emptyAt.append((now + delay, slot)) }
+        case .handOver: isHandingOver = true
         case .rotate, .closeListeners, .report, .finish, .keepPrograms: break
         }
     }
@@ -278,12 +282,34 @@ final class Simulation {
         }
     }
 
+    /// Replaces the supervisor by one that knows only the text of its handover, also when nobody has asked for it.
+    private func handOver() throws(Violation) {
+        guard case .running = supervisor.phase, supervisor.restart == nil else { return }
+        guard isHandingOver || random.chance(of: schedule.mood.operations / 2) else { return }
+        isHandingOver = false
+        if random.chance(of: 200) { return try feed(.handoverFailed(reason: "execve failed")) }
+        let lines = supervisor.handoverRecords.map(\.line)
+        do throws(HandoverRecord.Fault) {
+            var records: [HandoverRecord] = []
+            for line in lines { records.append(try HandoverRecord(line: line[...])) }
+            supervisor = try Supervisor(schedule.limits.rules, records, at: Instant(nanoseconds: now))
+        } catch {
+            throw Violation(text: "the handover is refused: \(error)")
+        }
+        try require(supervisor.handoverRecords.map(\.line) == lines, "the handover has lost something")
+        coverage.note(.adoptions)
+        // The start of the new program.
+        leave(schedule.slowness(&random))
+        try feed(.handedOver)
+    }
+
     // MARK: The operator
 
     /// A restart, a rollback or a resize.
     private func operate() throws(Violation) {
-        switch random.below(13) {
+        switch random.below(15) {
         case 0...4: try feed(.restart)
+        case 13...14: try feed(.upgrade)
         case 5: try feed(.rollback)
         case 6...7: try feed(.recycle(pid: random.pick(children.map(\.pid) + [freePID()]), .child))
         case 8:

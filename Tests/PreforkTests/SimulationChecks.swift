@@ -29,7 +29,7 @@ extension Referee {
             try require(pids == batch.fleet, "\(action), but others are there")
             (hasAnnouncedMaster, batch.announcedMaster) = (true, true)
         case .signal(let pid, let signal): try checkSignal(pid, signal)
-        case .prepareRestart, .keepPrograms, .awaitEmptyQueue: try checkWanted(action)
+        case .prepareRestart, .keepPrograms, .awaitEmptyQueue, .handOver: try checkWanted(action)
         case .rotate(let slots):
             let members = Array(slots)
             try require(isFirst && stop == nil && !batch.stops, "\(action) out of order")
@@ -240,7 +240,8 @@ extension Referee {
             isQuiet = false
             crashTimes = []
             coverage.note(.backtracesResumed)
-        case .restarting, .retiring, .restarted, .restartFailed, .rolledBack, .resized, .recycling, .unresponsive:
+        case .restarting, .retiring, .restarted, .restartFailed, .rolledBack, .resized, .recycling, .unresponsive,
+            .upgraded, .upgradeFailed:
             try checkWanted(.report(event))
         default: throw Violation(text: "\(event) is nothing that a supervisor reports")
         }
@@ -259,7 +260,8 @@ extension Referee {
             if isFilling { coverage.note(.stopsWhileFilling) }
             isFilling = false
             for index in slots.indices { (slots[index].nextTry, slots[index].retirement) = (nil, nil) }
-            (renewal, isRenewalQueued, queuedTarget) = (nil, false, nil)
+            (renewal, isRenewalQueued, isUpgradeQueued, queuedTarget) = (nil, false, false, nil)
+            abandonHandover("the fleet stops", &coverage)
         case .alreadyStopping(_, let remaining):
             try require(batch.repeats && !batch.reportedRepeat, "\(event) out of order")
             try require(remaining >= .zero, "\(event) is over")

@@ -27,7 +27,7 @@ extension Referee {
         guard batch.isTimer, !isFilling else { return }
         for slot in slots {
             // Without a grace period, the next timer is due at once and kills the children that are asked now.
-            for kid in slot.outgoing where !kid.isKilled && kid.toldIn != batches {
+            for kid in slot.outgoing where !kid.isKilled && kid.toldIn != batches && kid.hastenedIn != batches {
                 try require(kid.killDue > batch.now, "\(kid.pid) is not killed in time")
             }
         }

@@ -171,6 +171,9 @@ extension Referee {
         case .fail: begin(.nothing)
         case .timer: batch.isTimer = true
         case .restart: restartRequested(&coverage)
+        case .upgrade: upgradeRequested(&coverage)
+        case .handedOver: handedOver(&coverage)
+        case .handoverFailed(let reason): abandonHandover(reason, &coverage)
         case .restartPrepared(let generation): opened(generation)
         case .restartRefused(let generation, let reason): refused(generation, reason, &coverage)
         case .rollback: rollbackRequested(&coverage)
@@ -184,7 +187,9 @@ extension Referee {
             if let slot = slotWithSuccessor(pid), slots[slot].successor?.beatBy != nil {
                 slots[slot].successor?.beatBy = beatBy
             }
-        case .stalled(let pid, let evidence): stalled(pid, evidence, &coverage)
+        case .stalled(let pid, let evidence):
+            batch.subject = pid
+            stalled(pid, evidence, &coverage)
         case .queueEmpty(let slot):
             if case .accepting = slots[slot].retirement { slots[slot].retirement = .accepted }
         }
@@ -296,6 +301,7 @@ extension Referee {
                 slots[index].outgoing[position].killTime = left
                 if !slots[index].outgoing[position].isKilled {
                     slots[index].outgoing[position].killDue = sum(batch.now, left)
+                    slots[index].outgoing[position].hastenedIn = batches
                 }
             }
         }

@@ -6,7 +6,7 @@ extension Referee {
 
     mutating func restartRequested(_ coverage: inout Coverage) {
         if stop != nil { return }
-        if isFilling || renewal != nil && renewal?.stage != .returning {
+        if isFilling || handingOver != nil || renewal != nil && renewal?.stage != .returning {
             isRenewalQueued = true
             coverage.note(.queuedRestarts)
         } else {
@@ -17,7 +17,8 @@ extension Referee {
     private mutating func open() {
         isRenewalQueued = false
         latest += 1
-        renewal = Renewal(generation: latest, since: batch.now)
+        renewal = Renewal(generation: latest, since: batch.now, isUpgrade: isUpgradeQueued)
+        isUpgradeQueued = false
         batch.wanted.append(.prepareRestart(generation: latest))
     }
 
@@ -41,7 +42,8 @@ extension Referee {
 
     mutating func rollbackRequested(_ coverage: inout Coverage) {
         if stop != nil { return }
-        isRenewalQueued = false
+        (isRenewalQueued, isUpgradeQueued) = (false, false)
+        abandonHandover("a rollback was requested", &coverage)
         if renewal != nil {
             failRenewal(.rollback, &coverage)
         } else if let previous {
@@ -53,6 +55,27 @@ extension Referee {
                 .report(
                     .restartFailed(generation: serving, serving: serving, .refused("there is no build before"))))
         }
+    }
+
+    mutating func upgradeRequested(_ coverage: inout Coverage) {
+        if stop != nil { return }
+        isUpgradeQueued = true
+        restartRequested(&coverage)
+    }
+
+    mutating func handedOver(_ coverage: inout Coverage) {
+        guard let since = handingOver else { return }
+        handingOver = nil
+        batch.wanted.append(
+            .report(.upgraded(generation: serving, after: .nanoseconds(batch.now - since))))
+        coverage.note(.upgrades)
+    }
+
+    mutating func abandonHandover(_ reason: String, _ coverage: inout Coverage) {
+        if handingOver == nil { return }
+        handingOver = nil
+        batch.wanted.append(.report(.upgradeFailed(generation: serving, reason: reason)))
+        coverage.note(.failedUpgrades)
     }
 
     mutating func resizeRequested(_ count: Int, _ coverage: inout Coverage) {
@@ -176,8 +199,12 @@ extension Referee {
                 coverage.note(.restarts)
             }
             endRenewal()
+            if renewal.isUpgrade, renewal.stage != .returning {
+                handingOver = renewal.since
+                batch.wanted.append(.handOver(generation: serving))
+            }
         }
-        if isRenewalQueued { open() }
+        if isRenewalQueued, handingOver == nil { open() }
     }
 
     private mutating func giveTurns(_ build: Int) {

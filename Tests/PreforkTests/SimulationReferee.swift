@@ -37,6 +37,8 @@ struct Referee {
         /// The time that a stop has left it.
         var killTime: Int64?
         var toldIn = 0
+        /// The batch in which its time became shorter.
+        var hastenedIn = 0
         var killDue: Int64 = .max
         var isKilled = false
 
@@ -91,6 +93,7 @@ struct Referee {
         var since: Int64
         var stage = Stage.opening
         var isRollback = false
+        var isUpgrade = false
         var goesBack: Bool { isRollback || stage == .returning }
     }
 
@@ -161,6 +164,9 @@ struct Referee {
     var queuedTarget: Int?
     var renewal: Renewal?
     var isRenewalQueued = false
+    var isUpgradeQueued = false
+    /// When the upgrade was asked for whose children are there. The master's program follows.
+    var handingOver: Int64?
     var (serving, previous, latest) = (1, Int?.none, 1)
     /// Starts that a restart or a resize has asked for.
     var planned = 0
@@ -214,6 +220,7 @@ struct Referee {
         (rotation, closing) = (Array(slots.indices), nil)
         (target, queuedTarget, renewal, isRenewalQueued) = (limits.children, nil, nil, false)
         (serving, previous, latest, planned) = (1, nil, 1, 0)
+        (isUpgradeQueued, handingOver) = (false, nil)
         (hasBeenUp, startFailures, shortages, isQuiet, unexpected) = (false, 0, 0, false, 0)
         poison = Bucket(perMille: Int64(limits.processors) * 250)
         broken = Bucket(perMille: 80)

@@ -58,14 +58,18 @@ extension Referee {
         guard let kid = slots[index].successor, kid.accepts, kid.upAt <= batch.now else { return }
         if let old = slots[index].current {
             batch.wanted.append(.report(.retiring(slot: index, pid: old.pid, successor: kid.pid)))
-            dismissCurrent(
-                index, renewal == nil ? .recycled : renewal?.goesBack == true ? .rollback : .restart)
+            dismissCurrent(index, causeOfSwap(from: old.generation, to: kid.generation))
             coverage.note(.replacedByNew)
         }
         slots[index].successor = nil
         slots[index].current = kid
         batch.promoted = kid.pid
         confirm(index, &coverage)
+    }
+
+    private func causeOfSwap(from old: Int, to new: Int) -> Supervisor.ExitCause {
+        if old == new { return .recycled }
+        return renewal?.generation == new && renewal?.goesBack == false ? .restart : .rollback
     }
 
     /// - Returns: whether there was one.

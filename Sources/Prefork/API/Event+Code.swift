@@ -99,6 +99,12 @@ extension Prefork.Event {
         /// After a restart that failed, no slot has a child of its build any more. Details: ``Event/generation`` (the
         /// build that serves), ``Event/duration`` (since the request for the restart).
         public static var rolledBack: Code { Code("rolledBack") }
+        /// The master's own program has been replaced by that of the children, see ``Prefork/Prefork/upgrade()``. The
+        /// new program reports it. Details: ``Event/generation``, ``Event/duration`` (since the request).
+        public static var upgraded: Code { Code("upgraded") }
+        /// The children are of a new build, but the master keeps its program. Details: ``Event/generation`` (the build
+        /// of the children), ``Event/reason``.
+        public static var upgradeFailed: Code { Code("upgradeFailed") }
         /// The last child of a slot that has left the fleet has ended before it had accepted all connections in its
         /// queue. The master has closed the rest. Details: ``Event/slot``, ``Event/count``.
         public static var dropped: Code { Code("dropped") }
@@ -189,6 +195,8 @@ extension Prefork.Event {
         case .restarted: .restarted
         case .restartFailed: .restartFailed
         case .rolledBack: .rolledBack
+        case .upgraded: .upgraded
+        case .upgradeFailed: .upgradeFailed
         case .resized: .resized
         case .resizeFailed: .resizeFailed
         case .dropped: .dropped

@@ -59,6 +59,10 @@ extension Prefork.Event {
                 : "generation \(generation) failed, and generation \(serving) serves on: \(fault)"
         case .rolledBack(let generation, let time):
             "all slots are back at generation \(generation) after \(time.inSeconds)"
+        case .upgraded(let generation, let time):
+            "upgraded: the master runs generation \(generation), too, after \(time.inSeconds)"
+        case .upgradeFailed(let generation, let reason):
+            "the children run generation \(generation), but the master keeps its program: \(reason)"
         case .resized(let old, let new): "resized from \(old) to \(new) children"
         case .resizeFailed(let old, let new, let reason):
             "cannot resize from \(old) to \(new) children: \(reason)"

@@ -55,7 +55,7 @@ extension Prefork.Event {
     public var generation: Int? {
         switch payload {
         case .restarting(let generation), .restarted(let generation, _), .restartFailed(let generation, _, _),
-            .rolledBack(let generation, _):
+            .rolledBack(let generation, _), .upgraded(let generation, _), .upgradeFailed(let generation, _):
             generation
         default: nil
         }
@@ -133,7 +133,7 @@ extension Prefork.Event {
         switch payload {
         case .bindRetry(_, _, _, _, let delay): delay
         case .ready(_, _, let time), .notReady(_, _, let time), .fleetReady(_, let time): time
-        case .suspended(let time), .restarted(_, let time), .rolledBack(_, let time): time
+        case .suspended(let time), .restarted(_, let time), .rolledBack(_, let time), .upgraded(_, let time): time
         case .stopping(_, let grace): grace
         case .alreadyStopping(_, let time), .killing(_, _, _, let time), .cancelling(_, _, let time): time
         default: nil
@@ -167,7 +167,7 @@ extension Prefork.Event {
     public var reason: String? {
         switch payload {
         case .sharing(let reason), .admissionStaysOpen(_, let reason), .channelFault(_, _, let reason),
-            .resizeFailed(_, _, let reason), .ignoredVariable(let reason):
+            .resizeFailed(_, _, let reason), .ignoredVariable(let reason), .upgradeFailed(_, let reason):
             reason
         case .restartFailed(_, _, let fault): fault.description
         case .recycling(_, _, let reason): reason.description

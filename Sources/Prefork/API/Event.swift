@@ -52,6 +52,8 @@ extension Prefork {
             case restarted(generation: Int, after: Duration)
             case restartFailed(generation: Int, serving: Int, RestartFault)
             case rolledBack(generation: Int, after: Duration)
+            case upgraded(generation: Int, after: Duration)
+            case upgradeFailed(generation: Int, reason: String)
             case resized(from: Int, to: Int)
             case resizeFailed(from: Int, to: Int, reason: String)
             case dropped(slot: Int, count: Int)
@@ -144,6 +146,12 @@ extension Prefork.Event {
     }
     package static func rolledBack(generation: Int, after time: Duration) -> Self {
         Self(.rolledBack(generation: generation, after: time))
+    }
+    package static func upgraded(generation: Int, after time: Duration) -> Self {
+        Self(.upgraded(generation: generation, after: time))
+    }
+    package static func upgradeFailed(generation: Int, reason: String) -> Self {
+        Self(.upgradeFailed(generation: generation, reason: reason))
     }
     package static func resized(from old: Int, to new: Int) -> Self { Self(.resized(from: old, to: new)) }
     package static func resizeFailed(from old: Int, to new: Int, reason: String) -> Self {

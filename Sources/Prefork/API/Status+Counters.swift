@@ -25,6 +25,15 @@ extension Prefork.Status {
 
         init() {}
 
+        init(
+            signals: [Int32: Int], statuses: [Int32: Int], unknown: Int, notSpawned: Int, outOfMemory: Int,
+            failedStarts: Int, lostWhileReady: Int, unresponsive: Int, recycled: Int
+        ) {
+            (self.signals, self.statuses, self.unknown, self.notSpawned) = (signals, statuses, unknown, notSpawned)
+            (self.outOfMemory, self.failedStarts, self.lostWhileReady) = (outOfMemory, failedStarts, lostWhileReady)
+            (self.unresponsive, self.recycled) = (unresponsive, recycled)
+        }
+
         /// All of them: every child that ended unexpectedly, and every start that was refused.
         public var total: Int {
             signals.values.reduce(0, +) + statuses.values.reduce(0, +) + unknown + notSpawned

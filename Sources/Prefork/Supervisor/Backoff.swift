@@ -30,6 +30,11 @@ struct StartFailures: Equatable {
     private(set) var count = 0
     private(set) var first: Instant?
 
+    init(count: Int = 0, first: Instant? = nil) {
+        self.count = count
+        self.first = first
+    }
+
     mutating func note(at now: Instant) {
         count += 1
         first = first ?? now
@@ -178,5 +183,66 @@ struct BacktracePolicy: Equatable {
         areSuppressed = false
         crashes = []
         return true
+    }
+}
+
+// MARK: In a handover
+
+extension StrictExits {
+    var handoverRecord: HandoverRecord {
+        var record = HandoverRecord("strict-exits")
+        record.set("total", total)
+        record.set("times", Array(times.dropFirst(expired)))
+        return record
+    }
+
+    init(_ record: HandoverRecord) throws(HandoverRecord.Fault) {
+        total = try record.number("total", in: 0 ... .max)
+        times = try record.instants("times")
+    }
+}
+
+extension Crashes {
+    func handoverRecords(slot: Int) -> [HandoverRecord] {
+        lives.map { life in
+            var record = HandoverRecord("life")
+            record.set("slot", slot)
+            record.set("start", life.start)
+            record.set("service", life.service)
+            return record
+        }
+    }
+
+    mutating func restore(_ record: HandoverRecord) throws(HandoverRecord.Fault) {
+        note(start: try record.duration("start"), service: try record.duration("service"))
+    }
+}
+
+extension RestartBudget {
+    func handoverRecord(_ kind: String) -> HandoverRecord {
+        var record = HandoverRecord(kind)
+        record.set("level", level)
+        record.set("updated", updated)
+        return record
+    }
+
+    mutating func restore(_ record: HandoverRecord) throws(HandoverRecord.Fault) {
+        // Another number of processors has another capacity.
+        level = max(-capacity * 3, min(capacity, try record.number("level")))
+        updated = try record.optionalInstant("updated")
+    }
+}
+
+extension BacktracePolicy {
+    var handoverRecord: HandoverRecord {
+        var record = HandoverRecord("backtraces")
+        record.set("suppressed", areSuppressed)
+        record.set("crashes", crashes)
+        return record
+    }
+
+    init(_ record: HandoverRecord) throws(HandoverRecord.Fault) {
+        areSuppressed = record.flag("suppressed")
+        crashes = try record.instants("crashes").suffix(Self.printed)
     }
 }

@@ -22,6 +22,8 @@ extension Supervisor {
         var stage = Stage.preparing
         /// Whether the request was a rollback to the build before.
         var isRollback = false
+        /// Whether the master's own program follows.
+        var isUpgrade = false
 
         /// Whether the children get a build that has served before.
         var goesBack: Bool { isRollback || stage == .returning }
@@ -41,7 +43,7 @@ extension Supervisor {
         if isStopping { return }
         // Any number of requests during a restart is one more restart. A fleet that goes back does not have to arrive
         // first, because the new build may be the cure for what keeps it from arriving.
-        if case .running = phase, restart == nil || restart?.stage == .returning {
+        if case .running = phase, handingOverSince == nil, restart == nil || restart?.stage == .returning {
             prepareRestart(now, &actions)
         } else {
             isRestartQueued = true
@@ -51,7 +53,8 @@ extension Supervisor {
     private mutating func prepareRestart(_ now: Instant, _ actions: inout [Action]) {
         isRestartQueued = false
         latestGeneration += 1
-        restart = Restart(generation: latestGeneration, since: now)
+        restart = Restart(generation: latestGeneration, since: now, isUpgrade: isUpgradeQueued)
+        isUpgradeQueued = false
         actions.append(.prepareRestart(generation: latestGeneration))
     }
 
@@ -78,7 +81,8 @@ extension Supervisor {
     /// Goes back to the build before: out of a restart, or, if there is none, out of the build that serves.
     mutating func rollbackRequested(_ now: Instant, _ actions: inout [Action]) {
         if isStopping { return }
-        isRestartQueued = false
+        (isRestartQueued, isUpgradeQueued) = (false, false)
+        abandonHandover("a rollback was requested", &actions)
         if let restart {
             guard restart.stage != .returning else { return }
             failRestart(.rollback, now, &actions)
@@ -123,7 +127,7 @@ extension Supervisor {
             guard (unfinished.first() ?? target) >= target else { return }
             succeed(restart, wanted, now, &actions)
         }
-        if isRestartQueued { prepareRestart(now, &actions) }
+        if isRestartQueued, handingOverSince == nil { prepareRestart(now, &actions) }
     }
 
     /// Gives their turns to as many slots as the rules allow.
@@ -160,6 +164,7 @@ extension Supervisor {
             actions.append(.report(.restarted(generation: served, after: now - finished.since)))
         }
         finish(&actions)
+        if finished.isUpgrade, finished.stage != .returning { beginHandover(since: finished.since, &actions) }
     }
 
     private mutating func finish(_ actions: inout [Action]) {
@@ -189,12 +194,19 @@ extension Supervisor {
         if let old = slots[index].current {
             actions.append(.report(.retiring(slot: index, pid: old.pid, successor: successor.pid)))
             // The successor accepts on the same sockets, so nothing waits for the old child.
-            let cause: ExitCause = restart.map { $0.goesBack ? .rollback : .restart } ?? .recycled
+            let cause = causeOfReplacement(old, by: successor)
             if cause == .recycled { counters.noteRecycled() }
             requestExit(index, .current, cause, now, &actions)
         }
         slots[index].current = successor
         slots[index].successor = nil
+    }
+
+    /// A restart may begin while slots still return to the build before.
+    private func causeOfReplacement(_ old: Child, by successor: Child) -> ExitCause {
+        if old.generation == successor.generation { return .recycled }
+        guard let restart, !restart.goesBack, restart.generation == successor.generation else { return .rollback }
+        return .restart
     }
 
     // MARK: Failing

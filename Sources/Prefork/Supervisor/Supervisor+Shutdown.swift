@@ -45,7 +45,8 @@ extension Supervisor {
             }
         }
         // The children of both builds are asked to exit.
-        (restart, isRestartQueued, queuedTarget) = (nil, false, nil)
+        (restart, isRestartQueued, isUpgradeQueued, queuedTarget) = (nil, false, false, nil)
+        abandonHandover("the fleet stops", &actions)
         if !acceptingSlots.isEmpty, rules.queueDrain > .zero { actions.append(.closeAdmission) }
     }
 

@@ -63,6 +63,11 @@ extension Supervisor {
         case admissionClosed
         /// A request to replace all children by those of the program as it is on disk now.
         case restart
+        /// A request to replace all children, and then the master's own program, by the program as it is on disk now.
+        case upgrade
+        /// Answers to `.handOver`. The first one comes in the new program.
+        case handedOver
+        case handoverFailed(reason: String)
         /// Answers to `.prepareRestart`.
         case restartPrepared(generation: Int)
         case restartRefused(generation: Int, reason: String)
@@ -97,6 +102,9 @@ extension Supervisor {
         case spawn(slot: Int, launch: Int, generation: Int = 1, printsBacktrace: Bool)
         /// Open the program of this generation. Answered by `.restartPrepared` or `.restartRefused`.
         case prepareRestart(generation: Int)
+        /// Replace the master's own program by that of this generation. Answered by `.handedOver` or
+        /// `.handoverFailed`.
+        case handOver(generation: Int)
         /// Close the programs of all other generations. No child is started from them any more.
         case keepPrograms(generations: [Int])
         /// Answer `.queueEmpty` when no connection is queued on the listeners of this slot alone.

@@ -37,6 +37,10 @@ struct Supervisor {
     }
     /// Whether another restart follows.
     var isRestartQueued = false
+    /// Whether the next restart is the first part of an upgrade.
+    var isUpgradeQueued = false
+    /// The begin of an upgrade whose restart has succeeded. The master's own program is about to be replaced.
+    var handingOverSince: Instant?
     /// The number of slots that was asked for while the slots were filled for the first time.
     var queuedTarget: Int?
 
@@ -82,6 +86,9 @@ struct Supervisor {
         case .fail(let text): stop(.failure(text), nil, now, &actions)
         case .admissionClosed: requestExits(now, &actions)
         case .restart: restartRequested(now, &actions)
+        case .upgrade: upgradeRequested(now, &actions)
+        case .handedOver: handedOver(now, &actions)
+        case .handoverFailed(let reason): handoverFailed(reason, &actions)
         case .restartPrepared(let generation): restartPrepared(generation, &actions)
         case .restartRefused(let generation, let reason): restartRefused(generation, reason, &actions)
         case .rollback: rollbackRequested(now, &actions)
