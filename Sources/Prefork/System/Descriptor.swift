@@ -58,6 +58,12 @@ extension System {
         _ = try call("fcntl", "F_SETFL") { fcntl(descriptor, F_SETFL, wanted) }
     }
 
+    /// Whether the descriptor ends with the program of this process.
+    static func isCloseOnExec(_ descriptor: CInt) -> Bool {
+        let flags = fcntl(descriptor, F_GETFD)
+        return flags == -1 || flags & FD_CLOEXEC != 0
+    }
+
     static func isOpen(_ descriptor: CInt) -> Bool { fcntl(descriptor, F_GETFD) != -1 }
 
     /// Makes a number stand for another open file (dup2(2)). Close-on-exec is set in the same step if the system has

@@ -22,6 +22,7 @@ import PreforkLibc
         private typealias Duplicate = @convention(c) (CInt, CInt, CInt) -> CInt
         private typealias GetAffinity = @convention(c) (Int32, Int, UnsafeMutableRawPointer) -> CInt
         private typealias SetAffinity = @convention(c) (Int32, Int, UnsafeRawPointer) -> CInt
+        private typealias MemoryFile = @convention(c) (UnsafePointer<CChar>, CUnsignedInt) -> CInt
         private typealias GetAuxiliaryValue = @convention(c) (UInt) -> UInt
 
         // Called by syscall(2), because glibc has wrappers only since 2.36. The numbers are the same on every
@@ -41,6 +42,8 @@ import PreforkLibc
         private static let acceptWithFlags = symbol("accept4", as: Accept.self)
         private static let getAffinity = symbol("sched_getaffinity", as: GetAffinity.self)
         private static let setAffinity = symbol("sched_setaffinity", as: SetAffinity.self)
+        private static let memoryFile = symbol("memfd_create", as: MemoryFile.self)
+        private static let memoryFileFlags: CUnsignedInt = 3  // MFD_CLOEXEC | MFD_ALLOW_SEALING
         private static let getAuxiliaryValue = symbol("getauxval", as: GetAuxiliaryValue.self)
 
         /// pidfd_open(2): close-on-exec from the start, readable when the process has ended. Linux 5.3.
@@ -75,6 +78,12 @@ import PreforkLibc
             return try System.call("accept4") {
                 acceptWithFlags(descriptor, nil, nil, SystemConstant.closeOnExecNonBlocking)
             }
+        }
+
+        /// memfd_create(2), close-on-exec, not sealed yet. Linux 3.17, glibc 2.27.
+        static func memoryFile(_ name: String) throws(SystemError) -> CInt {
+            guard let memoryFile else { throw SystemError(call: "memfd_create", code: ENOSYS) }
+            return try System.call("memfd_create") { memoryFile(name, memoryFileFlags) }
         }
 
         static var hasCloseFrom: Bool { closeFrom != nil }

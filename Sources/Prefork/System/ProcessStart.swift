@@ -9,6 +9,8 @@ struct ProcessStart: Sendable {
     /// The signals that were ignored. The program that started this one may have wanted that: nohup ignores HUP, and
     /// systemd ignores PIPE.
     let ignoredSignals: [Signal]
+    /// The signals that the thread blocked which asks first.
+    let blockedSignals: [Signal]
     /// Whether this process had a controlling terminal.
     let hadTerminal: Bool
     /// The directory in which the program finds its relative paths.
@@ -16,6 +18,7 @@ struct ProcessStart: Sendable {
 
     private init() {
         ignoredSignals = Signal.ignored()
+        blockedSignals = SignalMask.blocked()
         hadTerminal = System.hasTerminal
         directory = Self.currentDirectory()
     }

@@ -8,11 +8,17 @@ extension ProgramFile {
         let path: CString
         /// `nil` if the system can only execute a path.
         private let file: OpenSocket?
+        /// `nil` if nothing is held open.
+        var descriptor: CInt? { file?.raw }
 
-        init(path: CString, file: consuming Descriptor) {
-            self.path = path
+        /// The kernel finds the open file again by /proc/PID/fd/N (proc(5)), even if its path has another file by then.
+        init(_ file: consuming Descriptor) {
+            path = CString("/proc/\(System.pid)/fd/\(file.raw)")
             self.file = OpenSocket(file)
         }
+
+        /// Whether the path leads to whichever program this process executes.
+        var isThisProgram: Bool { path.text == "/proc/self/exe" }
 
         init(path: CString) {
             self.path = path
@@ -58,8 +64,7 @@ extension ProgramFile {
             if isScript || isProcMissing || !isReadableByChildren || !ProcessStat.isOwnNamespace {
                 return Opened(path: path)
             }
-            let number = file.raw
-            return Opened(path: CString("/proc/\(System.pid)/fd/\(number)"), file: file)
+            return Opened(file)
         }
 
         private static func isExecutable(_ path: CString) -> Bool {

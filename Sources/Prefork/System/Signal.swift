@@ -11,6 +11,7 @@ struct Signal: Hashable, Sendable, CustomStringConvertible {
     static let kill = Signal(number: SIGKILL)
     static let abort = Signal(number: SIGABRT)
     static let user1 = Signal(number: SIGUSR1)
+    static let user2 = Signal(number: SIGUSR2)
     static let child = Signal(number: SIGCHLD)
     static let hangUp = Signal(number: SIGHUP)
     static let backgroundRead = Signal(number: SIGTTIN)
@@ -36,6 +37,8 @@ struct Signal: Hashable, Sendable, CustomStringConvertible {
         }
         return ignored
     }
+
+    static var all: [Signal] { (1...largestNumber).map { Signal(number: $0) } }
 
     /// Linux has 64 signals, Darwin 31.
     private static let largestNumber: CInt = 64

@@ -27,7 +27,11 @@ struct SignalHandling: ~Copyable {
     ///   - handled: recorded for `take`. SIGCHLD's handler also calls the handler that was installed before.
     ///   - silenced: get an empty handler. SIG_IGN would survive exec into what this process starts.
     ///   - unblocking: `false` if another thread will call `unblock`.
-    init(handled: [Signal], silenced: [Signal] = [], unblocking: Bool = true) throws(SystemError) {
+    ///   - isHandedOver: whether this thread blocks the signals only because an earlier program of this process held
+    ///     them.
+    init(
+        handled: [Signal], silenced: [Signal] = [], unblocking: Bool = true, isHandedOver: Bool = false
+    ) throws(SystemError) {
         let state = SignalState.shared()
         let ends = try Channel.makePair().split()
         descriptor = Descriptor(ends.first)
@@ -62,13 +66,37 @@ struct SignalHandling: ~Copyable {
         installed = replaced
         signals = mask
         var before = sigset_t()
-        previousMask = unblocking && pthread_sigmask(SIG_UNBLOCK, &mask, &before) == 0 ? before : nil
+        let isUnblocked = unblocking && pthread_sigmask(SIG_UNBLOCK, &mask, &before) == 0
+        if isHandedOver { for signal in handled { sigdelset(&before, signal.number) } }
+        previousMask = isUnblocked ? before : nil
     }
 
     /// Unblocks the signals in the calling thread, until that thread ends.
     func unblock() {
         var mask = signals
         pthread_sigmask(SIG_UNBLOCK, &mask, nil)
+    }
+
+    /// Runs `body` while no signal of this value is handled in any thread. Each one that comes, or came and was not taken,
+    /// stays pending in this thread, and survives execve(2).
+    ///
+    /// A handler that runs in another thread sets its bit before it reads `holder`, and this sets `holder` before it
+    /// reads the bits. So either the handler passes the signal on, or it is found here. Both is harmless, because a
+    /// signal is pending at most once.
+    func holdingSignals<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+        var mask = signals
+        var before = sigset_t()
+        pthread_sigmask(SIG_BLOCK, &mask, &before)
+        let state = SignalState.shared()
+        state.pointee.holder.store(SignalState.currentThread, ordering: .sequentiallyConsistent)
+        // The handler counts each of them again.
+        state.pointee.slots.store(0, ordering: .sequentiallyConsistent)
+        for signal in Self.takeRest() { SignalState.send(signal.number, to: SignalState.currentThread) }
+        defer {
+            state.pointee.holder.store(0, ordering: .sequentiallyConsistent)
+            pthread_sigmask(SIG_SETMASK, &before, nil)
+        }
+        return try body()
     }
 
     /// The signals since the last call of `take`.
@@ -156,6 +184,20 @@ private struct SignalState: ~Copyable {
     let slots = Atomic<Int>(0)
     /// Whether the kernel sent TTIN or TTOU.
     let isJobControl = Atomic<Bool>(false)
+    /// The thread that gets the signals of all others. 0 if each keeps its own.
+    let holder = Atomic<UInt>(0)
+
+    #if canImport(Darwin) || canImport(Musl)
+        static var currentThread: UInt { UInt(bitPattern: pthread_self()) }
+        static func send(_ signal: CInt, to thread: UInt) {
+            if let thread = pthread_t(bitPattern: thread) { pthread_kill(thread, signal) }
+        }
+    #else
+        static var currentThread: UInt { UInt(truncatingIfNeeded: pthread_self()) }
+        static func send(_ signal: CInt, to thread: UInt) {
+            pthread_kill(pthread_t(truncatingIfNeeded: thread), signal)
+        }
+    #endif
 
     static func shared() -> UnsafeMutablePointer<SignalState> {
         if let state = signalState { return state }
@@ -194,6 +236,9 @@ private let recordingHandler: SignalHandler = { number, information, context in
         }
     }
     state.pointee.pending.bitwiseOr(1 &<< UInt64(truncatingIfNeeded: number), ordering: .sequentiallyConsistent)
+    // pthread_kill(3) is safe in a handler (signal-safety(7)).
+    let holder = state.pointee.holder.load(ordering: .sequentiallyConsistent)
+    if holder != 0 { SignalState.send(number, to: holder) }
     let descriptor = state.pointee.wake.load(ordering: .sequentiallyConsistent)
     if descriptor >= 0 {
         var byte: UInt8 = 0
