@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Restarts and resizes a fleet again and again under load. Fails if a request fails, if an old child stays longer than
-its longest request and 0.1 s, or if the master's descriptors or memory grow.
+"""Restarts, upgrades and resizes a fleet again and again under load. Fails if a request fails, if an old child stays
+longer than its longest request and 0.1 s, or if the master's descriptors or memory grow.
 
-    CI/restarts.py [N]    N restarts for each kind of listener (100 by default), then a resize from 1 to 64 and back
+    CI/restarts.py [N]           N restarts for each kind of listener (100 by default), then a resize from 1 to 64 and back
+    CI/restarts.py upgrade [N]   N upgrades for each kind of listener, also an adopted one
 
 The load: clients that keep their connection, clients with a connection for each request, and requests that take 100 ms.
-Half of the restarts find another build of the program at its path.
+Half of the restarts find another build of the program at its path, and so do all upgrades.
 """
 import collections
 import os
@@ -93,9 +94,16 @@ def exits(server):
 def start(program, directory, listening, children, *options):
     path = os.path.join(directory, "server")
     put_build(program, path, b"0")
-    address = f"unix:{directory}/socket" if listening == "unix" else f"{HOST}:0"
-    mode = ["--listening", listening] if listening != "unix" else []
-    server = Server(path, "--children", str(children), "--readiness", "explicit", *mode, *options, address)
+    command = [path, "--children", str(children), "--readiness", "explicit", *options]
+    if listening == "adopted":
+        owned = socket.create_server((HOST, 0), backlog=128)
+        # As systemd hands it over (sd_listen_fds(3)).
+        script = f'exec 3<&{owned.fileno()}; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0" "$@"'
+        server = Server("/bin/sh", "-c", script, *command, "--inherited", pass_fds=[owned.fileno()])
+    elif listening == "unix":
+        server = Server(*command, f"unix:{directory}/socket")
+    else:
+        server = Server(*command, "--listening", listening, f"{HOST}:0")
     server.wait_for("ready after", children)
     if listening == "unix":
         def connect():
@@ -143,6 +151,39 @@ def restart(program, listening, count):
             expect(after[1] <= before[1] + 512, "memory grows")
 
 
+def upgrade(program, listening, count):
+    with tempfile.TemporaryDirectory() as directory:
+        server, path, connect = start(program, directory, listening, CHILDREN)
+        with server:
+            load = Load(connect)
+            before = None
+            began = time.monotonic()
+            for number in range(1, count + 1):
+                digit = str(number % 2).encode()
+                put_build(program, path, digit)
+                os.kill(server.pid, signal.SIGUSR2)
+                server.wait_for(r" upgraded: ", number)
+                seen = os.stat(f"/proc/{server.pid}/exe")
+                expect(os.path.samestat(seen, os.stat(path)), f"the master's program after upgrade {number}")
+                if number % 10 == 0:
+                    seen = get(connect, "/build")
+                    expect(seen == build_text(digit), f"build {seen!r} after upgrade {number}")
+                if number == max(3, count // 10):
+                    until(lambda: len(server.children()) == CHILDREN, "the old children's ends")
+                    before = resources(server.pid)
+            elapsed = time.monotonic() - began
+            until(lambda: len(server.children()) == CHILDREN, "the old children's ends")
+            after = resources(server.pid)
+            load.stop()
+            print(f"{listening}: {count} upgrades in {elapsed:.1f} s, {load.counts['answered']} answered, "
+                  f"{load.counts['failed']} failed; descriptors {before[0]} -> {after[0]}, "
+                  f"memory {before[1]} -> {after[1]} kB")
+            server.stop()
+            expect(not load.faults, f"{len(load.faults)} requests failed: {load.faults[:5]}")
+            expect(after[0] <= before[0], "descriptors leak")
+            expect(after[1] <= before[1] + 512, "memory grows")
+
+
 def resize(program, listening):
     sizes = list(range(1, 65, 3)) + list(range(64, 0, -3))
     with tempfile.TemporaryDirectory() as directory:
@@ -167,14 +208,20 @@ def resize(program, listening):
 
 
 def main():
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100
+    arguments = sys.argv[1:]
+    upgrades = arguments[:1] == ["upgrade"]
+    count = int(arguments[-1]) if arguments and arguments[-1].isdigit() else 100
     needs("swift=")
     program = swift_product("hello-prefork")
+    if upgrades:
+        checks = [(upgrade, kind, count) for kind in ("sharded", "shared", "unix", "adopted")]
+    else:
+        checks = [(restart, kind, count) for kind in ("sharded", "shared", "unix")]
+        checks += [(resize, kind) for kind in ("sharded", "shared")]
     failures = []
-    for check in [lambda kind=kind: restart(program, kind, count) for kind in ("sharded", "shared", "unix")] + [
-            lambda kind=kind: resize(program, kind) for kind in ("sharded", "shared")]:
+    for check, *rest in checks:
         try:
-            check()
+            check(program, *rest)
         except Failure as failure:
             print(f"FAILED: {failure}")
             failures.append(failure)

@@ -144,11 +144,11 @@ def free_port():
 class Server:
     """A server whose standard error is read. All of its processes are gone when the `with` block ends."""
 
-    def __init__(self, *command, stdin=subprocess.DEVNULL):
+    def __init__(self, *command, stdin=subprocess.DEVNULL, pass_fds=()):
         become_subreaper()
         self.lines = []
         self.process = subprocess.Popen(
-            command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            command, stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=pass_fds)
         self.pid = self.process.pid
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()

@@ -34,13 +34,15 @@ extension Prefork {
     }
 
     private func runMaster(_ isLast: Bool, _ beforeReturn: @escaping BeforeReturn) async throws {
+        let turn = try Succession.turn(isLast: isLast)
+        if case .over = turn { return }
         let outcome = LockedValueBox<Result<Void, any Error>>(.success(()))
         let token = RunToken()
         do {
             try await withTaskCancellationHandler {
                 try await withThread {
                     let result = Result {
-                        try MasterStartup.run(self, token: token, isLast: isLast, beforeReturn: beforeReturn)
+                        try MasterStartup.run(self, turn, token: token, isLast: isLast, beforeReturn: beforeReturn)
                     }
                     outcome.withLock { $0 = result }
                 }

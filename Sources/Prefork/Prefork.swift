@@ -64,8 +64,10 @@ public final class Prefork: Sendable {
         try handle.claim()
         defer { handle.release() }
         guard let handshake = try Self.handshake() else {
+            let turn = try Succession.turn(isLast: isLast)
+            if case .over = turn { return }
             try EarlierRuns.recording {
-                try MasterStartup.run(self, token: RunToken(), isLast: isLast, beforeReturn: beforeReturn)
+                try MasterStartup.run(self, turn, token: RunToken(), isLast: isLast, beforeReturn: beforeReturn)
             }
             return
         }
@@ -99,6 +101,24 @@ public final class Prefork: Sendable {
     /// ``Event/Code/restartFailed`` says so. Before and after `run`, in a stop and in a child, it does nothing. Call it
     /// from any thread, also from a hook.
     public func rollback() { handle.request(.rollback) }
+
+    /// Replaces the children, and then this process's own program, by the program file as it is on disk now, as SIGUSR2
+    /// does, and returns at once.
+    ///
+    /// It begins as ``restart()`` does. When every slot has a child of the new build that is up, this process executes
+    /// that build with its own arguments and environment (execve(2)), and `run` continues there: the process id, the
+    /// children, the listeners and their queues, the control socket and the counters stay. Addresses and a number of
+    /// children that the new build configures differently are applied, by a restart and a resize.
+    ///
+    /// Everything of this process that is not Prefork's ends as at an exit, without atexit(3): its threads, memory, and
+    /// the descriptors that it has opened. Those that it got at its start stay open.
+    ///
+    /// The event ``Event/Code/upgraded`` comes from the new program. If the restart fails, ``Event/Code/restartFailed``
+    /// tells, and the old build serves. If the new program cannot take over, ``Event/Code/upgradeFailed`` tells why, and
+    /// this one goes on with the new children. Linux only: elsewhere it is that event, and nothing is restarted. During a
+    /// restart it asks for one more. Before and after `run`, in a stop and in a child, it does nothing. Call it from any
+    /// thread, also from a hook.
+    public func upgrade() { handle.request(.upgrade) }
 
     /// Changes the number of children, as SIGTTIN and SIGTTOU do by one, and returns at once.
     ///

@@ -8,9 +8,9 @@ extension Prefork.Configuration {
     public struct Signals: Sendable {
         /// Whether Prefork or the program handles the signals of a process.
         public enum Policy: Sendable, Hashable {
-            /// Prefork: TERM, INT and USR1 in the master, TERM and INT in a child.
+            /// Prefork: TERM, INT, HUP, TTIN, TTOU, USR1 and USR2 in the master, TERM, INT and HUP in a child.
             ///
-            /// A USR1 that was ignored when the master started stays ignored. The handlers that were installed before
+            /// A signal other than TERM and INT that was ignored when the master started stays ignored. The handlers that were installed before
             /// are restored when `run` returns.
             case handled
             /// The program.

@@ -22,6 +22,9 @@ extension PreforkError {
         /// This process has variables that only a master sets, but they do not describe it. It never becomes a master.
         /// Detail: ``PreforkError/reason``.
         public static var invalidHandshake: Code { Code("invalidHandshake") }
+        /// This program took the place of another one in its process (``Prefork/Prefork/upgrade()``), and cannot continue
+        /// its fleet. Detail: ``PreforkError/reason``.
+        public static var invalidHandover: Code { Code("invalidHandover") }
         /// A fleet is already running in this process. `run`, `main` or `takeOver` was called before and has not
         /// returned.
         public static var alreadyRunning: Code { Code("alreadyRunning") }
@@ -84,6 +87,7 @@ extension PreforkError {
         case .invalidTLSIdentity: .invalidTLSIdentity
         case .invalidHandshake: .invalidHandshake
         case .masterIsGone: .masterIsGone
+        case .invalidHandover: .invalidHandover
         case .alreadyRunning: .alreadyRunning
         case .earlierRunFailed: .earlierRunFailed
         case .childHasServed: .childHasServed

@@ -25,7 +25,8 @@ extension PreforkError {
     public var reason: String? {
         switch payload {
         case .invalidAddress(_, let reason), .invalidConfiguration(_, let reason), .invalidTLSIdentity(let reason),
-            .invalidHandshake(let reason), .cannotAdopt(_, let reason), .noActivatedSockets(let reason):
+            .invalidHandshake(let reason), .invalidHandover(let reason), .cannotAdopt(_, let reason),
+            .noActivatedSockets(let reason):
             reason
         default: nil
         }

@@ -20,6 +20,7 @@ public struct PreforkError: Error, Sendable, Hashable, CustomStringConvertible {
         case invalidTLSIdentity(String)
         case invalidHandshake(reason: String)
         case masterIsGone(pid: Int32)
+        case invalidHandover(reason: String)
         case alreadyRunning
         case earlierRunFailed
         case childHasServed
@@ -49,7 +50,7 @@ public struct PreforkError: Error, Sendable, Hashable, CustomStringConvertible {
         switch payload {
         case .cannotListen(_, let error) where error.mayPass: 75
         case .system(let error) where error.mayPass: 75
-        case .invalidAddress, .cannotListen, .cannotAdopt, .noActivatedSockets, .invalidHandshake: 64
+        case .invalidAddress, .cannotListen, .cannotAdopt, .noActivatedSockets, .invalidHandshake, .invalidHandover: 64
         case .invalidConfiguration, .invalidTLSIdentity, .childRefused: 78
         case .masterIsGone: 75
         default: 70
@@ -66,6 +67,8 @@ public struct PreforkError: Error, Sendable, Hashable, CustomStringConvertible {
         case .invalidHandshake(let reason):
             "this process has variables that only a Prefork master sets, but it is not that master's child: \(reason)"
         case .masterIsGone(let pid): "the master \(pid) is gone"
+        case .invalidHandover(let reason):
+            "this program cannot take the place of the one before in this process: \(reason)"
         case .alreadyRunning: "a fleet is already running in this process"
         case .earlierRunFailed: "this run failed in the master; the child belongs to a later run"
         case .childHasServed: "this child has already served"
@@ -107,6 +110,7 @@ extension PreforkError {
     }
     package static func invalidHandshake(reason: String) -> Self { Self(.invalidHandshake(reason: reason)) }
     package static func masterIsGone(pid: Int32) -> Self { Self(.masterIsGone(pid: pid)) }
+    package static func invalidHandover(reason: String) -> Self { Self(.invalidHandover(reason: reason)) }
     package static var alreadyRunning: Self { Self(.alreadyRunning) }
     package static var earlierRunFailed: Self { Self(.earlierRunFailed) }
     package static var childHasServed: Self { Self(.childHasServed) }

@@ -51,6 +51,7 @@ extension Prefork {
         for name in Handshake.names { System.removeEnvironmentValue(name) }
         switch decoded {
         case .absent:
+            Succession.find()
             _ = ProcessStart.own  // From here on, the program may change the state that this reads.
             return .nothing
         case .broken(let reason): return .invalid(.invalidHandshake(reason: reason))

@@ -109,7 +109,7 @@ extension Prefork {
 
         /// Tells the master that this child serves. With ``Configuration/Readiness/Mode/explicit``, call it within
         /// ``Configuration/Readiness/timeout``. Further calls are harmless. It never waits.
-        public func ready() { send(.ready(startCost: System.processorTime())) }
+        public func ready() { send(.ready(startCost: System.processorTime(), handover: Handover.currentVersion)) }
 
         /// Asks the master to replace this child, for example after a number of requests. It never waits.
         ///

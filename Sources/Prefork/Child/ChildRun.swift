@@ -16,7 +16,7 @@ struct ChildRun: ~Copyable {
     static func begin(
         _ handshake: Handshake, _ configuration: Prefork.Configuration, isLast: Bool, usesPool: Bool = false
     ) throws(PreforkError) -> ChildRun? {
-        if !isLast, case .over(let error) = try EarlierRuns.next(handshake) {
+        if !isLast, case .over(let error) = try EarlierRuns.next(handshake.earlierRuns) {
             if let error { throw error }
             return nil
         }

@@ -14,6 +14,8 @@ final class ChildHandle {
     var isKilled = false
     /// Whether the program has got a listener of the fleet by a takeover of bind(2).
     var hasBound = false
+    /// The version of handovers that its build reads. 0 if it reads none, or has not said so.
+    var handoverVersion = 0
     /// The last error of a bind(2) that the child has asked for.
     var lastBindFault: String?
 
@@ -30,7 +32,7 @@ final class ChildHandle {
         _ pid: Int32,
         slot: Int,
         exit: consuming Descriptor?,
-        channel: consuming Descriptor,
+        channel: consuming Descriptor?,
         outOfMemory: OutOfMemoryAttribution.Mark?
     ) {
         self.pid = pid
@@ -94,4 +96,72 @@ final class ChildHandle {
     /// The socket for the answer to the first `ChildMessage.bind` that has none yet. `nil` if it has been lost. Then
     /// the child's end hangs up.
     func takeReply() -> OpenSocket? { replies.isEmpty ? nil : replies.removeFirst() }
+}
+
+// MARK: In a handover
+
+extension ChildHandle {
+    var handoverRecord: HandoverRecord {
+        var record = HandoverRecord("channel")
+        record.set("pid", pid)
+        record.set("slot", slot)
+        record.set("descriptor", Descriptor.number(of: channel))
+        record.set("ignored", isIgnored)
+        record.set("killed", isKilled)
+        record.set("bound", hasBound)
+        record.set("version", handoverVersion)
+        record.set("begun", bytes: reader.buffer)
+        record.set("replies", replies.map { $0?.raw ?? -1 })
+        return record
+    }
+
+    var descriptors: [CInt] { ([Descriptor.number(of: channel)] + replies.map { $0?.raw ?? -1 }).filter { $0 != -1 } }
+
+    /// A child of the old program, as numbers that nobody owns yet.
+    struct HandedOver {
+        let record: HandoverRecord
+        let pid: Int32
+        let slot: Int
+        fileprivate let channel: CInt
+        fileprivate let replies: [CInt]
+        fileprivate let begun: [UInt8]
+        fileprivate let version: Int
+
+        var descriptors: [CInt] { ([channel] + replies).filter { $0 != -1 } }
+
+        init(_ record: HandoverRecord, _ handover: Handover) throws(HandoverRecord.Fault) {
+            self.record = record
+            pid = try record.number("pid", in: 1 ... .max)
+            slot = try record.number("slot", in: 0 ... .max)
+            channel = try record.number("descriptor", in: -1 ... .max)
+            replies = try record.numbers("replies")
+            for number in [channel] + replies where number != -1 {
+                _ = try handover.descriptor(number, of: record, "descriptor")
+            }
+            begun = try record.bytes("begun")
+            version = try record.optional("version") ?? 0
+            guard ExitWatch.isChild(pid) else {
+                throw HandoverRecord.Fault("process \(pid) is not a child of this process")
+            }
+        }
+    }
+
+    /// Takes the descriptors.
+    convenience init(
+        _ old: HandedOver, lowest: CInt, exit: consuming Descriptor?, outOfMemory: OutOfMemoryAttribution.Mark?
+    ) throws(SystemError) {
+        var channel: Descriptor?
+        if old.channel != -1 { channel = try System.move(Descriptor(old.channel), atLeast: lowest) }
+        var replies: [OpenSocket?] = []
+        for number in old.replies {
+            replies.append(number == -1 ? nil : OpenSocket(try System.move(Descriptor(number), atLeast: lowest)))
+        }
+        self.init(old.pid, slot: old.slot, exit: exit, channel: channel, outOfMemory: outOfMemory)
+        self.replies = replies
+        reader = ChildMessageReader(continuing: old.begun)
+        isIgnored = old.record.flag("ignored")
+        isKilled = old.record.flag("killed")
+        hasBound = old.record.flag("bound")
+        handoverVersion = old.version
+    }
 }

@@ -7,9 +7,9 @@ struct ChildLauncher {
     /// The same program, held open, if the configuration names it.
     private let firstProgram: ProgramFile.Opened?
     /// The programs of the generations after the first.
-    private var programs: [Int: ProgramFile.Opened] = [:]
+    private(set) var programs: [Int: ProgramFile.Opened] = [:]
     /// The path at which a restart finds the program. `nil` if it is not known.
-    private let restartPath: CString?
+    let restartPath: CString?
     private let arguments: [CString]
     private let ignoredSignals: [Signal]
     /// The processors of the children. `nil` unless each child gets one of its own.
@@ -17,7 +17,10 @@ struct ChildLauncher {
     private let outOfMemory = OutOfMemoryCount(System.text)
     private var attribution = OutOfMemoryAttribution()
 
-    init(_ configuration: Prefork.Configuration, _ mechanisms: Prefork.Mechanisms) throws(SystemError) {
+    /// - Parameter restartPath: the path that an earlier program of this process has found. Its own is another one.
+    init(
+        _ configuration: Prefork.Configuration, _ mechanisms: Prefork.Mechanisms, restartPath: CString? = nil
+    ) throws(SystemError) {
         self.configuration = configuration
         self.mechanisms = mechanisms
         _ = (ProgramFile.startedPath, ProgramFile.givenPath)  // Read now, before the file can be moved.
@@ -31,8 +34,9 @@ struct ChildLauncher {
             firstProgram = nil
         }
         // A path whose directory is not known must not lead to another program.
-        restartPath =
-            configuration.program.executable.map { ProcessStart.own.absolute(CString($0)) } ?? ProgramFile.givenPath
+        self.restartPath =
+            configuration.program.executable.map { ProcessStart.own.absolute(CString($0)) } ?? restartPath
+            ?? ProgramFile.givenPath
         let name = configuration.program.executable.map { CString($0) } ?? own.first ?? executable
         // A shell ignores INT and QUIT for a background job, to shield it from the terminal's keys. That is not meant
         // for the children. With CHLD ignored, a child would lose the exit statuses of the processes that it starts.
@@ -63,6 +67,13 @@ struct ChildLauncher {
         } catch {
             throw .system(error)
         }
+    }
+
+    mutating func adopt(_ program: ProgramFile.Opened, as generation: Int) { programs[generation] = program }
+
+    /// A mark for a child that an earlier program of this process has started.
+    mutating func outOfMemoryMark() -> OutOfMemoryAttribution.Mark? {
+        outOfMemory?.current(System.text).map { attribution.mark(count: $0) }
     }
 
     /// The path by which the program of a generation is executed.

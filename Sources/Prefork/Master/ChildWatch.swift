@@ -27,7 +27,8 @@ final class ChildWatch {
 
     func add(_ child: ChildHandle) {
         do throws(SystemError) {
-            try queue.add(child.channelDescriptor, .channel(pid: child.pid))
+            // A child that an earlier program of this process has started may have closed its channel.
+            if child.channelDescriptor != -1 { try queue.add(child.channelDescriptor, .channel(pid: child.pid)) }
             guard child.exitDescriptor != -1 else {
                 unwatched.insert(child.pid)
                 return

@@ -38,6 +38,13 @@ final class ControlServer {
         }
     }
 
+    /// Continues that of an earlier program of this process.
+    init(path: String, continuing socket: consuming ControlSocket, observe: @escaping (Prefork.Event) -> Void) {
+        self.path = path
+        self.observe = observe
+        self.socket = consume socket
+    }
+
     private func open(at now: Instant, patience: Duration) throws(SystemError) {
         do throws(SystemError) {
             socket = try ControlSocket(path: path, patience: patience)
@@ -167,6 +174,45 @@ final class ControlServer {
         usagePlace = pids.isEmpty ? 0 : (usagePlace + Self.mostUsages) % pids.count
         usages = known
         return known
+    }
+
+    // MARK: In a handover
+
+    var descriptors: [CInt] { ([raw] + connections.values.map(\.raw)).filter { $0 != -1 } }
+
+    /// The socket, and the clients whose requests are not answered yet. A client that has not read its last answer is
+    /// left behind.
+    var handoverRecords: [HandoverRecord] {
+        var record = HandoverRecord("control")
+        record.set("path", path)
+        switch socket {
+        case .some(let socket): socket.write(to: &record)
+        case .none: break
+        }
+        return [record]
+            + connections.compactMap { id, connection in
+                guard clients.unsent(id).isEmpty else { return nil }
+                var record = HandoverRecord("client")
+                record.set("descriptor", connection.raw)
+                record.set("watches", clients.isWatching(id))
+                record.set("input", bytes: clients.input(id))
+                work.first { $0.client == id }?.write(to: &record)
+                return record
+            }
+    }
+
+    /// Continues with a client of an earlier program of this process.
+    func adopt(_ record: HandoverRecord, _ connection: consuming Descriptor, at now: Instant) {
+        let connection = OpenSocket(connection)
+        guard
+            let id = try? clients.admit(user: System.peerUser(of: connection.raw), owner: geteuid(), at: now)
+        else { return }
+        connections[id] = connection
+        let kind = ControlWork.Kind(record)
+        clients.resume(
+            id, input: (try? record.bytes("input")) ?? [], isWatching: record.flag("watches"), isWorking: kind != nil,
+            at: now)
+        if let kind { work.append(ControlWork(client: id, kind: kind)) }
     }
 
     /// Tells the requests that are being carried out what has happened.

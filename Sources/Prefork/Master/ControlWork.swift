@@ -11,6 +11,8 @@ struct ControlWork {
         /// The build that all slots get.
         case restart(generation: Int)
         case rollback(generation: Int)
+        /// The build that all slots and then the master get.
+        case upgrade(generation: Int)
         case resize(to: Int)
         /// The child that another one must replace.
         case recycle(slot: Int, pid: Int32)
@@ -26,7 +28,10 @@ struct ControlWork {
         case (.restart(let own), .restarted(let generation, _)), (.rollback(let own), .restarted(let generation, _)),
             (.rollback(let own), .rolledBack(let generation, _)):
             if generation == own { isDone = true }
+        case (.upgrade(let own), .upgraded(let generation, _)): if generation == own { isDone = true }
+        case (.upgrade(let own), .upgradeFailed(let generation, _)): if generation == own { failure = "\(event)" }
         case (.restart(let own), .restartFailed(let generation, _, _)),
+            (.upgrade(let own), .restartFailed(let generation, _, _)),
             (.rollback(let own), .restartFailed(let generation, _, _)):
             if generation == own { failure = "\(event)" }
         case (.resize(let own), .resizeFailed(_, let count, _)):
@@ -40,7 +45,7 @@ struct ControlWork {
         if kind == .stop { return supervisor.phase == .finished ? ControlAnswer.success() : nil }
         switch kind {
         case .stop: break
-        case .restart(let generation), .rollback(let generation):
+        case .restart(let generation), .rollback(let generation), .upgrade(let generation):
             if isDone { return ControlAnswer.success([.init("generation", .integer(generation))]) }
             if let restart = supervisor.restart {
                 if restart.stage == .returning || restart.generation == generation { return nil }
@@ -48,7 +53,8 @@ struct ControlWork {
             if let failure { return ControlError(.failed, failure).answer }
             if supervisor.isStopping { break }
             // A restart that waits for another one, or for the first children.
-            if case .restart = kind, supervisor.isRestartQueued { return nil }
+            if supervisor.isRestartQueued, generation > supervisor.latestGeneration { return nil }
+            if case .upgrade = kind, supervisor.handingOverSince != nil { return nil }
             return Self.superseded.answer
         case .resize(let count):
             if let failure { return ControlError(.failed, failure).answer }
@@ -71,4 +77,53 @@ struct ControlWork {
 
     static let stopping = ControlError(.stopping, "the fleet stops")
     private static let superseded = ControlError(.superseded, "another request has taken the place of this one")
+}
+
+// MARK: In a handover
+
+extension ControlWork {
+    func write(to record: inout HandoverRecord) {
+        record.set("failure", failure)
+        switch kind {
+        case .stop: record.set("request", "stop")
+        case .restart(let generation):
+            record.set("request", "restart")
+            record.set("generation", generation)
+        case .rollback(let generation):
+            record.set("request", "rollback")
+            record.set("generation", generation)
+        case .upgrade(let generation):
+            record.set("request", "upgrade")
+            record.set("generation", generation)
+        case .resize(let count):
+            record.set("request", "resize")
+            record.set("children", count)
+        case .recycle(let slot, let pid):
+            record.set("request", "recycle")
+            record.set("slot", slot)
+            record.set("pid", pid)
+        }
+    }
+}
+
+extension ControlWork.Kind {
+    /// - Returns: `nil` if the client has no request, or one that this version does not know.
+    init?(_ record: HandoverRecord) {
+        let generation: Int? = (try? record.optional("generation")) ?? nil
+        switch ((try? record.optionalText("request")) ?? nil, generation) {
+        case ("stop", _): self = .stop
+        case ("restart", let generation?): self = .restart(generation: generation)
+        case ("rollback", let generation?): self = .rollback(generation: generation)
+        case ("upgrade", let generation?): self = .upgrade(generation: generation)
+        case ("resize", _):
+            guard let count: Int = try? record.number("children") else { return nil }
+            self = .resize(to: count)
+        case ("recycle", _):
+            guard let slot: Int = try? record.number("slot"), let pid: Int32 = try? record.number("pid") else {
+                return nil
+            }
+            self = .recycle(slot: slot, pid: pid)
+        default: return nil
+        }
+    }
 }

@@ -6,11 +6,12 @@ final class FleetHandle: Sendable {
     enum Request: Equatable {
         case restart
         case rollback
+        case upgrade
         case resize(to: Int)
 
         fileprivate func isSameKind(as other: Request) -> Bool {
             switch (self, other) {
-            case (.restart, .restart), (.rollback, .rollback), (.resize, .resize): true
+            case (.restart, .restart), (.rollback, .rollback), (.resize, .resize), (.upgrade, .upgrade): true
             default: false
             }
         }

@@ -20,6 +20,7 @@ extension Master {
             serviceManager?.restarting(at: System.now())
             prepareRestart(generation)
         case .keepPrograms(let generations): launcher.keepPrograms(generations)
+        case .handOver(let generation): handingOver = generation
         case .awaitEmptyQueue(let slot):
             steer()
             awaitEmptyQueue(of: slot)
@@ -136,7 +137,7 @@ extension Master {
         handle.publish(listeners: listeners.views)
     }
 
-    private func awaitEmptyQueue(of slot: Int) {
+    func awaitEmptyQueue(of slot: Int) {
         // All children share the other listeners, so whatever is queued there is accepted.
         guard let sockets = listeners.ownSockets(of: slot) else { return feed(.queueEmpty(slot: slot)) }
         retiring.removeAll { $0.slot == slot }

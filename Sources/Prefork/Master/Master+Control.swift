@@ -51,12 +51,13 @@ extension Master {
             for pid in Array(children.keys) { receiveMessages(from: pid) }
             control.work.append(ControlWork(client: client, kind: .stop))
             feed(.stop(.command(from: control.peer(of: client)), at: now))
-        case .restart, .rollback, .resize:
+        case .restart, .rollback, .resize, .upgrade:
             if supervisor.isStopping { return control.clients.answer(client, ControlWork.stopping.answer, at: now) }
             control.work.append(ControlWork(client: client, kind: kind(of: request)))
             switch request {
             case .resize(let count): resize(to: count)
             case .rollback: feed(.rollback)
+            case .upgrade: requestUpgrade()
             default: feed(.restart)
             }
         case .recycle(let slot):
@@ -69,9 +70,6 @@ extension Master {
             }
             control.work.append(ControlWork(client: client, kind: .recycle(slot: slot, pid: child.pid)))
             feed(.recycle(pid: child.pid, .request))
-        case .upgrade:
-            let error = ControlError(.unsupported, "this version cannot do that")
-            control.clients.answer(client, error.answer, at: now)
         }
     }
 
@@ -82,6 +80,7 @@ extension Master {
             // Out of a restart, or out of the build that serves.
             let own = supervisor.restart == nil ? supervisor.previousGeneration : nil
             return .rollback(generation: own ?? supervisor.generation)
+        case .upgrade: return .upgrade(generation: supervisor.latestGeneration + 1)
         default:
             // Each restart makes a generation, whether it begins now or later.
             return .restart(generation: supervisor.latestGeneration + 1)

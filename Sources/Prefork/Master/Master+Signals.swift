@@ -23,11 +23,13 @@ extension Master {
         }
         if isRequested { feed(.stop(.request, at: System.now())) }
         if received.contains(.hangUp), !isHangUp { feed(.restart) }
+        if received.contains(.user2) { requestUpgrade() }
         if taken.slots != 0 { resize(to: max(1, (supervisor.queuedTarget ?? supervisor.target) + taken.slots)) }
         for request in handle.takeRequests() {
             switch request {
             case .restart: feed(.restart)
             case .rollback: feed(.rollback)
+            case .upgrade: requestUpgrade()
             case .resize(let count): resize(to: count)
             }
         }

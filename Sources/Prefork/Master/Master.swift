@@ -7,6 +7,8 @@ final class Master {
     let mechanisms: Prefork.Mechanisms
     /// When the call of `run` began.
     let startedAt: Instant
+    /// The number of children in the configuration and the environment.
+    let configuredChildren: Int
     /// Whether the process ends after this run, however the run ends.
     let isLast: Bool
     let handle: FleetHandle
@@ -31,6 +33,12 @@ final class Master {
     var stalls: StallWatch?
     /// When to look at the memory of the children. `nil` for never.
     var nextMemoryCheck: Instant?
+    /// `nil` unless the program of this process was replaced by one that listens on other addresses.
+    var departing: DepartingListeners?
+    /// The generation whose program this process is about to execute.
+    var handingOver: Int?
+    /// The descriptors that were there when the first program of this process started, if this is another one.
+    var inherited: [CInt]?
     /// The retired slots whose queues are not empty yet.
     var retiring: [RetiringQueue] = []
     var readiness = FleetReadiness()
@@ -64,6 +72,7 @@ final class Master {
         _ handle: FleetHandle,
         _ supervisor: Supervisor,
         startedAt: Instant,
+        configuredChildren: Int,
         isLast: Bool
     ) {
         self.configuration = configuration
@@ -73,6 +82,7 @@ final class Master {
         self.handle = handle
         self.supervisor = supervisor
         self.startedAt = startedAt
+        self.configuredChildren = configuredChildren
         self.isLast = isLast
         observe = configuration.observe ?? Prefork.logToStandardError
         orphans = OrphanWatch(configuration)
@@ -81,7 +91,10 @@ final class Master {
     }
 
     /// Connects to the service manager that has started this process, if there is one.
-    func findServiceManager() { serviceManager = ServiceManager(report: observe) }
+    /// - Parameter restart: see `ServiceNotifier`.
+    func findServiceManager(afterHandover restart: Bool?) {
+        serviceManager = ServiceManager(afterHandover: restart, report: observe)
+    }
 
     func prepareAffinity() {
         if let error = launcher.prepareAffinity() { observe(.systemError(error)) }
@@ -105,6 +118,11 @@ final class Master {
             try openControlSocket()
             superviseUntilEmpty(signals)
         }
+        try throwFailure()
+    }
+
+    /// Throws if the fleet has not ended in order.
+    func throwFailure() throws {
         if let hookError { throw hookError }
         guard let failure = supervisor.failure else { return }
         // The exits of the children only repeat it.
@@ -117,7 +135,7 @@ final class Master {
     // MARK: The loop
 
     /// Each turn waits, then handles signals and requests, messages of children, exits, and timers, in this order.
-    private func superviseUntilEmpty(_ signals: borrowing SignalHandling) {
+    func superviseUntilEmpty(_ signals: borrowing SignalHandling) {
         while supervisor.phase != .finished {
             let watched = wait(signals)
             let childHasEnded = handleSignals(signals)
@@ -135,9 +153,11 @@ final class Master {
             reapOrphans(now)
             checkMemory(at: now)
             checkStalls(at: now)
+            endDeparting(at: now)
             EventLog.writeSummaries(at: now)
             publish()
             noteReadiness(at: now)
+            handOver(signals)
             updateServiceManager(at: now)
             serveControl(watched)
         }
@@ -176,6 +196,7 @@ final class Master {
             supervisor.nextDeadline, listeners.nextClosingStep, listeners.nextQueueCheck, orphans?.next,
             watch.nextLook(at: now), EventLog.next, retiring.map(\.next).min(), nextMemoryCheck, stalls?.next,
             serviceManager?.next, control?.nextDeadline(at: now), isFullCheckDue ? nextFullCheck : nil,
+            departing?.next,
         ].compactMap { $0 }.min()
         if let error = watched.wait(until: deadline) { observe(.systemError(error)) }
         return watched
@@ -221,7 +242,8 @@ final class Master {
 
     private func handle(_ message: ChildMessage, _ child: ChildHandle) {
         switch message {
-        case .ready(let cost):
+        case .ready(let cost, let version):
+            child.handoverVersion = version
             // Restored at each such message, because the child's framework may have called listen(2) after the first
             // one.
             listeners.restoreBacklog(of: child.slot)

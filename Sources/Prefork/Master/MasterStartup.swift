@@ -5,39 +5,34 @@ enum MasterStartup {
     ///   - isLast: whether the process ends after this run.
     ///   - beforeReturn: called when all children are reaped and signals are still handled. It need not return.
     /// - Throws: ``PreforkError`` if nothing could be started or the fleet gave up, or the error of a hook.
-    static func run(_ fleet: Prefork, token: RunToken, isLast: Bool, beforeReturn: Prefork.BeforeReturn) throws {
+    static func run(
+        _ fleet: Prefork, _ turn: Succession.Turn, token: RunToken, isLast: Bool, beforeReturn: Prefork.BeforeReturn
+    ) throws {
         let startedAt = System.now()
         let (configuration, handle) = (fleet.configuration, fleet.handle)
-        // Checked before anything is opened, so that an invalid configuration leaves no trace.
-        try check(fleet)
-        let variable = System.environmentValue(Prefork.Configuration.concurrencyVariable)
-        let allowed = ProcessorCount.current().allowed
-        let count = try configuration.resolvedChildren(variable: variable, allowed: allowed)
-        let mechanisms = configuration.testing.mechanisms ?? .probe()
-        try wrappingSystemErrors { () throws(SystemError) in try System.openStandardDescriptors() }
-        let launcher = try wrappingSystemErrors { () throws(SystemError) in
-            try ChildLauncher(configuration, mechanisms)
-        }
-        let watch = try wrappingSystemErrors { () throws(SystemError) in try ChildWatch() }
-        // A resolver may take long. Names are resolved before TERM is handled, so that its default disposition can end
-        // this process meanwhile. Process 1 has no default dispositions. There the handlers come first, and the stop
-        // follows the answer.
-        let early = System.pid == 1 ? nil : try fleet.addresses.map(ListenerSet.resolve)
-        let signals = try wrappingSystemErrors { () throws(SystemError) in
-            try SignalHandling(handled: handledSignals(configuration, mechanisms))
-        }
-        let resolved = try early ?? fleet.addresses.map(ListenerSet.resolve)
+        let succession: Succession? = if case .next(let succession) = turn { succession } else { nil }
+        // Until the signals are handled they are held, so the old program gets them if this one cannot take over.
+        let prepared = try goingBack(succession) { try Prepared(fleet, succession) }
+        let signals = try handleSignals(configuration, prepared.mechanisms, succession)
+        let (count, mechanisms, launcher) = (prepared.count, prepared.mechanisms, prepared.launcher)
+        let old = prepared.predecessor
+        let resolved = try prepared.resolved ?? fleet.addresses.map(ListenerSet.resolve)
         let statuses = ChildStatusKeeping()
         handle.begin(wake: signals.wakeDescriptor, token)
         let commandName = ProgramFile.commandName()
-        if let commandName { ProgramFile.setCommandName(commandName, suffix: ":master") }
+        if let name = succession == nil ? commandName : ProcessArguments.own.first {
+            ProgramFile.setCommandName(name, suffix: ":master")
+        }
 
+        let supervisor = old?.supervisor ?? Supervisor(prepared.rules, children: count.count)
         let master = Master(
-            configuration, launcher, watch, mechanisms, handle,
-            Supervisor(Supervisor.Rules(configuration, processors: allowed), children: count.count),
-            startedAt: startedAt, isLast: isLast)
-        report(master, launcher, mechanisms, count, unused: fleet.adopting.unused)
+            configuration, launcher, prepared.watch, mechanisms, handle, supervisor,
+            startedAt: old?.process.startedAt ?? startedAt, configuredChildren: count.count, isLast: isLast)
+        report(
+            master, launcher, mechanisms, count, unused: fleet.adopting.unused,
+            restart: old?.process.isReloading)
         let result = Result {
+            if let succession, let old { return try master.run(succeeding: succession, old, fleet, signals) }
             // Evaluated after everything else that may fail, because it may open files that only their owner closes.
             // The standard descriptors are open by now, so none of these files takes their numbers.
             let adopted = try fleet.adopting.sockets()
@@ -48,6 +43,9 @@ enum MasterStartup {
             let isSharded = try isSharded(addresses, children: count.count, configuration, master.observe)
             let plan = ListenerSet.Plan(bound: resolved, adopted: adopted, slots: count.count, isSharded: isSharded)
             try master.run(plan, signals)
+        }
+        if case .failure(let error) = result, let succession, !succession.isAdopted {
+            signals.holdingSignals { succession.goBack("\(error)") }
         }
         master.endControl()
         beforeReturn(result)
@@ -60,6 +58,77 @@ enum MasterStartup {
         if let commandName { ProgramFile.writeCommandName(commandName) }
         if let missed = master.unansweredStop(rest: SignalHandling.takeRest()) { System.raise(missed) }
         try result.get()
+    }
+
+    private static func goingBack<Value>(_ succession: Succession?, _ body: () throws -> Value) throws -> Value {
+        do {
+            return try body()
+        } catch {
+            succession?.goBack("\(error)")
+            throw error
+        }
+    }
+
+    private static func handleSignals(
+        _ configuration: Prefork.Configuration, _ mechanisms: Prefork.Mechanisms, _ succession: Succession?
+    ) throws(PreforkError) -> SignalHandling {
+        do throws(SystemError) {
+            return try SignalHandling(
+                handled: handledSignals(configuration, mechanisms), isHandedOver: succession != nil)
+        } catch {
+            succession?.goBack("\(error)")
+            throw .system(error)
+        }
+    }
+
+    /// Everything that can be known before signals are handled.
+    private struct Prepared {
+        let count: (count: Int, exceeds: Int?)
+        let mechanisms: Prefork.Mechanisms
+        let launcher: ChildLauncher
+        let watch: ChildWatch
+        let rules: Supervisor.Rules
+        /// `nil` if the names of the addresses are resolved later, or not at all.
+        let resolved: [Listener.Resolved]?
+        /// The fleet of the program before this one in the same process.
+        let predecessor: Predecessor?
+
+        init(_ fleet: Prefork, _ succession: Succession?) throws(PreforkError) {
+            let configuration = fleet.configuration
+            // Checked before anything is opened, so that an invalid configuration leaves no trace.
+            try check(fleet)
+            let variable = System.environmentValue(Prefork.Configuration.concurrencyVariable)
+            let allowed = ProcessorCount.current().allowed
+            count = try configuration.resolvedChildren(variable: variable, allowed: allowed)
+            mechanisms = configuration.testing.mechanisms ?? .probe()
+            rules = Supervisor.Rules(configuration, processors: allowed)
+            let mechanisms = mechanisms
+            try wrappingSystemErrors { () throws(SystemError) in try System.openStandardDescriptors() }
+            launcher = try wrappingSystemErrors { () throws(SystemError) in
+                try ChildLauncher(configuration, mechanisms, restartPath: succession?.handover.process.program)
+            }
+            watch = try wrappingSystemErrors { () throws(SystemError) in try ChildWatch() }
+            if let succession {
+                do throws(HandoverRecord.Fault) {
+                    predecessor = try Predecessor(succession.handover, rules)
+                } catch {
+                    throw .invalidHandover(reason: error.description)
+                }
+                resolved = []
+                return
+            }
+            predecessor = nil
+            // A resolver may take long. Names are resolved before TERM is handled, so that its default disposition can
+            // end this process meanwhile. Process 1 has no default dispositions. There the handlers come first, and the
+            // stop follows the answer.
+            guard System.pid != 1 else {
+                resolved = nil
+                return
+            }
+            var targets: [Listener.Resolved] = []
+            for address in fleet.addresses { targets.append(try ListenerSet.resolve(address)) }
+            resolved = targets
+        }
     }
 
     private static func check(_ fleet: Prefork) throws(PreforkError) {
@@ -77,7 +146,7 @@ enum MasterStartup {
         let always: [Signal] = [.terminate, .interrupt]
         let offered: [Signal] =
             configuration.signals.master == .handled
-            ? always + [.user1, .hangUp, .backgroundRead, .backgroundWrite] : []
+            ? always + [.user1, .user2, .hangUp, .backgroundRead, .backgroundWrite] : []
         // By convention, a signal that was ignored stays ignored, as HUP under nohup. But a master must always be
         // stoppable.
         return offered.filter { always.contains($0) || !ProcessStart.own.ignoredSignals.contains($0) }
@@ -88,7 +157,7 @@ enum MasterStartup {
     private static func report(
         _ master: Master, _ launcher: ChildLauncher, _ mechanisms: Prefork.Mechanisms,
         _ count: (count: Int, exceeds: Int?),
-        unused: Int
+        unused: Int, restart: Bool?
     ) {
         master.observe(.mechanisms(mechanisms))
         if ProgramFile.isProcMissing { master.observe(.procIsMissing(program: launcher.executable.text)) }
@@ -97,12 +166,12 @@ enum MasterStartup {
         }
         if unused > 0 { master.observe(.notAdopted(unused)) }
         master.prepareAffinity()
-        master.findServiceManager()
+        master.findServiceManager(afterHandover: restart)
     }
 
     /// Whether each slot gets a socket of its own.
     /// - Parameter count: the number of TCP addresses.
-    private static func isSharded(
+    static func isSharded(
         _ count: Int, children: Int, _ configuration: Prefork.Configuration, _ observe: (Prefork.Event) -> Void
     ) throws -> Bool {
         guard count > 0, configuration.sockets.mode != .shared else { return false }

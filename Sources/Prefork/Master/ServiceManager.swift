@@ -8,7 +8,8 @@ struct ServiceManager {
     private var isLosing = false
 
     /// Returns `nil` if there is no service manager, or it cannot be reached. An event says why.
-    init?(report: @escaping (Prefork.Event) -> Void) {
+    /// - Parameter restart: see `ServiceNotifier`.
+    init?(afterHandover restart: Bool? = nil, report: @escaping (Prefork.Event) -> Void) {
         let variables = ServiceVariables.decode(pid: System.pid) { System.environmentValue($0) }
         for fault in variables.faults { report(.ignoredVariable(reason: fault)) }
         guard let path = variables.path else { return nil }
@@ -18,9 +19,11 @@ struct ServiceManager {
             report(.systemError(error.about(ServiceVariables.socketName)))
             return nil
         }
-        notifier = ServiceNotifier(pid: System.pid, watchdog: variables.watchdog)
+        notifier = ServiceNotifier(pid: System.pid, watchdog: variables.watchdog, afterHandover: restart)
         self.report = report
     }
+
+    var isReloading: Bool { notifier.isReloading }
 
     /// When `update` has something to send. `nil` means not before the fleet changes.
     var next: Instant? { notifier.next }

@@ -76,11 +76,17 @@ struct ServiceNotifier {
     private var failures = 0
     private var retryAt: Instant?
 
-    /// - Parameter watchdog: the service manager acts if it hears nothing for this long.
-    init(pid: Int32, watchdog: Duration?) {
+    /// - Parameters:
+    ///   - watchdog: the service manager acts if it hears nothing for this long.
+    ///   - restart: for a program that takes the place of another one: whether a restart was announced and not ended.
+    init(pid: Int32, watchdog: Duration?, afterHandover restart: Bool? = nil) {
         self.pid = pid
+        if let restart { phase = restart ? .restarting : .running }
         pingInterval = watchdog.map { $0 / 2 }
     }
+
+    /// Whether the service manager waits for the end of a restart.
+    var isReloading: Bool { phase == .restarting }
 
     // MARK: Events
 

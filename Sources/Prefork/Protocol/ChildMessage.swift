@@ -4,8 +4,9 @@
 /// reader skips unknown types and extra bytes at the end of a payload, so that an old master understands the children
 /// of a newer build.
 enum ChildMessage: Equatable, Sendable {
-    /// The child serves. `startCost` is the processor time that it has used so far.
-    case ready(startCost: Duration)
+    /// The child serves. `startCost` is the processor time that it has used so far, `handover` the version of
+    /// `Handover` that its build reads. 0 if it reads none.
+    case ready(startCost: Duration, handover: Int)
     /// The child has begun to drain.
     case draining(Prefork.DrainOrigin)
     /// The end of the grace period is near: the child cancels `serve` after it has drained for this long.
@@ -37,7 +38,8 @@ enum ChildMessage: Equatable, Sendable {
     /// The bytes of the message.
     var frame: [UInt8] {
         switch self {
-        case .ready(let cost): Self.frame(.ready, Self.bytes(cost))
+        case .ready(let cost, let version):
+            Self.frame(.ready, Self.bytes(cost) + Self.bytes(UInt16(clamping: version)))
         case .cancelling(let drained): Self.frame(.cancelling, Self.bytes(drained))
         case .draining(let origin): Self.frame(.draining, Self.bytes(origin))
         case .bind(let request): Self.frame(.bind, request.payload)
@@ -90,9 +92,13 @@ struct ChildMessageReader: Sendable {
         }
     }
 
-    private var buffer: [UInt8] = []
+    /// The part of a message that has come so far.
+    private(set) var buffer: [UInt8] = []
     private var secondBegan: Instant?
     private var bytesInSecond = 0
+
+    /// - Parameter buffer: the part of a message that another reader has read.
+    init(continuing buffer: [UInt8] = []) { self.buffer = buffer }
 
     /// Takes the bytes that have come and returns the messages that are complete.
     mutating func read(_ bytes: [UInt8], at now: Instant) throws(Fault) -> [ChildMessage] {
@@ -127,7 +133,10 @@ struct ChildMessageReader: Sendable {
         case nil: return nil
         case .replace: return .replace
         case .beat: return .beat
-        case .ready: return .ready(startCost: try duration(payload, type))
+        case .ready:
+            // A build from before handovers ends here.
+            let version = number(payload.dropFirst(8), UInt16.self) ?? 0
+            return .ready(startCost: try duration(payload, type), handover: Int(version))
         case .cancelling: return .cancelling(after: try duration(payload, type))
         case .bind:
             guard let request = BindRequest(payload: payload) else { throw .malformed(type: type) }

@@ -104,6 +104,17 @@ struct ControlClients {
         return nil
     }
 
+    // MARK: In a handover
+
+    func isWatching(_ id: ID) -> Bool { if case .watching = clients[id]?.work { true } else { false } }
+    func input(_ id: ID) -> [UInt8] { clients[id]?.input ?? [] }
+
+    /// Gives a client that was admitted the state that it had in an earlier program of this process.
+    mutating func resume(_ id: ID, input: [UInt8], isWatching: Bool, isWorking: Bool, at now: Instant) {
+        clients[id]?.input = input
+        clients[id]?.work = isWorking ? .working : isWatching ? .watching(next: now) : .none
+    }
+
     // MARK: Output
 
     /// The bytes to send next.

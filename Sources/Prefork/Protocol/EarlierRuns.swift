@@ -19,6 +19,9 @@ enum EarlierRuns {
     /// One character for each run that has ended in the master.
     static var outcomes: String { ended.withLock { $0 } }
 
+    /// Continues the list of an earlier program of this process.
+    static func restore(_ outcomes: String) { ended.withLock { $0 = outcomes } }
+
     /// Runs `body` in the master and remembers how it ended.
     static func recording(_ body: () throws -> Void) throws {
         let result = Result { try body() }
@@ -28,14 +31,15 @@ enum EarlierRuns {
         try result.get()
     }
 
-    /// Returns the part that a call of `run` plays in a child. Call it once for each such call.
+    /// Returns the part that a call of `run` plays in a child, or in a program that has taken the place of another one.
+    /// Call it once for each such call.
     /// - Throws: ``PreforkError/Code/childHasServed`` after the child's own run.
-    static func next(_ handshake: Handshake) throws(PreforkError) -> Turn {
+    static func next(_ earlierRuns: String) throws(PreforkError) -> Turn {
         let index = met.withLock { met in
             defer { met += 1 }
             return met
         }
-        let outcomes = Array(handshake.earlierRuns)
+        let outcomes = Array(earlierRuns)
         if index == outcomes.count { return .serve }
         guard index < outcomes.count else { throw .childHasServed }
         return .over(outcomes[index] == returned ? nil : .earlierRunFailed)

@@ -4,7 +4,7 @@ import PreforkLibc
 /// The state in which an adopted socket was found. O_NONBLOCK and the backlog belong to the open file description,
 /// which the owner shares.
 struct AdoptedSocket {
-    private let isNonBlocking: Bool
+    let isNonBlocking: Bool
 
     /// A copy of the owner's descriptor. The socket is non-blocking from now on, because several children poll it.
     /// Those that lose the race must get EAGAIN instead of sleeping in accept.

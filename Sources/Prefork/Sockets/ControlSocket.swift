@@ -42,6 +42,17 @@ struct ControlSocket: ~Copyable {
         descriptor = socket
     }
 
+    /// The socket of an earlier program of this process.
+    init(_ descriptor: consuming Descriptor, _ file: SocketFile) {
+        self.descriptor = descriptor
+        self.file = file
+    }
+
+    func write(to record: inout HandoverRecord) {
+        record.set("descriptor", raw)
+        file.write(to: &record)
+    }
+
     /// The number, or -1 for `nil`.
     static func number(of socket: borrowing ControlSocket?) -> CInt {
         switch socket {

@@ -15,7 +15,7 @@ final class Decoy {
     /// The number of the first decoy in the group, which is the number of sockets that listened before.
     private var first = 0
     /// `false` if listeners defer connections (TCP_DEFER_ACCEPT), because such a handshake may take any time.
-    private let awaitsHandshakes: Bool
+    let awaitsHandshakes: Bool
     /// Connections of our own that fill the queues by way of one of our addresses.
     private struct Clients {
         let destination: SocketAddress
@@ -52,6 +52,7 @@ final class Decoy {
     }
 
     var count: Int { sockets.count }
+    var descriptors: [CInt] { sockets.map(\.raw) }
 
     /// Begins to fill the queues.
     /// - Parameters:

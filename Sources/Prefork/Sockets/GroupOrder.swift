@@ -12,6 +12,12 @@ struct GroupOrder: Equatable {
     /// The order of the members 0..<count.
     init(count: Int) { members = Array(0..<count) }
 
+    /// An order that is known from elsewhere.
+    init(members: [Int], isKnown: Bool) {
+        self.members = members
+        self.isKnown = isKnown
+    }
+
     var count: Int { members.count }
 
     /// The number of a member. `nil` if the member is not in the group, or its number is not known.

@@ -49,7 +49,9 @@ final class Listener {
     private(set) var admissionFault: String?
     let adopted: AdoptedSocket?
     /// Whether the kernel has refused a steering program.
-    private(set) var isSteeringRefused = false
+    var isSteeringRefused = false
+    /// The address as the program has configured it. `nil` for an adopted socket, and for one that children asked for.
+    var configured: Prefork.Address?
 
     init(
         address: Prefork.Address,
@@ -313,6 +315,9 @@ final class Listener {
         order.remove(gone)
         if let number = order.members.firstIndex(where: { $0 >= size }) { decoy?.steer(to: number) }
     }
+
+    /// Clients find the socket no more. Those that are queued are still accepted.
+    func removeFile() { file?.remove() }
 
     private func closeSockets() {
         // The file is removed first, so that a client finds no file instead of a socket that resets it.

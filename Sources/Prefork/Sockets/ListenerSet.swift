@@ -9,7 +9,16 @@ struct ListenerSet {
     /// chosen.
     private(set) var addresses: [Prefork.Address] = []
     /// The positions of the addresses whose ports the kernel has chosen.
-    private(set) var withChosenPorts: [Int] = []
+    var withChosenPorts: [Int] { open.indices.filter { open[$0].configured?.port == 0 } }
+
+    init() {}
+
+    /// Listeners that exist already.
+    init(_ listeners: [Listener], _ configuration: Prefork.Configuration) {
+        open = listeners
+        addresses = listeners.map(\.address)
+        alarm = configuration.sockets.queueAlarm.map { QueueMonitor($0) }
+    }
 
     /// The sockets for a child in this slot, in the order of `addresses`. Empty after `close`.
     func descriptors(of slot: Int) -> [CInt] { open.compactMap { $0.socket(of: slot) } }
@@ -82,7 +91,6 @@ struct ListenerSet {
                 if target.delay != nil { target = try Self.resolve(target.address) }
             }
         }
-        withChosenPorts = plan.bound.indices.filter { plan.bound[$0].address.port == 0 }
         open += adopted
         addresses = open.map(\.address)
         alarm = configuration.sockets.queueAlarm.map { QueueMonitor($0) }
@@ -100,7 +108,9 @@ struct ListenerSet {
 
     private mutating func add(_ target: Listener.Resolved, _ options: Listener.Options) -> SystemError? {
         do throws(SystemError) {
-            open.append(try Listener.open(target, options))
+            let listener = try Listener.open(target, options)
+            listener.configured = target.address
+            open.append(listener)
             return nil
         } catch {
             return error

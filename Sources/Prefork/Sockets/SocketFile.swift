@@ -8,9 +8,10 @@ struct SocketFile {
     /// themselves need it, because they remove the file first.
     private(set) var link: String?
 
-    init(path: String, identity: FileIdentity) {
+    init(path: String, identity: FileIdentity, link: String? = nil) {
         self.path = path
         self.identity = identity
+        self.link = link
     }
 
     /// Gives the file a second name in the same directory. Call it while the directory is locked, because it replaces a
