@@ -70,7 +70,7 @@
                 #expect(answer.slots.allSatisfy { $0["cpu"] as? Double ?? -1 >= 0 })
                 #expect(mode(fleet.path) == 0o600)
                 for (request, error) in [
-                    ("recycle 2", "failed"), ("upgrade", "unsupported"), ("hello", "unknownRequest"),
+                    ("recycle 2", "failed"), ("hello", "unknownRequest"),
                     ("resize 0", "invalidArgument"),
                 ] {
                     #expect(try client.request(request).error == error, "\(request)")
@@ -220,9 +220,11 @@
                 let raw = try preforkctl([fleet.path, "status", "--json"])
                 #expect(try ControlConnection.Answer(Array(raw.output.utf8)).masterPID == Int(fleet.subject.pid))
 
-                let refused = try preforkctl([fleet.path, "upgrade"])
+                let upgraded = try preforkctl([fleet.path, "upgrade"])
+                #expect(upgraded.status == 0 && upgraded.output == "generation 2 serves\n", "\(upgraded)")
+                let refused = try preforkctl([fleet.path, "recycle", "9"])
                 #expect(refused.status == 1, "\(refused)")
-                #expect(refused.error == "preforkctl: this version cannot do that\n")
+                #expect(refused.error == "preforkctl: slot 9 has no child\n", "\(refused)")
                 for arguments in [[], [fleet.path], [fleet.path, "reload"], [fleet.path, "resize"]] {
                     let wrong = try preforkctl(arguments)
                     #expect(wrong.status == 64 && wrong.output.isEmpty, "\(wrong)")

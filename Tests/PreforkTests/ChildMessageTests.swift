@@ -6,8 +6,9 @@ private let begin = Instant(nanoseconds: 1_000_000_000_000)
 
 private let samples: [ChildMessage] = [
     .replace, .beat,
-    .ready(startCost: .zero), .ready(startCost: .nanoseconds(1)), .ready(startCost: .milliseconds(1234)),
-    .ready(startCost: .nanoseconds(Int64.max)),
+    .ready(startCost: .zero, handover: 1), .ready(startCost: .nanoseconds(1), handover: 1),
+    .ready(startCost: .milliseconds(1234), handover: 1),
+    .ready(startCost: .nanoseconds(Int64.max), handover: 1),
     .cancelling(after: .zero), .cancelling(after: .seconds(4) + .nanoseconds(0x0102_0304)),
     .draining(.program),
     .draining(.signal(sender: 0, user: 0)), .draining(.signal(sender: 4711, user: 1000)),
@@ -38,7 +39,9 @@ struct ChildMessageTests {
     @Test("The bytes are the same for every build: type, length, payload, lower bytes first")
     func bytes() {
         #expect(
-            ChildMessage.ready(startCost: .nanoseconds(0x0102)).frame == [1, 8, 0, 2, 1, 0, 0, 0, 0, 0, 0])
+            ChildMessage.ready(startCost: .nanoseconds(0x0102), handover: 1).frame == [
+                1, 10, 0, 2, 1, 0, 0, 0, 0, 0, 0, 1, 0,
+            ])
         #expect(ChildMessage.draining(.program).frame == [2, 1, 0, 0])
         #expect(
             ChildMessage.draining(.signal(sender: 0x0403_0201, user: 5)).frame == [2, 9, 0, 1, 1, 2, 3, 4, 5, 0, 0, 0])
@@ -47,12 +50,17 @@ struct ChildMessageTests {
 
     @Test("Durations that a frame cannot hold are clamped")
     func clamped() throws {
-        #expect(try Self.read(ChildMessage.ready(startCost: .seconds(-1)).frame) == [.ready(startCost: .zero)])
         #expect(
-            try Self.read(ChildMessage.ready(startCost: .seconds(Int64.max)).frame)
-                == [.ready(startCost: .nanoseconds(Int64.max))])
+            try Self.read(ChildMessage.ready(startCost: .seconds(-1), handover: 1).frame) == [
+                .ready(startCost: .zero, handover: 1)
+            ])
         #expect(
-            try Self.read(frame(1, Array(repeating: 0xff, count: 8))) == [.ready(startCost: .nanoseconds(Int64.max))])
+            try Self.read(ChildMessage.ready(startCost: .seconds(Int64.max), handover: 1).frame)
+                == [.ready(startCost: .nanoseconds(Int64.max), handover: 1)])
+        #expect(
+            try Self.read(frame(1, Array(repeating: 0xff, count: 8))) == [
+                .ready(startCost: .nanoseconds(Int64.max), handover: 0)
+            ])
     }
 
     @Test("Several messages may come at once, in order")
@@ -76,16 +84,19 @@ struct ChildMessageTests {
     @Test("A message is not understood before its last byte")
     func incomplete() throws {
         var reader = ChildMessageReader()
-        let bytes = ChildMessage.ready(startCost: .seconds(1)).frame
+        let bytes = ChildMessage.ready(startCost: .seconds(1), handover: 1).frame
         #expect(try reader.read(Array(bytes.dropLast()), at: begin) == [])
-        #expect(try reader.read(Array(bytes.suffix(1)), at: begin + .seconds(100)) == [.ready(startCost: .seconds(1))])
+        #expect(
+            try reader.read(Array(bytes.suffix(1)), at: begin + .seconds(100)) == [
+                .ready(startCost: .seconds(1), handover: 1)
+            ])
     }
 
     // MARK: Newer builds
 
     @Test("Types that this version does not know are skipped", arguments: [UInt8(0), 7, 82, 255])
     func unknownTypes(type: UInt8) throws {
-        let ready = ChildMessage.ready(startCost: .zero)
+        let ready = ChildMessage.ready(startCost: .zero, handover: 1)
         for length in [0, 1, 8, 300, ChildMessage.longestPayload] {
             // The payload would be frames itself.
             let payload = Array((0..<length).map { _ in ready.frame }.joined().prefix(length))

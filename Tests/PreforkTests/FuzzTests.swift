@@ -136,7 +136,8 @@ import Testing
     func messages() {
         let request = BindRequest(address: [2, 0, 31, 144, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0])
         let examples: [ChildMessage] = [
-            .ready(startCost: .milliseconds(3)), .draining(.program), .draining(.signal(sender: 1, user: 2)),
+            .ready(startCost: .milliseconds(3), handover: 1), .draining(.program),
+            .draining(.signal(sender: 1, user: 2)),
             .cancelling(after: .seconds(1)), .bind(request),
         ]
         Self.fuzz(examples.map(\.frame) + [examples.flatMap(\.frame)]) { bytes in

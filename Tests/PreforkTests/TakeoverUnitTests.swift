@@ -47,7 +47,8 @@ private func unixBytes(_ path: String) -> [UInt8] {
         }
         #expect(throws: ChildMessageReader.Fault.flood) {
             for _ in 0..<5000 {
-                _ = try reader.read(ChildMessage.ready(startCost: .zero).frame, at: Instant(nanoseconds: 0))
+                _ = try reader.read(
+                    ChildMessage.ready(startCost: .zero, handover: 1).frame, at: Instant(nanoseconds: 0))
             }
         }
     }
@@ -115,7 +116,7 @@ private func unixBytes(_ path: String) -> [UInt8] {
         let pipes = try Channel.makePair().split()
         let kept = Descriptor(pipes.first)
         let sent = Descriptor(pipes.second)
-        let frame = ChildMessage.ready(startCost: .zero).frame
+        let frame = ChildMessage.ready(startCost: .zero, handover: 1).frame
         var fault: ChildMessageReader.Fault?
         for _ in 0..<20 where fault == nil {
             try Channel.send(frame, passing: sent.raw, to: childEnd.raw)

@@ -18,7 +18,7 @@
         FleetRole.self, AsyncFleetRole.self, CancellationsRole.self, EnvironmentRole.self, ForeignProcessRole.self,
         GrandchildRole.self, HandlersRole.self, LateWaiterRole.self, MainAfterRunRole.self, PersistentRole.self,
         ReentrantRole.self, SecondRunRole.self, SignalStateRole.self, StopBeforeRunRole.self, TwoFleetsRole.self,
-        WorkingDirectoryRole.self,
+        UpgradeRole.self, WorkingDirectoryRole.self,
     ]
 
     @Suite struct Roles {

@@ -36,10 +36,17 @@
 
         /// A build that does something before it is the first one.
         func replace(byScript script: String) throws {
-            try Self.write(build: 0, to: "\(path).good")
+            // A process may execute the last one.
+            try Self.write(build: 0, to: "\(path).good.new")
+            rename("\(path).good.new", "\(path).good")
             let text = "#!/bin/sh\n\(script)\nexec \(path).good \"$@\"\n"
             try Self.writeExecutable(Array(text.utf8), to: "\(path).new")
             rename("\(path).new", path)
+        }
+
+        /// A build that has these arguments, whatever it is given.
+        func replace(byArguments arguments: String) throws {
+            try replace(byScript: "set -- \(arguments)")
         }
 
         /// Another process writes the file. If this one did, a process that another test starts at that moment would

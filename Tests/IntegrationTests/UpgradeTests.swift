@@ -1,0 +1,417 @@
+// Upgrades of real fleets: another program in the same master process.
+#if os(Linux)
+    import PreforkLibc
+    @testable import Prefork
+    import Testing
+
+    /// The numbers and targets of a process's descriptors.
+    private func descriptors(_ pid: pid_t) -> [String] {
+        ((try? System.entries(of: "/proc/\(pid)/fd")) ?? []).sorted()
+    }
+
+    /// A port on which the test listens as long as this value lives.
+    private final class TakenPort {
+        private let socket: OpenSocket
+        let number: Int
+
+        init() throws {
+            socket = OpenSocket(try PlatformListener.makeSocket(family: AF_INET))
+            try Listener.resolve(.loopback()).socketAddress?.bind(socket.raw, context: "a test")
+            try System.listen(socket.raw, backlog: 1)
+            number = Int(try SocketAddress(of: socket.raw).port)
+        }
+    }
+
+    extension Integration {
+        @Suite struct Upgrade {
+            @Test(arguments: ["sharded", "shared"])
+            func theMasterRunsTheNewBuild(listening: String) throws {
+                let deploy = try Deploy()
+                let subject = try Subject.hello(
+                    ["--children", "2", "--listening", listening, "--readiness", "explicit"], program: deploy.path)
+                _ = try subject.waitForReady(2)
+                let port = try subject.port()
+                let load = Load(port: port, clients: 4)
+                var counts: [Int] = []
+                for build in 1...3 {
+                    try deploy.replace(byBuild: build)
+                    let program = System.identity(following: CString(deploy.path))
+                    subject.signal(SIGUSR2)
+                    try subject.waitForLog("the master runs generation \(build + 1), too")
+                    #expect(
+                        System.identity(following: CString("/proc/\(subject.pid)/exe")) == program, subject.log)
+                    #expect(get("/build", port: port).body == Deploy.text(build), subject.log)
+                    try subject.waitForChildren(2) { _ in true }
+                    counts.append(descriptors(subject.pid).count)
+                }
+                let count = load.stop()
+                #expect(count.answered > 0 && count.cut + count.refused + count.timedOut == 0, subject.log("\(count)"))
+                // The one that watched a child goes a moment after it.
+                try subject.eventually("no more descriptors than \(counts)") {
+                    descriptors(subject.pid).count <= counts[0]
+                }
+                #expect(readText("/proc/\(subject.pid)/comm") == "server:master\n", subject.log)
+                // The new master recovers, restarts and stops as every other.
+                kill(try #require(subject.readyPIDs.last), SIGKILL)
+                try subject.eventually("a recovery") { !subject.logLines("recovering").isEmpty }
+                subject.signal(SIGHUP)
+                try subject.waitForRestart(5, 2)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+                #expect(subject.logLines("error").isEmpty, subject.log)
+            }
+
+            /// What the fleet has counted stays.
+            @Test func theStatusGoesOn() throws {
+                let fleet = try Control.Fleet(["--children", "2", "--readiness", "explicit"])
+                let first = try fleet.subject.waitForReady(2)
+                kill(first[0], SIGKILL)
+                try fleet.subject.eventually("a recovery") { fleet.subject.readyPIDs.count == 3 }
+                let client = try fleet.connect()
+                let before = try client.request("status").uptime
+                let answer = try client.request("upgrade")
+                #expect(answer.isDone && answer.number("generation") == 2, fleet.subject.log)
+                let status = try client.request("status")
+                #expect(status.masterPID == Int(fleet.subject.pid), fleet.subject.log)
+                let counters = status.status["counters"] as? [String: Any]
+                #expect((counters?["signals"] as? [String: Int])?["9"] == 1, "\(counters ?? [:])")
+                #expect(status.slots.compactMap { $0["launches"] as? Int }.reduce(0, +) == 5, fleet.subject.log)
+                #expect(status.uptime > before && before > 0, "since the first program has started")
+                try fleet.stop()
+            }
+
+            /// A client that only watches sees the upgrade, and its connection stays.
+            @Test func aWatchingClientStays() throws {
+                let fleet = try Control.Fleet(["--children", "1", "--readiness", "explicit"])
+                _ = try fleet.subject.waitForReady(1)
+                let watching = try fleet.connect()
+                try #require(watching.send("watch\n"))
+                fleet.subject.signal(SIGUSR2)
+                try fleet.subject.waitForLog("the master runs generation 2, too")
+                try fleet.subject.eventually("a line of the new program") {
+                    guard let answer = try? watching.answer() else { return false }
+                    return answer.status["generation"] as? Int == 2
+                }
+                try fleet.stop()
+            }
+
+            // MARK: Builds that do not take over
+
+            @Test func aBuildThatCannotBeAChild() throws {
+                let deploy = try Deploy()
+                let subject = try Subject.hello(["--children", "2", "--readiness", "explicit"], program: deploy.path)
+                _ = try subject.waitForReady(2)
+                let program = System.identity(following: CString("/proc/\(subject.pid)/exe"))
+                try deploy.replace(byScript: "exit 3")
+                subject.signal(SIGUSR2)
+                try subject.waitForLog("generation 2 failed, and generation 1 serves on")
+                #expect(System.identity(following: CString("/proc/\(subject.pid)/exe")) == program)
+                #expect(get("/build", port: try subject.port()).body == Deploy.text(0), subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
+            @Test func aBuildFromBeforeHandovers() throws {
+                let (subject, file) = try start()
+                defer { removeTree(file) }
+                try UpgradeRole.write(.older, to: "\(file)/build")
+                subject.signal(SIGUSR2)
+                try subject.waitForLog("the master keeps its program")
+                #expect(!subject.logLines("of a build that cannot take over").isEmpty, subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
+            /// execve(2) fails: the file has lost its right to be executed.
+            @Test func theFileMayNotBeExecuted() throws {
+                let deploy = try Deploy()
+                let subject = try Subject.hello(["--children", "1"], program: deploy.path)
+                _ = try subject.waitForReady(1)
+                let before = descriptors(subject.pid).count
+                try deploy.replace(byBuild: 1)
+                subject.signal(SIGUSR2)
+                // It is up a second later, and the master's program follows.
+                try subject.eventually("a new child") { subject.readyPIDs.count == 2 }
+                chmod(deploy.path, 0o644)
+                try subject.waitForLog("the master keeps its program: execve")
+                #expect(!subject.logLines("Permission denied").isEmpty, subject.log)
+                try subject.waitForChildren(1) { _ in true }
+                // One more program is held open, for a rollback.
+                #expect(descriptors(subject.pid).count <= before + 1, subject.log)
+                #expect(get("/generation", port: try subject.port()).body == "2", subject.log)
+                // Everything is as before, so the next one succeeds.
+                chmod(deploy.path, 0o755)
+                subject.signal(SIGUSR2)
+                try subject.waitForLog("the master runs generation 3, too")
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
+            /// The new program runs, and finds that it cannot take over. The old one goes on.
+            @Test(arguments: ["an address that is in use", "an invalid configuration", "another control socket"])
+            func theOldProgramComesBack(reason: String) throws {
+                let taken = try TakenPort()
+                let (subject, file) = try start()
+                defer { removeTree(file) }
+                let port = try subject.port()
+                var role = FleetRole(children: 2)
+                switch reason {
+                case "an address that is in use": role.addresses.append(.loopback(port: taken.number))
+                case "an invalid configuration": role.backlog = -1
+                default: role.controlSocket = "\(file)/no/such/directory"
+                }
+                // Its children do not look at the file again.
+                subject.signal(SIGUSR2)
+                try subject.eventually("new children") { subject.readyPIDs.count == 4 }
+                try UpgradeRole.write(.fleet(role), to: "\(file)/build")
+                try subject.waitForLog("the master keeps its program")
+                #expect(get("/", port: port).pid != nil, subject.log)
+                let children = try subject.waitForChildren(2) { _ in true }
+                // It supervises the children of the new build.
+                unlink("\(file)/build")
+                kill(children[0], SIGKILL)
+                try subject.eventually("a recovery") { subject.readyPIDs.count == 5 }
+                subject.signal(SIGUSR2)
+                try subject.waitForLog("the master runs generation 3, too")
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
+            // MARK: What the new build configures differently
+
+            @Test func moreAndFewerChildren() throws {
+                let (subject, file) = try start()
+                defer { removeTree(file) }
+                for (index, count) in [4, 1].enumerated() {
+                    try UpgradeRole.write(.fleet(FleetRole(children: count)), to: "\(file)/build")
+                    subject.signal(SIGUSR2)
+                    try subject.waitForLog("the master runs generation \(index + 2), too")
+                    try subject.waitForChildren(count) { _ in true }
+                }
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
+            /// A number that signals have changed stays, if the configuration has not changed.
+            @Test func aResizedFleetStays() throws {
+                let (subject, file) = try start()
+                defer { removeTree(file) }
+                subject.signal(SIGTTIN)
+                try subject.eventually("a third child") { subject.readyPIDs.count == 3 }
+                subject.signal(SIGUSR2)
+                try subject.waitForLog("the master runs generation 2, too")
+                try subject.waitForChildren(3) { _ in true }
+                #expect(subject.logLines("resized").count == 1, subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
+            /// The new build is a script that starts the program with other arguments.
+            @Test(arguments: ["sharded", "shared"])
+            func otherAddresses(listening: String) throws {
+                let deploy = try Deploy()
+                let (second, third) = (try TakenPort().number, try TakenPort().number)
+                let options = ["--children", "2", "--listening", listening, "--readiness", "explicit"]
+                let subject = try Subject.hello(options, program: deploy.path)
+                _ = try subject.waitForReady(2)
+                let first = try subject.port()
+                let load = Load(port: first, clients: 2)
+                // One more, before the one that stays.
+                let words = options.joined(separator: " ")
+                try deploy.replace(byArguments: "\(words) 127.0.0.1:\(second) 127.0.0.1:0")
+                subject.signal(SIGUSR2)
+                try subject.waitForLog("all slots run generation 3")
+                #expect(get("/", port: second) == .hello, subject.log)
+                let count = load.stop()
+                #expect(count.answered > 0 && count.cut + count.refused + count.timedOut == 0, subject.log("\(count)"))
+                try subject.waitForChildren(2) { _ in true }
+                // Another one in the place of the first. Nobody listens there any more.
+                try deploy.replace(byArguments: "\(words) 127.0.0.1:\(third) 127.0.0.1:\(second)")
+                let other = Load(port: second, clients: 2)
+                subject.signal(SIGUSR2)
+                try subject.waitForLog("all slots run generation 5")
+                try subject.eventually("a refusal") { get("/", port: first) == .refused }
+                #expect(get("/", port: third) == .hello, subject.log)
+                let more = other.stop()
+                #expect(more.answered > 0 && more.cut + more.refused + more.timedOut == 0, subject.log("\(more)"))
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
+            // MARK: Signals, crashes, and other programs
+
+            /// Wherever in the upgrade the TERM comes.
+            @Test(arguments: [0, 1, 5, 12, 15, 18, 25, 40].map { 1000 + $0 })
+            func aStopAtAnyMoment(milliseconds: Int) throws {
+                let subject = try Subject.hello(["--children", "1"])
+                _ = try subject.waitForReady(1)
+                subject.signal(SIGUSR2)
+                try subject.eventually("a new child") { subject.readyPIDs.count == 2 }
+                // It is up a second later, and the master's program follows.
+                poll(nil, 0, CInt(milliseconds))
+                subject.signal(SIGTERM)
+                try subject.expectExit(0, within: 10)
+                try subject.waitUntilAlone()
+                #expect(subject.logLines("stopped").count == 1, subject.log)
+            }
+
+            /// Children that crash again and again, while one upgrade follows the other.
+            @Test func crashesDuringUpgrades() throws {
+                let subject = try Subject.hello(["--children", "3", "--listening", "sharded"])
+                _ = try subject.waitForReady(3)
+                for generation in 2...4 {
+                    subject.signal(SIGUSR2)
+                    let done = "the master runs generation \(generation), too"
+                    for _ in 0..<400 where subject.logLines(done).isEmpty {
+                        // Not those of the new build before they are up, because they would end the upgrade.
+                        let old = subject.logLines("drains, because").compactMap { columns($0).dropFirst().first }
+                        if let pid = old.last.flatMap({ pid_t(String($0)) }) { kill(pid, SIGKILL) }
+                        poll(nil, 0, 10)
+                    }
+                    try subject.waitForLog(done)
+                }
+                try subject.waitForChildren(3) { _ in true }
+                kill(try #require(subject.readyPIDs.last), SIGKILL)
+                try subject.waitForChildren(3) { _ in true }
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
+            @Test func twoAtOnceAndARestart() throws {
+                let subject = try Subject.hello(["--children", "2", "--readiness", "explicit"])
+                _ = try subject.waitForReady(2)
+                subject.signal(SIGUSR2)
+                try subject.waitForLog("restarting: all slots get generation 2")
+                subject.signal(SIGUSR2)
+                subject.signal(SIGHUP)
+                try subject.waitForLog("the master runs generation 3, too")
+                try subject.waitForRestart(3, 2)
+                #expect(subject.logLines("upgraded").count == 2, subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
+            @Test func ignoredAtTheStart() throws {
+                let subject = try Subject.start(FleetRole(), ignored: "USR2")
+                _ = try subject.waitForReady(2)
+                subject.signal(SIGUSR2)
+                subject.signal(SIGHUP)
+                try subject.waitForRestart(2, 2)
+                #expect(subject.logLines("upgraded").isEmpty, subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
+            /// Runs that had ended before are not repeated, and code after the run comes once.
+            @Test(arguments: [false, true])
+            func laterRuns(isAsync: Bool) throws {
+                let file = try makeDirectory()
+                defer { removeTree(file) }
+                let role = UpgradeRole(file: "\(file)/build", earlierRuns: 2, isAsync: isAsync)
+                let subject = try Subject.start(role)
+                _ = try subject.waitForReady(2)
+                subject.signal(SIGUSR2)
+                try subject.waitForLog("the master runs generation 2, too")
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+                #expect(subject.reports("earlier").count == 4, subject.log("two in each program"))
+                #expect(subject.reports.filter { $0 == "returned" }.count == 1, subject.log)
+            }
+
+            /// The descriptors of the first program's start stay, those that programs open do not pile up.
+            @Test func foreignDescriptors() throws {
+                let (subject, file) = try start(FleetRole(leakedDescriptors: 4))
+                defer { removeTree(file) }
+                var counts: [Int] = []
+                for generation in 2...4 {
+                    subject.signal(SIGUSR2)
+                    try subject.waitForLog("the master runs generation \(generation), too")
+                    try subject.waitForChildren(2) { _ in true }
+                    counts.append(descriptors(subject.pid).count)
+                }
+                try subject.eventually("no more descriptors than \(counts)") {
+                    descriptors(subject.pid).count <= counts[0]
+                }
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
+            @Test func aTakeoverOfBind() throws {
+                let subject = try Subject.takeover("bind:127.0.0.1:0", "serve")
+                _ = try subject.waitForReady(2)
+                let port = try subject.port()
+                let load = Load(port: port, clients: 2)
+                subject.signal(SIGUSR2)
+                try subject.waitForLog("the master runs generation 2, too")
+                let count = load.stop()
+                #expect(count.answered > 0 && count.refused == 0, subject.log("\(count)"))
+                let children = try subject.waitForChildren(2) { _ in true }
+                kill(children[0], SIGKILL)
+                try subject.eventually("a replacement") { subject.readyPIDs.count == 5 }
+                #expect(subject.boundPorts.allSatisfy { $0 == port }, subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
+            @Test func aUnixDomainSocket() throws {
+                let directory = try makeDirectory()
+                defer { removeTree(directory) }
+                let path = "\(directory)/socket"
+                let subject = try Subject.hello(["--children", "2"], address: "unix:\(path)")
+                _ = try subject.waitForReady(2)
+                let identity = System.identity(following: CString(path))
+                subject.signal(SIGUSR2)
+                try subject.waitForLog("the master runs generation 2, too")
+                #expect(System.identity(following: CString(path)) == identity, subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+                #expect(access(path, F_OK) != 0, subject.log("the new master has removed it"))
+            }
+
+            @Test(.enabled(if: Namespace.command != nil, Namespace.reason))
+            func processOne() throws {
+                let subject = try Subject.hello(
+                    ["--children", "2", "--readiness", "explicit"], under: Namespace.command ?? [])
+                _ = try subject.waitForReadyInNamespace(2)
+                let master = try subject.descendant(1)
+                kill(master, SIGUSR2)
+                try subject.waitForLog("the master runs generation 2, too")
+                #expect(try subject.descendant(1) == master)
+                #expect(get("/", port: try subject.port()) == .hello, subject.log)
+                kill(master, SIGTERM)
+                try subject.expectExit(0)
+            }
+
+            /// The shell knows the number that its program will have.
+            @Test func forgedHandovers() throws {
+                for value in [
+                    "", "1", "nonsense", "1 $$ 0:1:2 -", "1 $$ 99:1:2 -", "0 $$ 0:0:0 -",
+                    "1 $$ 3:$(stat -L -c %d:%i /dev/null) -",
+                ] {
+                    let script = "exec 3</dev/null; export PREFORK_HANDOVER=\"\(value)\"; exec \"$0\" \"$@\""
+                    let subject = try Subject.hello(under: ["/bin/sh", "-c", script])
+                    try subject.expectExit(64)
+                    #expect(subject.logLines("cannot take the place").count == 1, subject.log(value))
+                }
+            }
+
+            /// A program that starts a fleet of its own, before it has looked for its handover.
+            @Test func theHandoverOfAnotherProcess() throws {
+                let subject = try Subject.hello(["--children", "1"], environment: ["PREFORK_HANDOVER": "1 1 3:1:2 -"])
+                _ = try subject.waitForReady(1)
+                let environment = try System.readFile("/proc/\(subject.readyPIDs[0])/environ")
+                #expect(!String(decoding: environment, as: UTF8.self).contains("PREFORK_HANDOVER"), subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
+            /// - Returns: a fleet of two, and a directory in which the settings of the next build are looked for.
+            private func start(_ role: FleetRole = FleetRole()) throws -> (Subject, String) {
+                let directory = try makeDirectory()
+                let subject = try Subject.start(UpgradeRole(file: "\(directory)/build", first: role))
+                _ = try subject.waitForReady(role.children ?? 2)
+                return (subject, directory)
+            }
+        }
+    }
+#endif
