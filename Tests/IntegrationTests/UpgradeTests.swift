@@ -177,6 +177,38 @@
                 try subject.expectExit(0)
             }
 
+            /// Both programs are given the same arguments, as by a file with settings: one address more, which is in use.
+            @Test func theOldProgramNeedsNothingNew() throws {
+                let taken = try TakenPort()
+                let deploy = try Deploy()
+                let subject = try Subject.hello(["--children", "2", "--readiness", "explicit"], program: deploy.path)
+                _ = try subject.waitForReady(2)
+                let port = try subject.port()
+                try deploy.replace(byScript: "[ -z \"$PREFORK_HANDOVER\" ] || set -- \"$@\" 127.0.0.1:\(taken.number)")
+                subject.signal(SIGUSR2)
+                try subject.waitForLog("the master keeps its program")
+                #expect(subject.logLines("cannot take over; executing the old one").count == 1, subject.log)
+                #expect(get("/", port: port) == .hello, subject.log)
+                kill(try #require(subject.readyPIDs.last), SIGKILL)
+                try subject.eventually("a recovery") { subject.readyPIDs.count == 5 }
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
+            /// A shell in front of the program takes the status of a child that ends meanwhile.
+            @Test func aChildWhoseStatusIsLost() throws {
+                let deploy = try Deploy()
+                let subject = try Subject.hello(["--children", "2", "--readiness", "explicit"], program: deploy.path)
+                _ = try subject.waitForReady(2)
+                try deploy.replace(byScript: "[ -z \"$PREFORK_HANDOVER\" ] || sleep 0.5")
+                subject.signal(SIGUSR2)
+                try subject.waitForLog("the master runs generation 2, too")
+                try subject.waitForChildren(2) { _ in true }
+                #expect(subject.readyPIDs.count == 4, subject.log("none of those that serve was replaced"))
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+            }
+
             // MARK: What the new build configures differently
 
             @Test func moreAndFewerChildren() throws {
@@ -225,6 +257,7 @@
                 let count = load.stop()
                 #expect(count.answered > 0 && count.cut + count.refused + count.timedOut == 0, subject.log("\(count)"))
                 try subject.waitForChildren(2) { _ in true }
+                #expect(get("/build", port: second).body == Deploy.text(0), subject.log)
                 // Another one in the place of the first. Nobody listens there any more.
                 try deploy.replace(byArguments: "\(words) 127.0.0.1:\(third) 127.0.0.1:\(second)")
                 let other = Load(port: second, clients: 2)

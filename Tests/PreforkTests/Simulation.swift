@@ -251,6 +251,7 @@ final class Simulation {
             }
         case .awaitEmptyQueue(let slot):
             if let delay = schedule.admission(&random) { emptyAt.append((now + delay, slot)) }
+        case .prepareRenewal(let generation, _): try feed(.restartPrepared(generation: generation))
         case .handOver: isHandingOver = true
         case .rotate, .closeListeners, .report, .finish, .keepPrograms: break
         }
@@ -307,9 +308,10 @@ final class Simulation {
 
     /// A restart, a rollback or a resize.
     private func operate() throws(Violation) {
-        switch random.below(15) {
+        switch random.below(16) {
         case 0...4: try feed(.restart)
         case 13...14: try feed(.upgrade)
+        case 15: try feed(.renew)
         case 5: try feed(.rollback)
         case 6...7: try feed(.recycle(pid: random.pick(children.map(\.pid) + [freePID()]), .child))
         case 8:

@@ -29,7 +29,7 @@ extension Referee {
             try require(pids == batch.fleet, "\(action), but others are there")
             (hasAnnouncedMaster, batch.announcedMaster) = (true, true)
         case .signal(let pid, let signal): try checkSignal(pid, signal)
-        case .prepareRestart, .keepPrograms, .awaitEmptyQueue, .handOver: try checkWanted(action)
+        case .prepareRestart, .keepPrograms, .awaitEmptyQueue, .handOver, .prepareRenewal: try checkWanted(action)
         case .rotate(let slots):
             let members = Array(slots)
             try require(isFirst && stop == nil && !batch.stops, "\(action) out of order")

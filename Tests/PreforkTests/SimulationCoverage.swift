@@ -39,7 +39,7 @@ struct Coverage {
         case rotations, emptyQueues, fullQueues, deserted, killedWhileClosing
         case restarts, failedRestarts, refusedRestarts, queuedRestarts, returned, rollbacks, baked, abandoned
         case replacedByNew, replacedBack, promotedEarly, repeatedReturns, threeInSlot, grown, shrunk, retired
-        case upgrades, failedUpgrades, adoptions
+        case upgrades, failedUpgrades, adoptions, renewals
         case recycleRequests, recycled, aged, silent, stalled
         case orderlyStops, stopsWhileFilling, repeatedStops, secondInterrupts, hookFailures
         case gaveUp, overRecovery, childRefused, childExited

@@ -172,6 +172,7 @@ extension Referee {
         case .timer: batch.isTimer = true
         case .restart: restartRequested(&coverage)
         case .upgrade: upgradeRequested(&coverage)
+        case .renew: renewalRequested(&coverage)
         case .handedOver: handedOver(&coverage)
         case .handoverFailed(let reason): abandonHandover(reason, &coverage)
         case .restartPrepared(let generation): opened(generation)

@@ -63,6 +63,14 @@ extension Referee {
         restartRequested(&coverage)
     }
 
+    mutating func renewalRequested(_ coverage: inout Coverage) {
+        guard stop == nil, !isFilling, renewal == nil, handingOver == nil else { return }
+        latest += 1
+        renewal = Renewal(generation: latest, since: batch.now, isSame: true)
+        batch.wanted.append(.prepareRenewal(generation: latest, of: serving))
+        coverage.note(.renewals)
+    }
+
     mutating func handedOver(_ coverage: inout Coverage) {
         guard let since = handingOver else { return }
         handingOver = nil
@@ -193,7 +201,8 @@ extension Referee {
                 coverage.note(.returned)
             } else {
                 for index in 0..<target where !isSettled(index, build) { return }
-                (previous, serving) = (serving, build)
+                if !renewal.isSame { previous = serving }
+                serving = build
                 batch.wanted.append(
                     .report(.restarted(generation: build, after: .nanoseconds(batch.now - renewal.since))))
                 coverage.note(.restarts)

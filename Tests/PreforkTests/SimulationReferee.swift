@@ -94,6 +94,7 @@ struct Referee {
         var stage = Stage.opening
         var isRollback = false
         var isUpgrade = false
+        var isSame = false
         var goesBack: Bool { isRollback || stage == .returning }
     }
 

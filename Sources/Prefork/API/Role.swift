@@ -52,6 +52,7 @@ extension Prefork {
         switch decoded {
         case .absent:
             Succession.find()
+            InheritedDescriptors.find()
             _ = ProcessStart.own  // From here on, the program may change the state that this reads.
             return .nothing
         case .broken(let reason): return .invalid(.invalidHandshake(reason: reason))

@@ -140,22 +140,17 @@ extension ChildHandle {
             }
             begun = try record.bytes("begun")
             version = try record.optional("version") ?? 0
-            guard ExitWatch.isChild(pid) else {
-                throw HandoverRecord.Fault("process \(pid) is not a child of this process")
-            }
         }
     }
 
     /// Takes the descriptors.
     convenience init(
-        _ old: HandedOver, lowest: CInt, exit: consuming Descriptor?, outOfMemory: OutOfMemoryAttribution.Mark?
-    ) throws(SystemError) {
+        _ old: HandedOver, exit: consuming Descriptor?, outOfMemory: OutOfMemoryAttribution.Mark?,
+        take: (CInt) -> CInt
+    ) {
         var channel: Descriptor?
-        if old.channel != -1 { channel = try System.move(Descriptor(old.channel), atLeast: lowest) }
-        var replies: [OpenSocket?] = []
-        for number in old.replies {
-            replies.append(number == -1 ? nil : OpenSocket(try System.move(Descriptor(number), atLeast: lowest)))
-        }
+        if old.channel != -1 { channel = Descriptor(take(old.channel)) }
+        let replies = old.replies.map { $0 == -1 ? nil : OpenSocket(Descriptor(take($0))) }
         self.init(old.pid, slot: old.slot, exit: exit, channel: channel, outOfMemory: outOfMemory)
         self.replies = replies
         reader = ChildMessageReader(continuing: old.begun)

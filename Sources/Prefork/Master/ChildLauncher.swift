@@ -69,6 +69,9 @@ struct ChildLauncher {
         }
     }
 
+    /// Starts the children of a generation from the program of another one.
+    mutating func renew(_ generation: Int, of old: Int) { programs[generation] = programs[old] }
+
     mutating func adopt(_ program: ProgramFile.Opened, as generation: Int) { programs[generation] = program }
 
     /// A mark for a child that an earlier program of this process has started.

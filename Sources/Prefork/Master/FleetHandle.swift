@@ -123,6 +123,9 @@ final class FleetHandle: Sendable {
         }
     }
 
+    /// Whether `takeStopRequest` or `takeRequests` has something.
+    var hasRequests: Bool { state.withLock { $0.stopRequested || !$0.requests.isEmpty } }
+
     func takeStopRequest() -> Bool {
         state.withLock { state in
             defer { state.stopRequested = false }

@@ -20,6 +20,9 @@ extension Master {
             serviceManager?.restarting(at: System.now())
             prepareRestart(generation)
         case .keepPrograms(let generations): launcher.keepPrograms(generations)
+        case .prepareRenewal(let generation, let old):
+            launcher.renew(generation, of: old)
+            feed(.restartPrepared(generation: generation))
         case .handOver(let generation): handingOver = generation
         case .awaitEmptyQueue(let slot):
             steer()

@@ -5,7 +5,7 @@ extension Master {
     func noteReadiness(at now: Instant) {
         guard !readiness.isReached, !supervisor.isStopping else { return }
         guard readiness.note(up: supervisor.slots.all(.up), of: supervisor.target) else { return }
-        observe(.fleetReady(children: supervisor.target, after: now - startedAt))
+        observe(.fleetReady(children: supervisor.target, after: now - readySince))
         let pids = supervisor.slots.compactMap { $0.current?.pid }
         callHook { () throws in try configuration.hooks.onFleetReady?(pids) }
     }

@@ -7,34 +7,47 @@ extension Master {
         succeeding succession: Succession, _ old: Predecessor, _ fleet: Prefork, _ signals: borrowing SignalHandling
     ) throws {
         // Everything that may fail comes first, because the old program can still go on.
-        let wanted = try wantedListeners(old, fleet)
-        let control = try newControlServer(old)
+        let isBack = succession.notice.fault != nil
+        let wanted = try wantedListeners(old, fleet, isBack: isBack)
+        let lowest = Handshake.descriptors(
+            listenerCount: configuration.takeover == nil ? wanted.sources.count : 0
+        ).upperBound
+        var control: ControlServer?
+        let taken: Relocation
         do {
-            try adopt(old, wanted)
+            control = try newControlServer(old, isBack: isBack)
+            taken = try Relocation(old.process.descriptors, atLeast: lowest)
         } catch {
-            throw PreforkError.system(error)
+            // Their files must not stay.
+            wanted.bound.close()
+            control?.end(at: System.now())
+            throw error
         }
+        readySince = System.now()
         succession.adopt()
+        adopt(old, wanted, taken, lowest: lowest)
         defer {
             handle.publish(listeners: [])
             departing?.listeners.close()
             listeners.close()
         }
         handle.publish(listeners: listeners.views)
-        continueControl(old, control)
+        continueControl(old, control, taken)
         needsSteering = true
         steer()
         for slot in supervisor.slots.indices {
             if case .accepting = supervisor.slots[slot].retirement { awaitEmptyQueue(of: slot) }
         }
+        // Other code in the process may have taken their statuses. Their numbers must not be signalled.
+        for child in old.children where !ExitWatch.isChild(child.pid) { reap(child.pid) }
         if let fault = succession.notice.fault {
             feed(.handoverFailed(reason: fault))
         } else {
             feed(.handedOver)
-            let pids = supervisor.slots.compactMap { $0.current?.pid }
-            callHook { () throws in try configuration.hooks.onMasterReady?(pids) }
-            applyChanges(old)
         }
+        let pids = supervisor.slots.compactMap { $0.current?.pid }
+        callHook { () throws in try configuration.hooks.onMasterReady?(pids) }
+        if succession.notice.fault == nil { applyChanges(old) }
         superviseUntilEmpty(signals)
         try throwFailure()
     }
@@ -67,11 +80,17 @@ extension Master {
         }
     }
 
-    private func wantedListeners(_ old: Predecessor, _ fleet: Prefork) throws -> WantedListeners {
+    /// - Parameter isBack: whether this is the old program, which goes on with what it had.
+    private func wantedListeners(_ old: Predecessor, _ fleet: Prefork, isBack: Bool) throws -> WantedListeners {
         guard old.process.takeover == configuration.takeoverName else {
             throw PreforkError.invalidHandover(reason: "its children get their listeners in another way")
         }
         var wanted = WantedListeners()
+        if isBack {
+            wanted.sources = old.listeners.indices.map { .old($0) }
+            wanted.configured = old.listeners.map { $0.configured.flatMap { try? Prefork.Address($0) } }
+            return wanted
+        }
         var rest = Array(old.listeners.indices)
         var missing: [Prefork.Address] = []
         for address in fleet.addresses {
@@ -119,8 +138,8 @@ extension Master {
     }
 
     /// `nil` if there is none, or the old one is continued.
-    private func newControlServer(_ old: Predecessor) throws(PreforkError) -> ControlServer? {
-        guard let path = configuration.controlSocket, !isContinued(old.control, path) else { return nil }
+    private func newControlServer(_ old: Predecessor, isBack: Bool) throws(PreforkError) -> ControlServer? {
+        guard !isBack, let path = configuration.controlSocket, !isContinued(old.control, path) else { return nil }
         return try ControlServer(path: path, observe: observe)
     }
 
@@ -131,18 +150,15 @@ extension Master {
 
     // MARK: Taking
 
-    /// Only a shortage of descriptors can end it half way, if some have to get other numbers.
-    private func adopt(_ old: Predecessor, _ wanted: WantedListeners) throws(SystemError) {
-        let lowest = Handshake.descriptors(
-            listenerCount: configuration.takeover == nil ? wanted.sources.count : 0
-        ).upperBound
+    private func adopt(_ old: Predecessor, _ wanted: WantedListeners, _ taken: Relocation, lowest: CInt) {
         let backlog = CInt(clamping: configuration.sockets.backlog)
         var made: [Int: Listener] = [:]
         for (position, listener) in old.listeners.enumerated() {
             let named = wanted.sources.firstIndex { if case .old(position) = $0 { true } else { false } }
                 .flatMap { wanted.configured[$0] }
-            made[position] = try Listener(
-                listener, named: named, lowest: lowest, backlog: listener.isAdopted ? nil : backlog)
+            made[position] = Listener(
+                listener, named: named, lowest: lowest, backlog: listener.isAdopted ? nil : backlog
+            ) { OpenSocket(Descriptor(taken.number($0))) }
         }
         let new = wanted.bound.all
         listeners = ListenerSet(
@@ -153,33 +169,34 @@ extension Master {
                 }
             }, configuration)
         for slot in 0..<supervisor.target { listeners.restoreBacklog(of: slot) }
-        let unwanted = wanted.unwanted.compactMap { made[$0] }
         if !wanted.isSame {
-            departing = DepartingListeners(ListenerSet(unwanted, configuration))
+            departing = DepartingListeners(ListenerSet(wanted.unwanted.compactMap { made[$0] }, configuration))
         }
         for child in old.children {
-            // Only this process reaps its children, so the number is still this child's, whether it lives or not.
-            let exit = (try? mechanisms.exitNotice.watch(child.pid)) ?? nil
+            // Only this process reaps its children, so the number of one that it has is still that child's.
+            let exit = ExitWatch.isChild(child.pid) ? (try? mechanisms.exitNotice.watch(child.pid)) ?? nil : nil
             admit(
-                try ChildHandle(child, lowest: lowest, exit: exit, outOfMemory: launcher.outOfMemoryMark()))
+                ChildHandle(child, exit: exit, outOfMemory: launcher.outOfMemoryMark(), take: taken.number))
         }
+        // Several generations may be of one program.
+        var programs: [CInt: ProgramFile.Opened] = [:]
         for (generation, path, descriptor) in old.programs {
             let program =
-                try descriptor.map { number throws(SystemError) in
-                    ProgramFile.Opened(try System.move(Descriptor(number), atLeast: lowest))
-                } ?? ProgramFile.Opened(path: path)
+                descriptor.map { programs[$0] ?? ProgramFile.Opened(Descriptor(taken.number($0))) }
+                ?? ProgramFile.Opened(path: path)
+            if let descriptor { programs[descriptor] = program }
             launcher.adopt(program, as: generation)
         }
-        for number in old.unused { Descriptor(number).close() }
+        for number in old.unused { Descriptor(taken.number(number)).close() }
         (requested, shards, inherited) = (old.requested, old.process.shards, old.process.inherited)
         useCount = requested.values.map(\.lastUse).max() ?? 0
     }
 
-    private func continueControl(_ old: Predecessor, _ new: ControlServer?) {
+    private func continueControl(_ old: Predecessor, _ new: ControlServer?, _ taken: Relocation) {
         let now = System.now()
         control = new
         if let record = old.control, let raw = Predecessor.descriptor(record), let file = try? SocketFile(record) {
-            let socket = ControlSocket(Descriptor(raw), file)
+            let socket = ControlSocket(Descriptor(taken.number(raw)), file)
             if let path = configuration.controlSocket, isContinued(record, path) {
                 control = ControlServer(path: SocketFile.absolute(path), continuing: socket, observe: observe)
             } else {
@@ -188,8 +205,14 @@ extension Master {
         }
         for record in old.clients {
             guard let raw = Predecessor.descriptor(record) else { continue }
-            let connection = Descriptor(raw)
-            control?.adopt(record, connection, at: now)
+            let connection = Descriptor(taken.number(raw))
+            if let control {
+                control.adopt(record, connection, at: now)
+            } else if case .upgrade(let generation) = ControlWork.Kind(record) {
+                // A new connection has room for one line.
+                let answer = ControlAnswer.success([.init("generation", .integer(generation))])
+                _ = try? Channel.sendPart(answer[...], to: connection.raw)
+            }
         }
     }
 
@@ -207,7 +230,7 @@ extension Master {
         case .wait: departing = leaving
         case .restart:
             departing = leaving
-            feed(.restart)
+            feed(.renew)
         case .close:
             leaving.listeners.close()
             departing = nil

@@ -4,10 +4,13 @@ extension Master {
     func requestUpgrade() {
         if supervisor.isStopping { return }
         let reason: String
-        if !Succession.isSupported {
+        if !ProgramReplacement.isSupported {
             reason = "this system cannot replace the master's program"
         } else if configuration.program.executable != nil {
             reason = "the children run another program than the master (program.executable)"
+        } else if (try? ProgramFile.openProgram(launcher.executable))?.descriptor == nil {
+            // Neither the way back nor a rollback could find it.
+            reason = "the file of the master's program cannot be held open (it is not readable, or /proc is not)"
         } else {
             return feed(.upgrade)
         }
@@ -29,20 +32,22 @@ extension Master {
         // A stop or a rollback may have come after the restart.
         guard supervisor.handingOverSince != nil else { return }
         if let reason = faultOfBuild() { return feed(.handoverFailed(reason: reason)) }
-        #if !canImport(Darwin)
-            do throws(SystemError) {
-                let own = try ProgramFile.openProgram(launcher.executable)
-                guard let program = launcher.programs[generation] else {
-                    throw SystemError(call: "execve", code: 0, context: "generation \(generation)")
-                }
-                let handover = handover(own)
-                try signals.holdingSignals { () throws(SystemError) in
-                    try Succession.execute(handover, program.path, back: own.isThisProgram ? nil : own.path)
-                }
-            } catch {
-                feed(.handoverFailed(reason: "\(error)"))
+        do throws(SystemError) {
+            let own = try ProgramFile.openProgram(launcher.executable)
+            guard let program = launcher.programs[generation] else {
+                throw SystemError(call: "execve", code: 0, context: "generation \(generation)")
             }
-        #endif
+            let handover = handover(own)
+            _ = try signals.holdingSignals { () throws(SystemError) in
+                // Another thread may have asked for something since this turn began.
+                if handle.hasRequests { return }
+                try Succession.execute(handover, program.path, back: own.path)
+            }
+            // A signal or a request comes first. It has woken the loop.
+            handingOver = generation
+        } catch {
+            feed(.handoverFailed(reason: "\(error)"))
+        }
     }
 
     /// Why the children's build cannot be a master that takes over.
@@ -78,6 +83,7 @@ extension Master {
         var process = Handover.Process(
             pid: System.pid, startedAt: startedAt, earlierRuns: EarlierRuns.outcomes, children: configuredChildren,
             takeover: configuration.takeoverName, shards: shards, program: launcher.restartPath)
+        (process.arguments, process.environment) = (ProcessArguments.own, System.environment())
         process.isReloading = serviceManager?.isReloading ?? false
         process.blocked = ProcessStart.own.blockedSignals.map(\.number)
         process.descriptors = Array(
@@ -85,7 +91,7 @@ extension Master {
                 listeners.all.flatMap(\.descriptors) + children.values.flatMap(\.descriptors)
                     + (Array(programs.values) + [own]).compactMap(\.descriptor) + (control?.descriptors ?? []))
         ).sorted()
-        process.inherited = inherited ?? OpenDescriptors.list(from: 3).filter { !System.isCloseOnExec($0) }
+        process.inherited = inherited ?? InheritedDescriptors.own
         return Handover(process: process, records: records)
     }
 }

@@ -9,6 +9,8 @@ final class Master {
     let startedAt: Instant
     /// The number of children in the configuration and the environment.
     let configuredChildren: Int
+    /// Since when the fleet waits until it is ready.
+    var readySince: Instant
     /// Whether the process ends after this run, however the run ends.
     let isLast: Bool
     let handle: FleetHandle
@@ -82,6 +84,7 @@ final class Master {
         self.handle = handle
         self.supervisor = supervisor
         self.startedAt = startedAt
+        readySince = startedAt
         self.configuredChildren = configuredChildren
         self.isLast = isLast
         observe = configuration.observe ?? Prefork.logToStandardError
@@ -282,7 +285,7 @@ final class Master {
 
     /// - Returns: whether it was a child, and had ended.
     @discardableResult
-    private func reap(_ pid: Int32) -> Bool {
+    func reap(_ pid: Int32) -> Bool {
         // The last messages are read before the wait. A child that became ready and ended at once counts as ready.
         for _ in 0..<Self.lastReads where !receiveMessages(from: pid) { break }
         // Until this wait, the number is a zombie's and cannot become another process's. After it, nothing signals the

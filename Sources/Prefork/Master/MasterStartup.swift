@@ -45,7 +45,8 @@ enum MasterStartup {
             try master.run(plan, signals)
         }
         if case .failure(let error) = result, let succession, !succession.isAdopted {
-            signals.holdingSignals { succession.goBack("\(error)") }
+            // A signal that came meanwhile is a request to this program, which cannot fulfil it. The old one gets it anew.
+            signals.holdingAllSignals { succession.goBack("\(error)") }
         }
         master.endControl()
         beforeReturn(result)

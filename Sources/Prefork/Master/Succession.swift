@@ -47,88 +47,81 @@ final class Succession: Sendable {
     /// Executes the old program again, because this one cannot take over. It continues with the same handover. Returns
     /// if this program is the old one, or the system refuses.
     func goBack(_ reason: String) {
-        #if !canImport(Darwin)
-            guard let way = notice.way else { return }
-            do throws(SystemError) {
-                try Self.execute(handover, way, back: nil, fault: reason)
-            } catch {
-                EventLog.write("error: \(error)")
-            }
-        #endif
+        guard let way = notice.way else { return }
+        EventLog.write("this program cannot take over; executing the old one: \(reason)")
+        do throws(SystemError) {
+            try Self.execute(handover, way, back: nil, fault: reason)
+        } catch {
+            EventLog.write("error: \(error)")
+        }
     }
 
-    #if canImport(Darwin)
-        static let isSupported = false
+    /// Looks for a handover, once, before the program starts a thread or a process. Nothing is touched unless the
+    /// file is the announced one.
+    static func find() {
+        guard let value = System.environmentValue(Handover.variable) else { return }
+        System.removeEnvironmentValue(Handover.variable)
+        guard ProgramReplacement.isSupported else { return }
+        let notice = HandoverNotice(value)
+        // The variable of a process that has started this one before it looked itself.
+        if let notice, notice.pid != System.pid { return }
+        pending.withLock { $0 = read(value, notice) }
+    }
 
-        static func find() {}
-    #else
-        static let isSupported = true
-
-        /// Looks for a handover, once, before the program starts a thread or a process. Nothing is touched unless the
-        /// file is the announced one.
-        static func find() {
-            guard let value = System.environmentValue(Handover.variable) else { return }
-            System.removeEnvironmentValue(Handover.variable)
-            let notice = HandoverNotice(value)
-            // The variable of a process that has started this one before it looked itself.
-            if let notice, notice.pid != System.pid { return }
-            pending.withLock { $0 = read(value, notice) }
+    private static func read(_ value: String, _ notice: HandoverNotice?) -> Result<Succession, PreforkError> {
+        guard let notice else {
+            return .failure(.invalidHandover(reason: "\(Handover.variable) is \(quoted(value))"))
         }
-
-        private static func read(_ value: String, _ notice: HandoverNotice?) -> Result<Succession, PreforkError> {
-            guard let notice else {
-                return .failure(.invalidHandover(reason: "\(Handover.variable) is \(quoted(value))"))
+        guard System.identity(of: notice.file) == notice.identity else {
+            return .failure(.invalidHandover(reason: "descriptor \(notice.file) is another file"))
+        }
+        let file = Descriptor(notice.file)
+        do {
+            guard let text = try SealedMemory.text(of: file.raw) else {
+                throw HandoverRecord.Fault("its file is not sealed")
             }
-            guard System.identity(of: notice.file) == notice.identity else {
-                return .failure(.invalidHandover(reason: "descriptor \(notice.file) is another file"))
-            }
-            let file = Descriptor(notice.file)
-            do {
-                guard let text = try SealedMemory.text(of: file.raw) else {
-                    throw HandoverRecord.Fault("its file is not sealed")
-                }
-                let handover = try Handover(text, pid: System.pid) { System.identity(of: $0)?.inode }
-                // Processes that the program starts before `run` must not get them.
-                for descriptor in handover.process.descriptors { try System.setCloseOnExec(descriptor) }
-                SignalMask.unblock(except: handover.process.blocked)
-                return .success(Succession(notice, handover))
-            } catch {
-                goBack(notice, "\(error)")
-                return .failure(.invalidHandover(reason: "\(error)"))
-            }
+            let handover = try Handover(text, pid: System.pid) { System.identity(of: $0)?.inode }
+            // Processes that the program starts before `run` must not get them.
+            for descriptor in handover.process.descriptors { try System.setCloseOnExec(descriptor) }
+            SignalMask.unblock(except: handover.process.blocked)
+            return .success(Succession(notice, handover))
+        } catch {
+            goBack(notice, "\(error)")
+            return .failure(.invalidHandover(reason: "\(error)"))
         }
+    }
 
-        /// Executes the old program again, because this one cannot read the handover. Nothing has been taken, so the
-        /// descriptors are as the old program has left them.
-        private static func goBack(_ notice: HandoverNotice, _ reason: String) {
-            guard let way = notice.way else { return }
-            var notice = notice
-            (notice.way, notice.fault) = (nil, reason)
-            let variable = CString("\(Handover.variable)=\(notice.value)")
-            _ = ProgramReplacement.execute(way, ProcessArguments.own, System.environment() + [variable])
-        }
+    /// Executes the old program again, because this one cannot read the handover. Nothing has been taken, so the
+    /// descriptors are as the old program has left them.
+    private static func goBack(_ notice: HandoverNotice, _ reason: String) {
+        guard let way = notice.way else { return }
+        var notice = notice
+        (notice.way, notice.fault) = (nil, reason)
+        let variable = CString("\(Handover.variable)=\(notice.value)")
+        _ = ProgramReplacement.execute(way, ProcessArguments.own, System.environment() + [variable])
+    }
 
-        /// - Parameters:
-        ///   - back: the path of the program that goes on if the new one cannot.
-        ///   - fault: why the program comes back.
-        static func execute(
-            _ handover: Handover, _ program: CString, back: CString?, fault: String? = nil
-        ) throws(SystemError) -> Never {
-            let file = try SealedMemory.make("prefork-handover", handover.text { System.identity(of: $0)?.inode })
-            guard let identity = System.identity(of: file.raw) else { throw SystemError(call: "fstat", code: 0) }
-            let notice = HandoverNotice(
-                pid: System.pid, file: file.raw, identity: identity, way: back, fault: fault)
-            let process = handover.process
-            let activated = ActivatedSockets.decode(pid: process.pid) { System.environmentValue($0) }
-            let kept = process.descriptors + process.inherited + (activated.sockets?.descriptors ?? []) + [file.raw]
-            try ProgramReplacement(
-                program: program,
-                arguments: ProcessArguments.own,
-                environment: System.environment() + [CString("\(Handover.variable)=\(notice.value)")],
-                descriptors: Set(kept),
-                directory: ProcessStart.own.directoryToReturnTo,
-                ignoredSignals: ProcessStart.own.ignoredSignals
-            ).execute()
-        }
-    #endif
+    /// - Parameters:
+    ///   - back: the path of the program that goes on if the new one cannot.
+    ///   - fault: why the program comes back.
+    static func execute(
+        _ handover: Handover, _ program: CString, back: CString?, fault: String? = nil
+    ) throws(SystemError) -> Never {
+        let file = try SealedMemory.make("prefork-handover", handover.text { System.identity(of: $0)?.inode })
+        guard let identity = System.identity(of: file.raw) else { throw SystemError(call: "fstat", code: 0) }
+        let notice = HandoverNotice(
+            pid: System.pid, file: file.raw, identity: identity, way: back, fault: fault)
+        let process = handover.process
+        let activated = ActivatedSockets.decode(pid: process.pid) { System.environmentValue($0) }
+        let kept = process.descriptors + process.inherited + (activated.sockets?.descriptors ?? []) + [file.raw]
+        try ProgramReplacement(
+            program: program,
+            // The new program may have been given others, for example by a script.
+            arguments: process.arguments,
+            environment: process.environment + [CString("\(Handover.variable)=\(notice.value)")],
+            descriptors: Set(kept),
+            directory: ProcessStart.own.directoryToReturnTo,
+            ignoredSignals: ProcessStart.own.ignoredSignals
+        ).execute()
+    }
 }

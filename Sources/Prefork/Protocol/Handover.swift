@@ -24,6 +24,9 @@ struct Handover: Equatable {
         var shards: Int?
         /// The path at which a restart finds the program.
         var program: CString?
+        /// The old program's arguments and environment, for the way back to it.
+        var arguments: [CString] = []
+        var environment: [CString] = []
         /// Whether a service manager has been told that the fleet reloads.
         var isReloading = false
         /// The signals that were blocked when the first program started.
@@ -58,9 +61,10 @@ struct Handover: Equatable {
         head.set("inherited", process.inherited)
         head.set("inherited-inodes", process.inherited.map { inode($0) ?? 0 })
         // A file that lost its end would still have the first lines.
+        let words = Self.records("argument", process.arguments) + Self.records("variable", process.environment)
         var end = HandoverRecord("end")
-        end.set("lines", records.count)
-        return ([head] + records + [end]).reduce(into: "") { $0 += $1.line + "\n" }
+        end.set("lines", words.count + records.count)
+        return ([head] + words + records + [end]).reduce(into: "") { $0 += $1.line + "\n" }
     }
 
     // MARK: Reading
@@ -100,7 +104,30 @@ struct Handover: Equatable {
         let inherited: [CInt] = try head.numbers("inherited")
         let inodes: [UInt64] = try head.numbers("inherited-inodes")
         process.inherited = zip(inherited, inodes).filter { inode($0) == $1 }.map(\.0)
-        self.records = Array(records.dropFirst().dropLast())
+        let rest = records.dropFirst().dropLast()
+        process.arguments = try Self.words("argument", rest)
+        process.environment = try Self.words("variable", rest)
+        self.records = rest.filter { !["argument", "variable"].contains($0.kind) }
+    }
+
+    private static func records(_ kind: String, _ words: [CString]) -> [HandoverRecord] {
+        words.map { word in
+            var record = HandoverRecord(kind)
+            record.set("text", word)
+            return record
+        }
+    }
+
+    private static func words(
+        _ kind: String, _ records: some Sequence<HandoverRecord>
+    ) throws(HandoverRecord.Fault) -> [CString] {
+        var words: [CString] = []
+        for record in records where record.kind == kind {
+            let word = CString(bytes: try record.bytes("text"))
+            if word.hasNUL { throw record.fault("text") }
+            words.append(word)
+        }
+        return words
     }
 
     func records(_ kind: String) -> [HandoverRecord] { records.filter { $0.kind == kind } }

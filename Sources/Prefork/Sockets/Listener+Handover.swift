@@ -66,13 +66,15 @@ extension Listener {
     }
 
     /// Takes the sockets.
-    /// - Parameter named: the address with the name that the new program gives it.
+    /// - Parameters:
+    ///   - named: the address with the name that the new program gives it.
+    ///   - take: gives up a descriptor.
     convenience init(
-        _ old: HandedOver, named: Prefork.Address?, lowest: CInt, backlog: CInt?
-    ) throws(SystemError) {
+        _ old: HandedOver, named: Prefork.Address?, lowest: CInt, backlog: CInt?, take: (CInt) -> OpenSocket
+    ) {
         let record = old.record
-        let sockets = try Self.own(old.sockets, lowest)
-        let decoys = try Self.own(old.decoys, lowest)
+        let sockets = old.sockets.map(take)
+        let decoys = old.decoys.map(take)
         let address = named?.name.map { old.address.named($0) } ?? old.address
         self.init(
             address: address,
@@ -92,12 +94,6 @@ extension Listener {
         let members: [Int] = (try? record.numbers("order")) ?? []
         order = GroupOrder(members: members, isKnown: !record.flag("unknown-order"))
         isSteeringRefused = record.flag("refused")
-    }
-
-    private static func own(_ numbers: [CInt], _ lowest: CInt) throws(SystemError) -> [OpenSocket] {
-        var sockets: [OpenSocket] = []
-        for number in numbers { sockets.append(OpenSocket(try System.move(Descriptor(number), atLeast: lowest))) }
-        return sockets
     }
 }
 

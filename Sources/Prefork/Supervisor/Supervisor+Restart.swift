@@ -24,6 +24,8 @@ extension Supervisor {
         var isRollback = false
         /// Whether the master's own program follows.
         var isUpgrade = false
+        /// Whether the program stays the same, so that a rollback still leads to the one before.
+        var isRenewal = false
 
         /// Whether the children get a build that has served before.
         var goesBack: Bool { isRollback || stage == .returning }
@@ -159,7 +161,7 @@ extension Supervisor {
         if finished.stage == .returning {
             actions.append(.report(.rolledBack(generation: served, after: now - finished.since)))
         } else {
-            previousGeneration = generation
+            if !finished.isRenewal { previousGeneration = generation }
             generation = served
             actions.append(.report(.restarted(generation: served, after: now - finished.since)))
         }

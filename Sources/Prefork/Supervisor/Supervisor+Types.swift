@@ -65,6 +65,8 @@ extension Supervisor {
         case restart
         /// A request to replace all children, and then the master's own program, by the program as it is on disk now.
         case upgrade
+        /// A request to replace all children by others of the same build, because they need other listeners.
+        case renew
         /// Answers to `.handOver`. The first one comes in the new program.
         case handedOver
         case handoverFailed(reason: String)
@@ -102,6 +104,8 @@ extension Supervisor {
         case spawn(slot: Int, launch: Int, generation: Int = 1, printsBacktrace: Bool)
         /// Open the program of this generation. Answered by `.restartPrepared` or `.restartRefused`.
         case prepareRestart(generation: Int)
+        /// Let a generation have the same program as another one. Answered by `.restartPrepared`.
+        case prepareRenewal(generation: Int, of: Int)
         /// Replace the master's own program by that of this generation. Answered by `.handedOver` or
         /// `.handoverFailed`.
         case handOver(generation: Int)

@@ -6,6 +6,14 @@ extension Supervisor {
         restartRequested(now, &actions)
     }
 
+    /// A restart that is under way replaces the children anyway.
+    mutating func renewalRequested(_ now: Instant, _ actions: inout [Action]) {
+        guard case .running = phase, restart == nil, handingOverSince == nil else { return }
+        latestGeneration += 1
+        restart = Restart(generation: latestGeneration, since: now, isRenewal: true)
+        actions.append(.prepareRenewal(generation: latestGeneration, of: generation))
+    }
+
     /// Restarts wait for the answer, because the state that the new program gets contains none.
     mutating func beginHandover(since: Instant, _ actions: inout [Action]) {
         handingOverSince = since

@@ -87,6 +87,7 @@ struct Supervisor {
         case .admissionClosed: requestExits(now, &actions)
         case .restart: restartRequested(now, &actions)
         case .upgrade: upgradeRequested(now, &actions)
+        case .renew: renewalRequested(now, &actions)
         case .handedOver: handedOver(now, &actions)
         case .handoverFailed(let reason): handoverFailed(reason, &actions)
         case .restartPrepared(let generation): restartPrepared(generation, &actions)

@@ -32,6 +32,8 @@ import PreforkLibc
         private static let programHeadersKey: UInt = 3  // AT_PHDR, getauxval(3)
         private static let executablePathKey: UInt = 31  // AT_EXECFN, getauxval(3)
 
+        private static let secureKey: UInt = 23  // AT_SECURE, getauxval(3)
+
         private static let systemCall = symbol("syscall", as: SystemCall.self)
         private static let closeFrom = symbol("posix_spawn_file_actions_addclosefrom_np", as: CloseFrom.self)
         private static let changeDirectory = symbol(
@@ -44,6 +46,7 @@ import PreforkLibc
         private static let setAffinity = symbol("sched_setaffinity", as: SetAffinity.self)
         private static let memoryFile = symbol("memfd_create", as: MemoryFile.self)
         private static let memoryFileFlags: CUnsignedInt = 3  // MFD_CLOEXEC | MFD_ALLOW_SEALING
+        private static let notExecutable: CUnsignedInt = 8  // MFD_NOEXEC_SEAL, Linux 6.3; vm.memfd_noexec may demand it
         private static let getAuxiliaryValue = symbol("getauxval", as: GetAuxiliaryValue.self)
 
         /// pidfd_open(2): close-on-exec from the start, readable when the process has ended. Linux 5.3.
@@ -83,7 +86,12 @@ import PreforkLibc
         /// memfd_create(2), close-on-exec, not sealed yet. Linux 3.17, glibc 2.27.
         static func memoryFile(_ name: String) throws(SystemError) -> CInt {
             guard let memoryFile else { throw SystemError(call: "memfd_create", code: ENOSYS) }
-            return try System.call("memfd_create") { memoryFile(name, memoryFileFlags) }
+            do throws(SystemError) {
+                return try System.call("memfd_create") { memoryFile(name, memoryFileFlags | notExecutable) }
+            } catch {
+                guard error.code == EINVAL else { throw error }
+                return try System.call("memfd_create") { memoryFile(name, memoryFileFlags) }
+            }
         }
 
         static var hasCloseFrom: Bool { closeFrom != nil }
@@ -142,6 +150,10 @@ import PreforkLibc
             guard let address = getAuxiliaryValue?(programHeadersKey), address != 0 else { return nil }
             return address
         }
+
+        /// Whether this program has rights that the process which started it has not (getauxval(3), AT_SECURE), as a
+        /// set-user-ID program. Then its environment is not to be trusted.
+        static var hasMoreRights: Bool { (getAuxiliaryValue?(secureKey) ?? 0) != 0 }
 
         /// The path that this program was started by (getauxval(3), AT_EXECFN), for a system without /proc.
         static func executedPath() -> CString? {

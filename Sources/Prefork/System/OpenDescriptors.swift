@@ -24,3 +24,15 @@ enum OpenDescriptors {
         return Int(clamping: limit.rlim_cur)
     }
 }
+
+/// The descriptors that this process was started with, beside the standard ones. They belong to whoever started it.
+enum InheritedDescriptors {
+    private static let found = OpenDescriptors.list(from: 3).filter { !System.isCloseOnExec($0) }
+        .compactMap { number in System.identity(of: number).map { (number, $0) } }
+
+    /// Looks for them. Call it early, because those that the program opens without close-on-exec look alike.
+    static func find() { _ = found }
+
+    /// Those that are still the same.
+    static var own: [CInt] { found.filter { System.identity(of: $0.0) == $0.1 }.map(\.0) }
+}

@@ -17,9 +17,6 @@ extension ProgramFile {
             self.file = OpenSocket(file)
         }
 
-        /// Whether the path leads to whichever program this process executes.
-        var isThisProgram: Bool { path.text == "/proc/self/exe" }
-
         init(path: CString) {
             self.path = path
             file = nil

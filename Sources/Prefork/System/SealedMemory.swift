@@ -1,9 +1,24 @@
 // Text that one program leaves for the next one in the same process.
 import PreforkLibc
 
-#if os(Linux) || os(Android)
+#if canImport(Darwin)
+    /// This system has no such file.
+    enum SealedMemory {
+        static let isSupported = false
+
+        static func make(_ name: String, _ text: String) throws(SystemError) -> Descriptor {
+            throw SystemError(call: "memfd_create", code: ENOTSUP)
+        }
+
+        static func text(of file: CInt) throws(SystemError) -> String? {
+            throw SystemError(call: "memfd_create", code: ENOTSUP)
+        }
+    }
+#else
     /// A file in memory that nobody can change any more (memfd_create(2), fcntl(2) F_ADD_SEALS).
     enum SealedMemory {
+        static var isSupported: Bool { !HiddenSymbols.hasMoreRights }
+
         private static let addSeals: CInt = 1033  // F_ADD_SEALS
         private static let getSeals: CInt = 1034  // F_GET_SEALS
         private static let allSeals: CInt = 0xf  // F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE

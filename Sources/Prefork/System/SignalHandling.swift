@@ -77,26 +77,35 @@ struct SignalHandling: ~Copyable {
         pthread_sigmask(SIG_UNBLOCK, &mask, nil)
     }
 
-    /// Runs `body` while no signal of this value is handled in any thread. Each one that comes, or came and was not taken,
-    /// stays pending in this thread, and survives execve(2).
+    /// Runs `body` while no signal of this value is handled in any thread. Each one that comes stays pending in this
+    /// thread, and survives execve(2).
     ///
     /// A handler that runs in another thread sets its bit before it reads `holder`, and this sets `holder` before it
-    /// reads the bits. So either the handler passes the signal on, or it is found here. Both is harmless, because a
-    /// signal is pending at most once.
-    func holdingSignals<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    /// reads the bits. So either the handler passes the signal on, or its bit is found here. Both is harmless. A thread
+    /// that has taken a signal from the kernel, and has not begun its handler, ends with the old program, and so does
+    /// the signal. Nothing can be done about these few instructions.
+    /// - Returns: `nil` without a call of `body` if there is a signal to `take`.
+    func holdingSignals<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result? {
         var mask = signals
         var before = sigset_t()
         pthread_sigmask(SIG_BLOCK, &mask, &before)
         let state = SignalState.shared()
         state.pointee.holder.store(SignalState.currentThread, ordering: .sequentiallyConsistent)
-        // The handler counts each of them again.
-        state.pointee.slots.store(0, ordering: .sequentiallyConsistent)
-        for signal in Self.takeRest() { SignalState.send(signal.number, to: SignalState.currentThread) }
         defer {
             state.pointee.holder.store(0, ordering: .sequentiallyConsistent)
             pthread_sigmask(SIG_SETMASK, &before, nil)
         }
+        if state.pointee.pending.load(ordering: .sequentiallyConsistent) != 0 { return nil }
         return try body()
+    }
+
+    /// The same, if nobody else can take the signals that came: they are sent to this thread again, where they are
+    /// pending.
+    func holdingAllSignals(_ body: () -> Void) {
+        var mask = signals
+        pthread_sigmask(SIG_BLOCK, &mask, nil)
+        for signal in Self.takeRest() { SignalState.send(signal.number, to: SignalState.currentThread) }
+        if holdingSignals({ () throws(Never) in body() }) == nil { holdingAllSignals(body) }
     }
 
     /// The signals since the last call of `take`.
