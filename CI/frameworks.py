@@ -63,7 +63,7 @@ OPTIONAL = {"Vapor/Server", "CServer"}
 # Folder: the subcommand of `swift` that replaces `build`.
 COMMANDS = {"Observability": "test", "Imports": "build"}
 # Folder: an additional proof, a script that takes the configuration.
-SCRIPTS = {"SwiftNIO": "prove-tls.sh", "Takeover": "prove-readme.sh"}
+SCRIPTS = {"SwiftNIO": "prove-tls.sh", "Takeover": "prove-readme.sh", "Observability": "prove-metrics.py"}
 # Folders whose only proof is that they compile, which does not depend on the configuration.
 ONE_CONFIGURATION = {"Imports"}
 

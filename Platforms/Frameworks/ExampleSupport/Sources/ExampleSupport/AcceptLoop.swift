@@ -1,7 +1,8 @@
 import Foundation
 
 /// Accepts until `stop` is readable, with a thread for each connection, and returns when the last one is done.
-public func serve(_ listener: Int32, until stop: Int32) {
+/// - Parameter count: Called before each answer.
+public func serve(_ listener: Int32, until stop: Int32, count: @escaping @Sendable () -> Void = {}) {
     let readable = Int16(POLLIN)
     let connections = DispatchGroup()
     var wanted = [listener, stop].map { pollfd(fd: $0, events: readable, revents: 0) }
@@ -16,7 +17,7 @@ public func serve(_ listener: Int32, until stop: Int32) {
         _ = fcntl(connection, F_SETFL, 0)  // On macOS it is non-blocking, as the listener.
         connections.enter()
         Thread.detachNewThread {
-            answerRequests(on: connection, until: stop)
+            answerRequests(on: connection, until: stop, count: count)
             close(connection)
             connections.leave()
         }

@@ -3,7 +3,8 @@ import Foundation
 /// Answers the HTTP/1.1 requests of one connection, in the calling thread, until the client has no more or `stop` is
 /// readable: `/` with `hello`, `/pid` with the process id, `/slow?ms=100` after that time, `/big?mb=1` with that much.
 /// Requests have no bodies.
-public func answerRequests(on connection: Int32, until stop: Int32) {
+/// - Parameter count: Called before each answer.
+public func answerRequests(on connection: Int32, until stop: Int32, count requests: () -> Void = {}) {
     let readable = Int16(POLLIN)
     var bytes: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 4096)
@@ -17,6 +18,7 @@ public func answerRequests(on connection: Int32, until stop: Int32) {
             let answer =
                 "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: \(body.utf8.count)\r\n"
                 + (isLast ? "Connection: close\r\n\r\n" : "\r\n") + body
+            requests()
             guard write(connection, answer, answer.utf8.count) == answer.utf8.count, !isLast else { return }
         }
         var wanted = [

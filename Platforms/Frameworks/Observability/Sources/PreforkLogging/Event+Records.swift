@@ -13,7 +13,7 @@ struct Record {
 }
 
 extension Prefork.Event {
-    /// What is written of an event, in order.
+    /// The records of an event, in order.
     var records: [Record] {
         let first = Record(message ?? "fleet event", fields)
         guard let status else { return [first] }

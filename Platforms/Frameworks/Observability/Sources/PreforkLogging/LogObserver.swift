@@ -32,10 +32,10 @@ public struct LogObserver: Sendable {
     /// The level of an event, so that a logger with the default level `info` shows what an operator must know.
     ///
     /// - `debug`: the steps in the life of each child that go as planned.
-    /// - `info`: what the fleet does: the addresses it listens on, start, stop, restart, resize, recycling.
+    /// - `info`: the addresses that the fleet listens on, its start, stop, restarts and resizes, and recycling.
     /// - `notice`: the status that a person has asked for.
-    /// - `warning`: what goes wrong and is dealt with, such as a crash that the fleet recovers.
-    /// - `error`: what needs a person: a fleet that gives up, and a restart or a resize that failed.
+    /// - `warning`: faults that the fleet deals with, such as a crash that it recovers.
+    /// - `error`: faults that need a person. The fleet gives up, or a restart or a resize failed.
     @Sendable public static func defaultLevel(of event: Prefork.Event) -> Logger.Level {
         switch event.code {
         case .mechanisms, .spawned, .ready, .retiring, .reapedOrphans: .debug

@@ -1,73 +1,187 @@
 import Metrics
 import Prefork
+import Synchronization
 
-/// Counts a fleet's events with swift-metrics, each with the child's `slot` as a dimension.
+/// Counts a fleet's events with swift-metrics, and measures its state.
 ///
-///     configuration.observe = MetricsObserver().observe
+///     let metrics = MetricsObserver()
+///     configuration.observe = metrics.observe
+///     let fleet = Prefork(.tcp("127.0.0.1", port: 8080), configuration: configuration)
+///     // At intervals, or when the metrics are collected:
+///     metrics.record(fleet.status)
 ///
-/// | metric | kind | |
-/// |---|---|---|
-/// | `prefork.children.alive` | meter | 1 while a child runs in the slot, else 0; the sum is the fleet's |
-/// | `prefork.children.spawned` | counter | starts, first and later ones |
-/// | `prefork.children.recovered` | counter | starts in place of a child that has ended |
-/// | `prefork.children.exited` | counter | also with `reason`: `status 1`, `signal 9`, `unknown` |
-/// | `prefork.children.spawn.failed` | counter | also with `reason`: `errno 11` |
-/// | `prefork.children.start.failed` | counter | starts that led to no ready child, for any reason |
-/// | `prefork.children.out.of.memory` | counter | probably killed by the kernel's out-of-memory killer |
-/// | `prefork.children.ready.time` | timer | from the start of a child to its readiness |
-public struct MetricsObserver: Sendable {
+/// The README of this package lists the metrics. Their dimensions have few values, because a backend keeps a series for
+/// each combination.
+public final class MetricsObserver: Sendable {
+    /// A metric and its dimensions.
+    struct Series: Hashable {
+        let label: String
+        let dimensions: [[String]]
+
+        init(_ label: String, _ dimensions: [(String, String)]) {
+            self.label = label
+            self.dimensions = dimensions.map { [$0.0, $0.1] }
+        }
+    }
+
+    private struct State {
+        /// The children that run, by slot. During a restart a slot has two.
+        var running: [Int: Set<Int32>] = [:]
+        /// Children that are about to be replaced because of their age, their memory or a request.
+        var recycling: Set<Int32> = []
+        /// The gauges of the last status.
+        var gauges: Set<Series> = []
+    }
+
     private let factory: any MetricsFactory
+    private let state = Mutex(State())
 
-    /// - Parameter factory: who makes the metrics; by default the one that the program has bootstrapped.
+    /// - Parameter factory: The maker of the metrics. Default: the one that the program has bootstrapped.
     public init(factory: any MetricsFactory = MetricsSystem.factory) {
         self.factory = factory
     }
 
-    /// Counts one event. From any thread.
+    /// Counts one event. Call it from any thread.
     @Sendable public func observe(_ event: Prefork.Event) {
-        guard let slot = event.slot else { return }
         switch event.code {
-        case .spawned:
-            alive(slot, 1)
-            count("spawned", slot)
-            if event.replacedPID != nil { count("recovered", slot) }
-        case .ready:
-            let timer = Timer(label: label("ready.time"), dimensions: dimensions(slot), factory: factory)
-            if let time = event.duration { timer.record(duration: time) }
-        case .exited:
-            // A child that was replaced before its exit leaves its replacement in the slot.
-            if event.consequence?.code != .replaced { alive(slot, 0) }
-            count("exited", slot, event.exit?.reason)
-            if event.exit?.isProbablyOutOfMemory == true { count("out.of.memory", slot) }
-            if event.exit?.wasReady == false, event.consequence?.code != .expected { count("start.failed", slot) }
-        case .spawnFailed:
-            count("spawn.failed", slot, event.exit?.reason)
-            count("start.failed", slot)
-        default:
-            break
+        case .spawned, .spawnFailed, .ready, .notReady, .exited, .killing, .draining, .unresponsive, .recycling,
+            .retiring, .dropped:
+            if let slot = event.slot { observe(event, slot) }
+        case .fleetReady: record(event.duration, "prefork.fleet.ready.time")
+        case .restarted:
+            count("prefork.restarts", [("outcome", "restarted")])
+            record(event.duration, "prefork.restart.time")
+        case .restartFailed: count("prefork.restarts", [("outcome", "failed")])
+        case .rolledBack: count("prefork.restarts", [("outcome", "rolled back")])
+        case .queueFilling: count("prefork.queue.alarms", [("slot", event.slot.map { "\($0)" } ?? "all")])
+        case .systemError: count("prefork.system.errors", [("call", event.systemError?.call ?? "")])
+        default: break
         }
     }
 
-    private func alive(_ slot: Int, _ value: Int) {
-        Meter(label: label("alive"), dimensions: dimensions(slot), factory: factory).set(value)
+    private func observe(_ event: Prefork.Event, _ slot: Int) {
+        let own = [("slot", "\(slot)")]
+        switch event.code {
+        case .spawned:
+            spawned(event, slot)
+            count("prefork.children.spawned", own)
+        case .spawnFailed:
+            count("prefork.children.spawn.failed", own + [("reason", Self.name(of: event.exit?.reason))])
+            count("prefork.children.start.failed", own)
+        case .ready: record(event.duration, "prefork.children.ready.time", own)
+        case .exited: exited(event, own)
+        case .killing: count("prefork.children.killed", own + [("reason", event.killReason?.description ?? "")])
+        case .draining: replaced(own, "unasked drain")
+        case .unresponsive: replaced(own, "unresponsive")
+        case .recycling: state.withLock { _ = $0.recycling.insert(event.pid ?? 0) }
+        case .retiring:
+            let isRecycled = state.withLock { $0.recycling.contains(event.pid ?? 0) }
+            replaced(own, isRecycled ? "recycled" : "restart")
+        case .dropped: count("prefork.connections.dropped", own, by: event.count ?? 0)
+        default: break
+        }
     }
 
-    private func count(_ name: String, _ slot: Int, _ reason: Prefork.ChildExit.Reason? = nil) {
-        Counter(label: label(name), dimensions: dimensions(slot, reason), factory: factory).increment()
+    private func spawned(_ event: Prefork.Event, _ slot: Int) {
+        var isRecovery = event.replacedPID != nil
+        change(slot) { running in
+            // In a restart the child that is to be replaced still runs.
+            if let old = event.replacedPID, running.contains(old) { isRecovery = false }
+            running.insert(event.pid ?? 0)
+        }
+        if isRecovery { count("prefork.children.recovered", [("slot", "\(slot)")]) }
     }
 
-    private func label(_ name: String) -> String { "prefork.children.\(name)" }
+    private func exited(_ event: Prefork.Event, _ own: [(String, String)]) {
+        guard let exit = event.exit else { return }
+        state.withLock { _ = $0.recycling.remove(exit.pid) }
+        change(exit.slot) { $0.remove(exit.pid) }
+        let isExpected = event.consequence?.code == .expected
+        count(
+            "prefork.children.exited",
+            own + [("reason", Self.name(of: exit.reason)), ("expected", isExpected ? "true" : "false")])
+        if exit.isProbablyOutOfMemory { count("prefork.children.out.of.memory", own) }
+        if !exit.wasReady, !isExpected { count("prefork.children.start.failed", own) }
+    }
 
-    /// Few values each: a backend keeps a series for every combination.
-    private func dimensions(_ slot: Int, _ reason: Prefork.ChildExit.Reason? = nil) -> [(String, String)] {
-        let text: String? =
-            switch reason?.code {
-            case nil: nil
-            case .status: "status \(reason?.status ?? 0)"
-            case .signal: "signal \(reason?.signal ?? 0)"
-            case .notSpawned: "errno \(reason?.systemError?.code ?? 0)"
-            case let code?: "\(code)"
+    private func replaced(_ own: [(String, String)], _ reason: String) {
+        count("prefork.children.replaced", own + [("reason", reason)])
+    }
+
+    private static func name(of reason: Prefork.ChildExit.Reason?) -> String {
+        switch reason?.code {
+        case nil: "unknown"
+        case .status: "status \(reason?.status ?? 0)"
+        case .signal: "signal \(reason?.signal ?? 0)"
+        case .notSpawned: "errno \(reason?.systemError?.code ?? 0)"
+        case let code?: "\(code)"
+        }
+    }
+
+    private func change(_ slot: Int, _ body: (inout Set<Int32>) -> Void) {
+        state.withLock { state in
+            body(&state.running[slot, default: []])
+            set("prefork.children.alive", [("slot", "\(slot)")], state.running[slot]?.count ?? 0)
+        }
+    }
+
+    private func count(_ label: String, _ dimensions: [(String, String)], by amount: Int = 1) {
+        Counter(label: label, dimensions: dimensions, factory: factory).increment(by: amount)
+    }
+
+    private func record(_ duration: Duration?, _ label: String, _ dimensions: [(String, String)] = []) {
+        guard let duration else { return }
+        Timer(label: label, dimensions: dimensions, factory: factory).record(duration: duration)
+    }
+
+    private func set(_ label: String, _ dimensions: [(String, String)], _ value: Int) {
+        Meter(label: label, dimensions: dimensions, factory: factory).set(value)
+    }
+}
+
+// MARK: Gauges
+
+extension MetricsObserver {
+    /// Sets the gauges to a status of the fleet. Call it at intervals, or when the metrics are collected, from any
+    /// thread.
+    public func record(_ status: Prefork.Status) {
+        let values = Self.gauges(of: status)
+        state.withLock { state in
+            for (series, value) in values { set(series.label, series.pairs, value) }
+            // A build that no slot runs any more, and an address that is closed.
+            for series in state.gauges.subtracting(values.keys) {
+                let meter = Meter(label: series.label, dimensions: series.pairs, factory: factory)
+                meter.set(0)
+                meter.destroy()
             }
-        return [("slot", "\(slot)")] + (text.map { [("reason", $0)] } ?? [])
+            state.gauges = Set(values.keys)
+        }
     }
+
+    private static func gauges(of status: Prefork.Status) -> [Series: Int] {
+        var values: [Series: Int] = [
+            Series("prefork.generation", []): status.generation,
+            Series("prefork.restarting", []): status.isRestarting ? 1 : 0,
+        ]
+        for slot in status.slots {
+            let generation = slot.generation.map { "\($0)" } ?? "none"
+            values[
+                Series("prefork.slots", [("state", slot.state.code.description), ("generation", generation)]),
+                default: 0] += 1
+        }
+        for listener in status.listeners {
+            for (number, queue) in listener.queues.enumerated() {
+                guard let queue else { continue }
+                let slot = listener.mode == .sharded ? "\(number)" : "all"
+                let dimensions = [("address", listener.address.description), ("slot", slot)]
+                values[Series("prefork.queue.waiting", dimensions)] = queue.waiting
+                values[Series("prefork.queue.limit", dimensions)] = queue.limit
+            }
+        }
+        return values
+    }
+}
+
+extension MetricsObserver.Series {
+    fileprivate var pairs: [(String, String)] { dimensions.map { ($0[0], $0[1]) } }
 }
