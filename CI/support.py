@@ -336,21 +336,25 @@ class Clients:
 
 
 class Load(Clients):
-    """Clients that open a new connection for each request and count the outcomes. Each thread calls `prepare` first."""
+    """Clients that open a new connection for each request and count the outcomes. Each thread calls `prepare` first,
+    and pauses after each request."""
 
-    def __init__(self, port, paths, prepare=lambda: None):
-        self.port, self.prepare = port, prepare
+    def __init__(self, port, paths, prepare=lambda: None, patience=10, pause=0):
+        self.port, self.prepare, self.patience, self.pause = port, prepare, patience, pause
         self.counts, self.lock = collections.Counter(), threading.Lock()
+        self.longest = 0  # Seconds that a request took which was answered.
         super().__init__(self.run, paths)
 
     def run(self, path):
         self.prepare()
         while not self.over.is_set():
-            outcome, _ = request(self.port, path)
+            begin = time.monotonic()
+            outcome, _ = request(self.port, path, self.patience)
             with self.lock:
                 self.counts[outcome] += 1
-            if outcome == "refused":
-                time.sleep(0.001)
+                if outcome == "answered":
+                    self.longest = max(self.longest, time.monotonic() - begin)
+            time.sleep(max(self.pause, 0.001) if outcome == "refused" else self.pause)
 
     def wait_for(self, answers):
         until(lambda: self.counts["answered"] >= answers, f"{answers} answers")

@@ -3,8 +3,9 @@
 
     CI/systemd.py        a minute, the build of hello-prefork, and once the download of 0.25 GB
 
-Checks that a start ends when the fleet is ready, that a reload under load ends when the new build serves, that a drain
-may take longer than TimeoutStopSec, and that the watchdog replaces a master that is stopped.
+Checks that a start ends when the fleet is ready, that a reload under load ends when the new build serves, that a
+restart of the service under load costs no request and that a second service shortens the wait, that a drain may take
+longer than TimeoutStopSec, and that the watchdog replaces a master that is stopped.
 
 Needs Linux with a mounted cgroup2, root, and Debian or Ubuntu for debootstrap. The download stays in
 ${PREFORK_CACHE:-/var/tmp/prefork-platforms}. $PREFORK_MIRROR overrides Debian's mirror.
@@ -103,6 +104,7 @@ class System:
         self.group = os.path.join(mounts[0], f"prefork-{os.getpid()}")
         os.mkdir(self.group)
         enter = 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"'
+        self.root = root
         self.output = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             ["bash", "-c", enter, "bash", self.group, "unshare", *NAMESPACES, "--propagation", "private",
@@ -213,6 +215,34 @@ def check_reload(systemd, program, path):
     return f"{', '.join(results)}; {counts}; refused in {took:.1f} s"
 
 
+def check_deploys(systemd, program, path):
+    """A restart of the service replaces the master, too. A second service on the same socket serves meanwhile."""
+    units, results = os.path.join(systemd.root, "etc/systemd/system"), []
+    bridge = os.path.join(units, "prefork-bridge.service")
+    shutil.copy(os.path.join(units, "prefork.service"), bridge)
+    systemd.do("daemon-reload")
+    for digit, steps in ((b"4", [("restart", "prefork.service")]),
+                         (b"5", [("start", "prefork-bridge.service"), ("restart", "prefork.service"),
+                                 ("stop", "prefork-bridge.service")])):
+        before = systemd.show("MainPID")
+        with Load(PORT, ["/"] * 6 + ["/slow?ms=1000"] * 2, prepare=systemd.enter, pause=0.002) as load:
+            load.wait_for(load.counts["answered"] + 100)
+            put_build(program, path, digit)
+            for step in steps:
+                systemd.do(*step)
+            load.wait_for(load.counts["answered"] + 100)
+            counts = load.stop()
+        expect(set(counts) == {"answered"}, f"a deploy cost requests: {counts}")
+        expect(systemd.show("MainPID") != before, "the master is the same process")
+        builds = {systemd.get("/build") for _ in range(20)}
+        expect(builds == {build_text(digit)}, f"after the deploy, {builds} serve")
+        results.append(f"{counts}, the longest request took {load.longest:.1f} s")
+    os.unlink(bridge)
+    # With a bridge, nothing waits for the drain of a second.
+    expect(load.longest < 1.9, f"with a bridge, a request took {load.longest:.1f} s")
+    return "; with a bridge ".join(results)
+
+
 def has_request(systemd):
     """Whether a child has accepted a connection and read what came on it: no unread bytes, and an inode (proc(5))."""
     rows = [line.split() for line in systemd.inside("cat", "/proc/net/tcp").stdout.splitlines()[1:]]
@@ -263,6 +293,7 @@ def main():
         print(systemd.ctl("--version").stdout.splitlines()[0], flush=True)
         print(f"start: {check_start(systemd)}", flush=True)
         print(f"reload: {check_reload(systemd, program, path)}", flush=True)
+        print(f"deploys: {check_deploys(systemd, program, path)}", flush=True)
         os.mkdir(drop_in)
         with open(os.path.join(drop_in, "times.conf"), "w", encoding="ascii") as file:
             file.write(DROP_IN)

@@ -24,7 +24,8 @@ struct Options {
                              [--readiness implicit|explicit] [--master-death drain|exit|ignore]
                              [--restart-concurrency N] [--restart-bake SECONDS] [--recycle-after SECONDS]
                              [--recycle-above MB] [--heartbeat-timeout SECONDS] [--queue-stall-timeout SECONDS]
-                             [--abort-grace SECONDS] [--inherited] [--control PATH] [ADDRESS ...]
+                             [--abort-grace SECONDS] [--bind-interval SECONDS] [--inherited] [--control PATH]
+                             [ADDRESS ...]
         ADDRESS is HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH; default 127.0.0.1:8080.
         --inherited serves on the sockets that systemd has handed over, beside ADDRESS or alone.
         --control takes the commands of preforkctl on the Unix-domain socket PATH.
@@ -67,7 +68,8 @@ struct Options {
     private static let names = [
         "--children", "--listening", "--grace", "--recover-threshold", "--recover-window", "--recover-interval",
         "--readiness", "--master-death", "--restart-concurrency", "--restart-bake", "--recycle-after",
-        "--recycle-above", "--heartbeat-timeout", "--queue-stall-timeout", "--abort-grace", "--control",
+        "--recycle-above", "--heartbeat-timeout", "--queue-stall-timeout", "--abort-grace", "--bind-interval",
+        "--control",
     ]
 
     private mutating func apply(_ name: String, _ value: String) {
@@ -86,6 +88,7 @@ struct Options {
         case "--heartbeat-timeout": configuration.health.heartbeatTimeout = Self.seconds(name, value)
         case "--queue-stall-timeout": configuration.health.queueStallTimeout = Self.seconds(name, value)
         case "--abort-grace": configuration.health.abortGrace = Self.seconds(name, value)
+        case "--bind-interval": configuration.sockets.bindRetry.interval = Self.seconds(name, value)
         case "--recover-interval": configuration.recovery.delays = .constant(Self.seconds(name, value))
         case "--listening":
             switch value {
