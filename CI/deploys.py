@@ -173,6 +173,9 @@ class Held(Way):
         with socket.socket() as listener:
             listener.bind((HOST, self.port))
             listener.listen(4096)
+            # The flag is the socket's, and a fleet that ends puts back what it has found. With a blocking one, the
+            # successor's children would wait in accept(2).
+            listener.setblocking(False)
             # A number that no descriptor of a shell has.
             self.descriptor = fcntl.fcntl(listener, fcntl.F_DUPFD, 100)
 
