@@ -57,13 +57,16 @@ SERVERS = {
     "Takeover": ["hummingbird-takeover", "flyingfox-takeover", "nio-takeover"],
     "Vapor/Server": ["vapor-takeover"],
     "CServer": ["c-takeover"],
+    "GRPCServer": [],  # Its script has the proofs, by HTTP/2.
 }
 # Folders that run only if they are named, because their dependencies are not everywhere.
 OPTIONAL = {"Vapor/Server", "CServer"}
 # Folder: the subcommand of `swift` that replaces `build`.
 COMMANDS = {"Observability": "test", "Imports": "build"}
-# Folder: an additional proof, a script that takes the configuration.
-SCRIPTS = {"SwiftNIO": "prove-tls.sh", "Takeover": "prove-readme.sh", "Observability": "prove-metrics.py"}
+# Folder: additional proofs, scripts that take the configuration.
+SCRIPTS = {
+    "SwiftNIO": ["prove-tls.sh"], "Takeover": ["prove-readme.sh"],
+    "Observability": ["prove-metrics.py"], "GRPCServer": ["prove-grpc.py"]}
 # Folders whose only proof is that they compile, which does not depend on the configuration.
 ONE_CONFIGURATION = {"Imports"}
 
@@ -495,14 +498,14 @@ def prove(name, configuration):
     rows = []
     for product in SERVERS[name]:
         rows += prove_server(name, configuration, product)
-    if name in SCRIPTS:
-        script = os.path.join(PACKAGES, name, SCRIPTS[name])
+    for script in SCRIPTS.get(name, []):
         result = subprocess.run(
-            [script, configuration], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+            [os.path.join(PACKAGES, name, script), configuration],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         holds = result.returncode == 0
         text = f"{len(re.findall('^ok ', result.stdout, re.MULTILINE))} checks" if holds else result.stdout
-        print(f"  {'ok  ' if holds else 'FAIL'}  {SCRIPTS[name]}: {text}", flush=True)
-        rows.append((SCRIPTS[name], holds, text))
+        print(f"  {'ok  ' if holds else 'FAIL'}  {script}: {text}", flush=True)
+        rows.append((script, holds, text))
     return rows
 
 
