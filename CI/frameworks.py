@@ -65,7 +65,7 @@ OPTIONAL = {"Vapor/Server", "CServer"}
 COMMANDS = {"Observability": "test", "Imports": "build"}
 # Folder: additional proofs, scripts that take the configuration.
 SCRIPTS = {
-    "SwiftNIO": ["prove-tls.sh"], "Takeover": ["prove-readme.sh"],
+    "SwiftNIO": ["prove-tls.sh"], "Takeover": ["prove-readme.sh", "prove-operations.py"],
     "Observability": ["prove-metrics.py"], "GRPCServer": ["prove-grpc.py"]}
 # Folders whose only proof is that they compile, which does not depend on the configuration.
 ONE_CONFIGURATION = {"Imports"}

@@ -18,6 +18,9 @@ public struct ExampleOptions: ParsableCommand {
     @Option(help: "Which processors a child may use: none or onePerChild.", transform: parseAffinity)
     var affinity = Prefork.Configuration.Program.Affinity.none
 
+    @Option(help: ArgumentHelp("Replace a child that sends no beat for this long.", valueName: "seconds"))
+    var heartbeatTimeout: Double?
+
     @Option(help: ArgumentHelp("Let a child wait before it serves, for tests.", valueName: "milliseconds"))
     var delayReady = 0
 
@@ -43,7 +46,8 @@ public struct ExampleOptions: ParsableCommand {
     /// What the options say; the rest is an example's own.
     public var configuration: Prefork.Configuration {
         Prefork.Configuration(
-            children: children, sockets: .init(mode: listening), program: .init(affinity: affinity))
+            children: children, sockets: .init(mode: listening), program: .init(affinity: affinity),
+            health: .init(heartbeatTimeout: heartbeatTimeout.map { .seconds($0) }))
     }
 
     /// To be called before `Prefork.main`. In a child it blocks for the time that `--delay-ready` asks for, so that a

@@ -23,6 +23,11 @@ import PreforkTakeover
             try await Task.sleep(for: .milliseconds(milliseconds))
             return "Hello world!"
         }
+        router.get("/block") { request, _ in
+            // As a call that waits for a lock, or for a file: it holds its thread.
+            usleep(1000 * UInt32(request.uri.queryParameters.get("ms", as: Int.self) ?? 100))
+            return "Hello world!"
+        }
         let application = Application(
             router: router,
             configuration: .init(address: .hostname(host, port: port)),
