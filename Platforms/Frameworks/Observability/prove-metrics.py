@@ -31,6 +31,13 @@ def fetch(port, path="/metrics"):
         return answer.read().decode()
 
 
+def answers(port):
+    """Whether the endpoint listens. That of a child opens after the child is ready, and a successor's after the old
+    child's has closed."""
+    with socket.socket() as connection:
+        return connection.connect_ex((HOST, port)) == 0
+
+
 def value(text, name):
     """The sum of the samples of a metric."""
     found = re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE)
@@ -124,6 +131,7 @@ def prove(binary):
         for _ in range(REQUESTS):
             outcome, _ = request(port)
             expect(outcome == "answered", outcome)
+        until(lambda: all(answers(slot) for slot in slots), "the endpoints")
         counts = [value(fetch(slot), "http_requests_total") for slot in slots]
         expect(sum(counts) == REQUESTS and all(counts), f"{REQUESTS} requests were counted as {counts}")
         for each in [metrics - 1, *slots]:
@@ -147,7 +155,8 @@ def collect(server, port, prometheus, slots):
         load.wait_for(100)
         os.kill(server.pid, signal.SIGHUP)
         server.wait_for(" restarted: ")
-        until(lambda: all(value(fetch(slot), "server_generation") == 2 for slot in slots), "the new children's metrics")
+        until(lambda: all(answers(slot) and value(fetch(slot), "server_generation") == 2 for slot in slots),
+              "the new children's metrics")
         prometheus.wait_for("sum(server_generation)", 2 * CHILDREN)
         outcomes = load.stop()
     expect(set(outcomes) == {"answered"}, f"the restart cost requests: {outcomes}")
