@@ -51,6 +51,8 @@ extension Prefork.Event {
         case .restarted: "fleet restarted"
         case .restartFailed: "restart failed"
         case .rolledBack: "fleet is back at an earlier build"
+        case .upgraded: "master upgraded"
+        case .upgradeFailed: "upgrade failed"
         case .dropped: "connections closed that no child had accepted"
         case .recycling: "child is being replaced"
         case .resized: "fleet resized"

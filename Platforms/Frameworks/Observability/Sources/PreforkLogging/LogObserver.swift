@@ -39,8 +39,8 @@ public struct LogObserver: Sendable {
     @Sendable public static func defaultLevel(of event: Prefork.Event) -> Logger.Level {
         switch event.code {
         case .mechanisms, .spawned, .ready, .retiring, .reapedOrphans: .debug
-        case .listening, .sharing, .fleetReady, .restarting, .restarted, .resized, .recycling, .backtracesResumed,
-            .admissionStaysOpen, .alreadyStopping, .stopped:
+        case .listening, .sharing, .fleetReady, .restarting, .restarted, .upgraded, .resized, .recycling,
+            .backtracesResumed, .admissionStaysOpen, .alreadyStopping, .stopped:
             .info
         case .stopping: event.stopReason?.code == .failure ? .error : .info
         case .status: .notice
@@ -50,7 +50,7 @@ public struct LogObserver: Sendable {
             case .givingUp: .error
             default: .warning
             }
-        case .restartFailed, .resizeFailed: .error
+        case .restartFailed, .upgradeFailed, .resizeFailed: .error
         // Also a code that is newer than this file.
         default: .warning
         }

@@ -53,6 +53,8 @@ public final class MetricsObserver: Sendable {
             record(event.duration, "prefork.restart.time")
         case .restartFailed: count("prefork.restarts", [("outcome", "failed")])
         case .rolledBack: count("prefork.restarts", [("outcome", "rolled back")])
+        case .upgraded: count("prefork.upgrades", [("outcome", "upgraded")])
+        case .upgradeFailed: count("prefork.upgrades", [("outcome", "failed")])
         case .queueFilling: count("prefork.queue.alarms", [("slot", event.slot.map { "\($0)" } ?? "all")])
         case .systemError: count("prefork.system.errors", [("call", event.systemError?.call ?? "")])
         default: break
@@ -147,6 +149,12 @@ extension MetricsObserver {
     public func record(_ status: Prefork.Status) {
         let values = Self.gauges(of: status)
         state.withLock { state in
+            // After an upgrade of the master, children run whose start this observer has not seen.
+            for slot in status.slots where state.running[slot.slot] == nil {
+                guard let pid = slot.state.pid else { continue }
+                state.running[slot.slot] = [pid]
+                set("prefork.children.alive", [("slot", "\(slot.slot)")], 1)
+            }
             for (series, value) in values { set(series.label, series.pairs, value) }
             // A build that no slot runs any more, and an address that is closed.
             for series in state.gauges.subtracting(values.keys) {

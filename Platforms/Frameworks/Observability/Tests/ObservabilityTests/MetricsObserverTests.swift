@@ -131,6 +131,24 @@ extension ObservabilityTests {
             #expect(try metrics.expectMeter("prefork.generation").lastValue == 2)
         }
 
+        /// The new program of a master has not seen the start of the children that it takes over.
+        @Test func childrenOfAnEarlierProgram() throws {
+            observer.observe(.upgraded(generation: 2, after: .seconds(1)))
+            observer.record(
+                Prefork.Status(
+                    masterPID: 1, addresses: [], isStopping: false,
+                    slots: [
+                        .init(
+                            slot: 0, state: .ready(pid: 7), since: .zero, spawns: 1, lastExit: nil, isInRotation: true,
+                            waiting: nil)
+                    ], listeners: []))
+            observer.observe(.spawned(slot: 0, pid: 8, replaces: 7))
+            observer.observe(.exited(exit(7), .expected))
+            #expect(try metrics.expectMeter("prefork.children.alive", [("slot", "0")]).values == [1, 2, 1])
+            #expect(metrics.counters(label: "prefork.children.recovered").isEmpty)
+            #expect(try metrics.expectCounter("prefork.upgrades", [("outcome", "upgraded")]).totalValue == 1)
+        }
+
         private func exit(_ pid: Int32) -> Prefork.ChildExit {
             Prefork.ChildExit(slot: 0, pid: pid, reason: .status(0), lifetime: .seconds(1), wasReady: true)
         }
