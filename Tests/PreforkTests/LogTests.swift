@@ -260,3 +260,15 @@ import Testing
         #expect(Signal(number: CInt(number)).description == text)
     }
 }
+
+@Suite("The parts of a text in the log") struct LogPartTests {
+    @Test("have whole lines, as many as fit, each with its prefix") func parts() {
+        func parts(_ text: String, _ most: Int) -> [String] {
+            EventLog.parts(of: text, prefix: "p: ", most: most).map { String(decoding: $0, as: UTF8.self) }
+        }
+        #expect(parts("one\ntwo\n\nthree", 100) == ["p: one\np: two\np: three\n"])
+        #expect(parts("one\ntwo\nthree", 14) == ["p: one\np: two\n", "p: three\n"])
+        #expect(parts("one\ntwo\nthree", 13) == ["p: one\n", "p: two\n", "p: three\n"])
+        #expect(parts("a long line\ntwo", 5) == ["p: a long line\n", "p: two\n"])
+    }
+}

@@ -5,9 +5,11 @@ extension Prefork.Status {
     public var description: String {
         let listening = addresses.map(\.description).concatenated(separator: ", ")
         let head = "status: master \(masterPID) on \(listening)\(isStopping ? ", stopping" : "")"
-        let table = ["  slot  state        pid       since     spawns  queue  last exit"] + slots.map(\.row)
+        var table = Rows()
+        table.add("  slot  state        pid       since     spawns  queue  last exit")
+        for slot in slots { slot.addRow(to: &table) }
         let exits = counters.total == 0 ? [] : ["  unexpected exits: \(counters)"]
-        return ([head] + table + listeners.compactMap(\.row) + exits).joined(separator: "\n")
+        return ([head, table.text] + listeners.compactMap(\.row) + exits).joined(separator: "\n")
     }
 }
 
@@ -21,21 +23,39 @@ extension Prefork.Status.Listener {
 }
 
 extension Prefork.Status.Slot {
-    fileprivate var row: String {
+    fileprivate func addRow(to table: inout Rows) {
         let (name, detail): (String, String) =
             switch state.payload {
             case .empty: ("empty", "-")
-            case .starting(let pid): ("starting", "\(pid)")
-            case .ready(let pid): ("ready", "\(pid)")
-            case .stopping(let pid): ("stopping", "\(pid)")
+            case .starting(let pid): ("starting", String(pid))
+            case .ready(let pid): ("ready", String(pid))
+            case .stopping(let pid): ("stopping", String(pid))
             case .backingOff(let delay): ("backing off", "in \(delay.inSeconds)")
             }
-        let exit = lastExit.map { "\($0.cause) after \($0.lifetime.inSeconds)" } ?? "-"
-        return "  " + padded("\(slot)", 6) + padded(name, 13) + padded(detail, 10) + padded(since.inSeconds, 10)
-            + padded("\(spawns)", 8) + padded(waiting.map { isInRotation ? "\($0)" : "\($0) out" } ?? "-", 7) + exit
+        table.begin()
+        table.add("  ")
+        table.add(String(slot), width: 6)
+        table.add(name, width: 13)
+        table.add(detail, width: 10)
+        table.add(since.inSeconds, width: 10)
+        table.add(String(spawns), width: 8)
+        table.add(waiting.map { isInRotation ? String($0) : "\($0) out" } ?? "-", width: 7)
+        table.add(lastExit.map { "\($0.cause) after \($0.lifetime.inSeconds)" } ?? "-")
     }
+}
 
-    private func padded(_ text: String, _ width: Int) -> String {
-        text + String(repeating: " ", count: max(1, width - text.count))
+/// The rows of a table. Bytes, because strings would take most of the time of a table of thousands of rows.
+private struct Rows {
+    private var bytes: [UInt8] = []
+
+    var text: String { String(decoding: bytes, as: UTF8.self) }
+
+    mutating func begin() { if !bytes.isEmpty { bytes.append(UInt8(ascii: "\n")) } }
+
+    /// - Parameter width: how many characters the cell takes, with one space behind it at least.
+    mutating func add(_ text: String, width: Int = 0) {
+        bytes += text.utf8
+        if width == 0 { return }
+        for _ in 0..<max(1, width - text.utf8.count) { bytes.append(UInt8(ascii: " ")) }
     }
 }

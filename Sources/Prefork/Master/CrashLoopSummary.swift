@@ -38,7 +38,7 @@ struct CrashLoopSummary: Sendable {
     private var intervals: [Int: Interval] = [:]
 
     /// When a summary is due. `nil` if none is.
-    var next: Instant? { intervals.values.map { $0.begin + Self.interval }.min() }
+    private(set) var next: Instant?
 
     /// Takes an event into account.
     /// - Returns: whether it is logged by itself.
@@ -70,6 +70,8 @@ struct CrashLoopSummary: Sendable {
             // The last exit that is logged begins the first interval.
             if last.count == Self.detailed, let first = last.first, now - first <= Self.period {
                 intervals[slot] = Interval(begin: now, child: nil, delay: delay)
+                // The other intervals have begun before.
+                next = next ?? now + Self.interval
             }
             return true
         }
@@ -83,6 +85,7 @@ struct CrashLoopSummary: Sendable {
     /// The summaries that are due, in the order of the slots.
     /// - Parameter isLast: the run ends, so all of them are due.
     mutating func take(at now: Instant, isLast: Bool = false) -> [String] {
+        guard let next, isLast || next <= now else { return [] }
         let due = intervals.filter { isLast || $0.value.begin + Self.interval <= now }.sorted { $0.key < $1.key }
         var lines: [String] = []
         for (slot, interval) in due {
@@ -95,6 +98,7 @@ struct CrashLoopSummary: Sendable {
                 exits[slot] = nil
             }
         }
+        self.next = intervals.values.map { $0.begin + Self.interval }.min()
         return lines
     }
 }

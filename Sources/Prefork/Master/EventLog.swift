@@ -1,3 +1,5 @@
+import PreforkLibc
+
 extension Prefork {
     /// The default observer. Writes one line for each event to standard error, for example
     /// `2026-11-27T14:22:30.123Z prefork[1200]: stopped`.
@@ -47,12 +49,38 @@ enum EventLog {
         }
     }
 
-    /// `text` may have several lines. Each is written by itself, so that each stays whole in a shared pipe.
+    /// `text` may have several lines. They are written in as few parts as possible, each of which is whole in a shared
+    /// pipe (PIPE_BUF of pipe(7)).
     static func write(_ text: String) {
         let time = Journal.receives(2) ? "" : WallClock.timestamp() + " "
-        for line in text.utf8.split(separator: UInt8(ascii: "\n")) {
-            _ = LogWriter.write(Array("\(time)prefork[\(System.pid)]: \(Substring(line))\n".utf8), to: 2)
+        for part in parts(of: text, prefix: "\(time)prefork[\(System.pid)]: ", most: Int(PIPE_BUF)) {
+            _ = LogWriter.write(part, to: 2)
         }
+    }
+
+    /// The lines of a text, without empty ones, with a prefix each.
+    /// - Parameter most: how long a part of several lines may be.
+    static func parts(of text: String, prefix: String, most: Int) -> [[UInt8]] {
+        let (newline, prefix) = (UInt8(ascii: "\n"), Array(prefix.utf8))
+        var parts: [[UInt8]] = []
+        var part: [UInt8] = []
+        var text = text
+        text.withUTF8 { bytes in
+            var rest = bytes[...]
+            while !rest.isEmpty {
+                let line = rest.prefix(upTo: rest.firstIndex(of: newline) ?? rest.endIndex)
+                rest = rest.dropFirst(line.count + 1)
+                if line.isEmpty { continue }
+                if !part.isEmpty, part.count + prefix.count + line.count + 1 > most {
+                    parts.append(part)
+                    part = []
+                }
+                part += prefix
+                part += line
+                part.append(newline)
+            }
+        }
+        return part.isEmpty ? parts : parts + [part]
     }
 }
 

@@ -159,6 +159,7 @@ final class FleetHandle: Sendable {
     var status: Prefork.Status {
         // The queues are read under the lock, see `publish(listeners:)`.
         let (state, listeners) = state.withLock { ($0, $0.listeners.map(\.status)) }
+        let sharded = listeners.filter { $0.mode == .sharded }
         let now = System.now()
         return Prefork.Status(
             masterPID: System.pid,
@@ -168,7 +169,7 @@ final class FleetHandle: Sendable {
                 Prefork.Status.Slot(
                     slot: slot, record, now: now,
                     isInRotation: state.rotation.contains(slot),
-                    waiting: Self.waiting(in: slot, listeners)
+                    waiting: Self.waiting(in: slot, sharded)
                 )
             },
             listeners: listeners,
@@ -178,11 +179,12 @@ final class FleetHandle: Sendable {
         )
     }
 
-    private static func waiting(in slot: Int, _ listeners: [Prefork.Status.Listener]) -> Int? {
-        let own = listeners.filter { $0.mode == .sharded }.compactMap { listener -> Int? in
-            listener.queues.indices.contains(slot) ? listener.queues[slot]?.waiting : nil
+    private static func waiting(in slot: Int, _ sharded: [Prefork.Status.Listener]) -> Int? {
+        var sum: Int?
+        for listener in sharded where listener.queues.indices.contains(slot) {
+            if let queue = listener.queues[slot] { sum = (sum ?? 0) + queue.waiting }
         }
-        return own.isEmpty ? nil : own.reduce(0, +)
+        return sum
     }
 }
 
