@@ -278,8 +278,8 @@ def main():
         programs = {"now": swift_product("hello-prefork")}
         if options.against:
             name = os.path.basename(options.against)
-            isPath = os.path.exists(options.against)
-            programs[name] = options.against if isPath else build(options.against, folder)
+            is_path = os.path.exists(options.against)
+            programs[name] = options.against if is_path else build(options.against, folder)
         names = list(programs)
         results = {}
         for size in sizes:
