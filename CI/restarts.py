@@ -2,7 +2,8 @@
 """Restarts, upgrades and resizes a fleet again and again under load. Fails if a request fails, if an old child stays
 longer than its longest request and 0.1 s, or if the master's descriptors or memory grow.
 
-    CI/restarts.py [N]           N restarts for each kind of listener (100 by default), then a resize from 1 to 64 and back
+    CI/restarts.py [N]           N restarts for each kind of listener (100 by default), then a resize from 1 to 64
+                                 and back
     CI/restarts.py upgrade [N]   N upgrades for each kind of listener, also an adopted one
 
 The load: clients that keep their connection, clients with a connection for each request, and requests that take 100 ms.

@@ -106,18 +106,18 @@ public final class Prefork: Sendable {
     /// does, and returns at once.
     ///
     /// It begins as ``restart()`` does. When every slot has a child of the new build that is up, this process executes
-    /// that build with its own arguments and environment (execve(2)), and `run` continues there: the process id, the
-    /// children, the listeners and their queues, the control socket and the counters stay. Addresses and a number of
-    /// children that the new build configures differently are applied, by a restart and a resize.
+    /// that build (execve(2)) with its own arguments and environment, and `run` continues there. The process id, the
+    /// children, the listeners and their queues, the control socket and the counters stay. The new build may have other
+    /// addresses and another number of children. Everything of this process that is not Prefork's ends, without
+    /// atexit(3): its threads, its memory, and the descriptors that it has opened. See <doc:Upgrading>.
     ///
-    /// Everything of this process that is not Prefork's ends as at an exit, without atexit(3): its threads, memory, and
-    /// the descriptors that it has opened. Those that it got at its start stay open.
+    /// The new program reports ``Event/Code/upgraded``. If the restart fails, ``Event/Code/restartFailed`` says why. If
+    /// the new program cannot take over, the old one goes on with the new children and reports
+    /// ``Event/Code/upgradeFailed``. On a system other than Linux, nothing is restarted, and
+    /// ``Event/Code/restartFailed`` says so.
     ///
-    /// The event ``Event/Code/upgraded`` comes from the new program. If the restart fails, ``Event/Code/restartFailed``
-    /// tells, and the old build serves. If the new program cannot take over, ``Event/Code/upgradeFailed`` tells why, and
-    /// this one goes on with the new children. Linux only: elsewhere it is that event, and nothing is restarted. During a
-    /// restart it asks for one more. Before and after `run`, in a stop and in a child, it does nothing. Call it from any
-    /// thread, also from a hook.
+    /// During a restart it asks for one more. Before and after `run`, in a stop and in a child, it does nothing. Call
+    /// it from any thread, also from a hook.
     public func upgrade() { handle.request(.upgrade) }
 
     /// Changes the number of children, as SIGTTIN and SIGTTOU do by one, and returns at once.

@@ -177,7 +177,8 @@
                 try subject.expectExit(0)
             }
 
-            /// Both programs are given the same arguments, as by a file with settings: one address more, which is in use.
+            /// The new program is given one address more, which is in use. The old one must not need it when it is
+            /// back.
             @Test func theOldProgramNeedsNothingNew() throws {
                 let taken = try TakenPort()
                 let deploy = try Deploy()

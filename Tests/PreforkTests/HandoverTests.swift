@@ -155,7 +155,7 @@ private func passedOn(_ supervisor: Supervisor) throws -> Supervisor {
     @Test func noticesComeBack() throws {
         for (way, fault) in [(CString("/proc/1/fd/9"), nil), (nil, "not possible: 100 %"), (nil, nil)] {
             let notice = HandoverNotice(
-                pid: 7, file: 5, identity: FileIdentity(device: 1, inode: 2), way: way, fault: fault)
+                pid: 7, file: 5, identity: FileIdentity(device: 1, inode: 2), returnPath: way, fault: fault)
             #expect(HandoverNotice(notice.value) == notice)
         }
         for value in [

@@ -10,8 +10,8 @@ extension Prefork.Configuration {
         public enum Policy: Sendable, Hashable {
             /// Prefork: TERM, INT, HUP, TTIN, TTOU, USR1 and USR2 in the master, TERM, INT and HUP in a child.
             ///
-            /// A signal other than TERM and INT that was ignored when the master started stays ignored. The handlers that were installed before
-            /// are restored when `run` returns.
+            /// A signal other than TERM and INT that was ignored when the master started stays ignored. The handlers
+            /// that were installed before are restored when `run` returns.
             case handled
             /// The program.
             ///

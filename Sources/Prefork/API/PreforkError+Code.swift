@@ -22,8 +22,8 @@ extension PreforkError {
         /// This process has variables that only a master sets, but they do not describe it. It never becomes a master.
         /// Detail: ``PreforkError/reason``.
         public static var invalidHandshake: Code { Code("invalidHandshake") }
-        /// This program took the place of another one in its process (``Prefork/Prefork/upgrade()``), and cannot continue
-        /// its fleet. Detail: ``PreforkError/reason``.
+        /// This program took the place of another one in its process (``Prefork/Prefork/upgrade()``), and cannot
+        /// continue its fleet. Detail: ``PreforkError/reason``.
         public static var invalidHandover: Code { Code("invalidHandover") }
         /// A fleet is already running in this process. `run`, `main` or `takeOver` was called before and has not
         /// returned.

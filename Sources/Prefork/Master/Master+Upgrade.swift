@@ -20,8 +20,8 @@ extension Master {
         observe(event)
     }
 
-    /// Executes the program of the children in this process, if an upgrade has come so far. If it succeeds, it does not
-    /// return.
+    /// Executes the program of the children in this process, if an upgrade has reached that point. If it succeeds, it
+    /// does not return.
     ///
     /// Called between two turns of the loop, when no start is without its answer and no message is half handled. What
     /// happens from here on waits: signals stay pending, children that end stay zombies, and messages and connections

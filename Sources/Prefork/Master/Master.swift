@@ -309,7 +309,8 @@ final class Master {
 
     /// Makes listeners that a child has stopped for all processes listen again.
     ///
-    /// Those of the slot are checked now. A check of the others takes longer in a larger fleet, so it comes at intervals.
+    /// Those of the slot are checked now. A check of the others takes longer in a larger fleet, so it comes at
+    /// intervals.
     /// - Parameter suspect: the slot's child, which did something that programs combine with shutdown(2).
     func repairListeners(of slot: Int, isStarting: Bool = false, suspect pid: Int32?) {
         let now = System.now()

@@ -45,8 +45,8 @@ enum MasterStartup {
             try master.run(plan, signals)
         }
         if case .failure(let error) = result, let succession, !succession.isAdopted {
-            // A signal that came meanwhile is a request to this program, which cannot fulfil it. The old one gets it anew.
-            signals.holdingAllSignals { succession.goBack("\(error)") }
+            // This program cannot do what a signal asks for that came meanwhile, so the old one gets it.
+            signals.holdingAllSignals { succession.executeOldProgram("\(error)") }
         }
         master.endControl()
         beforeReturn(result)
@@ -65,7 +65,7 @@ enum MasterStartup {
         do {
             return try body()
         } catch {
-            succession?.goBack("\(error)")
+            succession?.executeOldProgram("\(error)")
             throw error
         }
     }
@@ -77,7 +77,7 @@ enum MasterStartup {
             return try SignalHandling(
                 handled: handledSignals(configuration, mechanisms), isHandedOver: succession != nil)
         } catch {
-            succession?.goBack("\(error)")
+            succession?.executeOldProgram("\(error)")
             throw .system(error)
         }
     }

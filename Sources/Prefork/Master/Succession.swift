@@ -46,11 +46,11 @@ final class Succession: Sendable {
 
     /// Executes the old program again, because this one cannot take over. It continues with the same handover. Returns
     /// if this program is the old one, or the system refuses.
-    func goBack(_ reason: String) {
-        guard let way = notice.way else { return }
+    func executeOldProgram(_ reason: String) {
+        guard let path = notice.returnPath else { return }
         EventLog.write("this program cannot take over; executing the old one: \(reason)")
         do throws(SystemError) {
-            try Self.execute(handover, way, back: nil, fault: reason)
+            try Self.execute(handover, path, back: nil, fault: reason)
         } catch {
             EventLog.write("error: \(error)")
         }
@@ -86,19 +86,19 @@ final class Succession: Sendable {
             SignalMask.unblock(except: handover.process.blocked)
             return .success(Succession(notice, handover))
         } catch {
-            goBack(notice, "\(error)")
+            executeOldProgram(notice, "\(error)")
             return .failure(.invalidHandover(reason: "\(error)"))
         }
     }
 
     /// Executes the old program again, because this one cannot read the handover. Nothing has been taken, so the
     /// descriptors are as the old program has left them.
-    private static func goBack(_ notice: HandoverNotice, _ reason: String) {
-        guard let way = notice.way else { return }
+    private static func executeOldProgram(_ notice: HandoverNotice, _ reason: String) {
+        guard let path = notice.returnPath else { return }
         var notice = notice
-        (notice.way, notice.fault) = (nil, reason)
+        (notice.returnPath, notice.fault) = (nil, reason)
         let variable = CString("\(Handover.variable)=\(notice.value)")
-        _ = ProgramReplacement.execute(way, ProcessArguments.own, System.environment() + [variable])
+        _ = ProgramReplacement.execute(path, ProcessArguments.own, System.environment() + [variable])
     }
 
     /// - Parameters:
@@ -110,7 +110,7 @@ final class Succession: Sendable {
         let file = try SealedMemory.make("prefork-handover", handover.text { System.identity(of: $0)?.inode })
         guard let identity = System.identity(of: file.raw) else { throw SystemError(call: "fstat", code: 0) }
         let notice = HandoverNotice(
-            pid: System.pid, file: file.raw, identity: identity, way: back, fault: fault)
+            pid: System.pid, file: file.raw, identity: identity, returnPath: back, fault: fault)
         let process = handover.process
         let activated = ActivatedSockets.decode(pid: process.pid) { System.environmentValue($0) }
         let kept = process.descriptors + process.inherited + (activated.sockets?.descriptors ?? []) + [file.raw]

@@ -33,7 +33,7 @@ struct Handover: Equatable {
         var blocked: [CInt] = []
         /// The descriptors that the new program owns.
         var descriptors: [CInt] = []
-        /// Descriptors that were there when the first program started. They belong to nobody.
+        /// Descriptors that the first program was started with. They belong to whoever started it.
         var inherited: [CInt] = []
     }
 
@@ -155,18 +155,18 @@ struct HandoverNotice: Equatable {
     var file: CInt
     var identity: FileIdentity
     /// The path to execute if the new program cannot take over. `nil` in the old program, to which it has come back.
-    var way: CString?
+    var returnPath: CString?
     /// Why the new program could not take over.
     var fault: String?
 
     var value: String {
-        let back = way.map { percentEncoded($0.bytes) } ?? "-"
+        let back = returnPath.map { percentEncoded($0.bytes) } ?? "-"
         let text = "\(version) \(pid) \(file):\(identity.device):\(identity.inode) \(back)"
         return fault.map { text + " " + percentEncoded($0.utf8) } ?? text
     }
 
-    init(pid: Int32, file: CInt, identity: FileIdentity, way: CString?, fault: String? = nil) {
-        (self.pid, self.file, self.identity, self.way, self.fault) = (pid, file, identity, way, fault)
+    init(pid: Int32, file: CInt, identity: FileIdentity, returnPath: CString?, fault: String? = nil) {
+        (self.pid, self.file, self.identity, self.returnPath, self.fault) = (pid, file, identity, returnPath, fault)
     }
 
     /// Returns `nil` if the value is none that a master sets.
@@ -185,7 +185,7 @@ struct HandoverNotice: Equatable {
         identity = FileIdentity(device: device, inode: inode)
         if words[3] != "-" {
             guard let path = percentDecoded(words[3]), !path.isEmpty, !path.contains(0) else { return nil }
-            way = CString(bytes: path)
+            returnPath = CString(bytes: path)
         }
         if words.count > 4 {
             guard let text = percentDecodedText(words[4]) else { return nil }

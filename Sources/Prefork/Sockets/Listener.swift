@@ -316,7 +316,7 @@ final class Listener {
         if let number = order.members.firstIndex(where: { $0 >= size }) { decoy?.steer(to: number) }
     }
 
-    /// Clients find the socket no more. Those that are queued are still accepted.
+    /// New clients can no longer connect. Those that are queued are still accepted.
     func removeFile() { file?.remove() }
 
     private func closeSockets() {

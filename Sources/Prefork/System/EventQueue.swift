@@ -1,8 +1,8 @@
 // Many descriptors that count as one.
 import PreforkLibc
 
-/// Descriptors that one descriptor stands for: it is readable while any of them is readable or has hung up. A look costs
-/// as much as it finds, however many there are: epoll(7), or kqueue(2) on Darwin.
+/// Descriptors that one descriptor stands for: it is readable while any of them is readable or has hung up. A look
+/// costs as much as it finds, however many there are: epoll(7), or kqueue(2) on Darwin.
 ///
 /// Remove a descriptor before it is closed. If another process has a copy of it, it would be reported for ever.
 struct EventQueue: ~Copyable {

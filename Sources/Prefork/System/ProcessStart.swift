@@ -9,7 +9,7 @@ struct ProcessStart: Sendable {
     /// The signals that were ignored. The program that started this one may have wanted that: nohup ignores HUP, and
     /// systemd ignores PIPE.
     let ignoredSignals: [Signal]
-    /// The signals that the thread blocked which asks first.
+    /// The signals that were blocked in the first calling thread.
     let blockedSignals: [Signal]
     /// Whether this process had a controlling terminal.
     let hadTerminal: Bool
