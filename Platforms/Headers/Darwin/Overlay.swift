@@ -42,6 +42,9 @@ struct Task<Success: Sendable>: Sendable {
         get async { fatalError() }
     }
     func cancel() {}
+    @discardableResult static func detached(
+        operation: sending @escaping @isolated(any) () async throws -> Success
+    ) -> Task<Success> { fatalError() }
 }
 extension Task where Success == Never {
     static var isCancelled: Bool { false }

@@ -36,6 +36,7 @@ import PreforkLibc
 #elseif canImport(Darwin)
     enum SystemConstant {
         static let stream = SOCK_STREAM
+        static let datagram = SOCK_DGRAM
         /// Darwin has no such flags. `Channel` and `DarwinListener` set both afterwards, and our own spawns inherit
         /// only what is named (POSIX_SPAWN_CLOEXEC_DEFAULT).
         static let closeOnExecNonBlocking: CInt = 0
