@@ -28,6 +28,8 @@ extension Master {
             steer()
             awaitEmptyQueue(of: slot)
         case .announce(let pid, let old):
+            // A hook may take long, and connections must not wait meanwhile for a child that is not ready.
+            if configuration.hooks.onChildSpawn != nil || configuration.hooks.onChildRecover != nil { steer() }
             callHook { () throws in
                 try configuration.hooks.onChildSpawn?(pid)
                 if let old { try configuration.hooks.onChildRecover?(old, pid) }
@@ -45,6 +47,8 @@ extension Master {
             handle.publish(listeners: [])
             for event in listeners.closeAfterExitRequests(at: System.now()) { observe(event) }
         case .report(let event):
+            // Whoever hears that a child is ready may connect at once, and must not get into another slot.
+            if case .ready = event.payload { steer() }
             publish()
             control?.note(event)
             if case .notReady(let slot, let pid, _) = event.payload, configuration.takeover != nil,
