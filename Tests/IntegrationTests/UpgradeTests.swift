@@ -95,6 +95,25 @@
                 try fleet.stop()
             }
 
+            /// The path is relative to the directory of the start. The socket and its file stay.
+            @Test func aRelativeControlSocket() throws {
+                let directory = try makeDirectory()
+                defer { removeTree(directory) }
+                let subject = try Subject.hello(
+                    ["--children", "1", "--readiness", "explicit", "--control", "control"],
+                    under: ["/bin/sh", "-c", "cd '\(directory)' && exec \"$0\" \"$@\""])
+                _ = try subject.waitForReady(1)
+                let path = "\(directory)/control"
+                let identity = System.identity(following: CString(path))
+                let client = try #require(ControlConnection(path))
+                #expect(try client.request("upgrade").isDone, subject.log)
+                #expect(System.identity(following: CString(path)) == identity, subject.log)
+                #expect(try #require(ControlConnection(path)).request("status").isDone, subject.log)
+                subject.signal(SIGTERM)
+                try subject.expectExit(0)
+                #expect(access(path, F_OK) != 0, subject.log)
+            }
+
             // MARK: Builds that do not take over
 
             @Test func aBuildThatCannotBeAChild() throws {

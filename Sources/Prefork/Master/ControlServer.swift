@@ -184,7 +184,6 @@ final class ControlServer {
     /// left behind.
     var handoverRecords: [HandoverRecord] {
         var record = HandoverRecord("control")
-        record.set("path", path)
         switch socket {
         case .some(let socket): socket.write(to: &record)
         case .none: break

@@ -2,7 +2,6 @@
 
 extension Master {
     /// Takes over, then supervises until no child is left.
-    /// - Parameter adopting: the sockets that the program adopts, if the old one had adopted none.
     func run(
         succeeding succession: Succession, _ old: Predecessor, _ fleet: Prefork, _ signals: borrowing SignalHandling
     ) throws {
@@ -32,7 +31,7 @@ extension Master {
             listeners.close()
         }
         handle.publish(listeners: listeners.views)
-        continueControl(old, control, taken)
+        continueControl(old, control, taken, isBack: isBack)
         needsSteering = true
         steer()
         for slot in supervisor.slots.indices {
@@ -192,13 +191,13 @@ extension Master {
         useCount = requested.values.map(\.lastUse).max() ?? 0
     }
 
-    private func continueControl(_ old: Predecessor, _ new: ControlServer?, _ taken: Relocation) {
+    private func continueControl(_ old: Predecessor, _ new: ControlServer?, _ taken: Relocation, isBack: Bool) {
         let now = System.now()
         control = new
         if let record = old.control, let raw = Predecessor.descriptor(record), let file = try? SocketFile(record) {
             let socket = ControlSocket(Descriptor(taken.number(raw)), file)
-            if let path = configuration.controlSocket, isContinued(record, path) {
-                control = ControlServer(path: SocketFile.absolute(path), continuing: socket, observe: observe)
+            if isBack || configuration.controlSocket.map({ isContinued(record, $0) }) == true {
+                control = ControlServer(path: file.path, continuing: socket, observe: observe)
             } else {
                 socket.close()
             }
