@@ -119,22 +119,30 @@ def start(program, directory, listening, children, *options):
     return server, path, connect
 
 
-def restart(program, listening, count):
+KINDS = {"restart": (signal.SIGHUP, " restarted: "), "upgrade": (signal.SIGUSR2, " upgraded: ")}
+
+
+def deploy(program, listening, count, kind):
+    """Replaces the program again and again, by restarts or by upgrades."""
+    number, done = KINDS[kind]
     with tempfile.TemporaryDirectory() as directory:
         server, path, connect = start(program, directory, listening, CHILDREN)
         with server:
             load = Load(connect)
             before = None
             began = time.monotonic()
-            for number in range(1, count + 1):
-                digit = str(number // 2 % 10).encode()
+            for index in range(1, count + 1):
+                digit = str((index // 2 if kind == "restart" else index) % 10).encode()
                 put_build(program, path, digit)
-                os.kill(server.pid, signal.SIGHUP)
-                server.wait_for(r" restarted: ", number)
-                if number % 20 == 0:
+                os.kill(server.pid, number)
+                server.wait_for(done, index)
+                if kind == "upgrade":
+                    own = os.stat(f"/proc/{server.pid}/exe")
+                    expect(os.path.samestat(own, os.stat(path)), f"the master's program after upgrade {index}")
+                if index % 20 == 0:
                     seen = get(connect, "/build")
-                    expect(seen == build_text(digit), f"build {seen!r} after restart {number}")
-                if number == max(3, count // 10):  # From then on there is a build before, which is held open, too.
+                    expect(seen == build_text(digit), f"build {seen!r} after {kind} {index}")
+                if index == max(3, count // 10):  # From then on there is a build before, which is held open, too.
                     until(lambda: len(server.children()) == CHILDREN, "the old children's ends")
                     before = resources(server.pid)
             elapsed = time.monotonic() - began
@@ -142,45 +150,12 @@ def restart(program, listening, count):
             after = resources(server.pid)
             load.stop()
             longest = exits(server)
-            print(f"{listening}: {count} restarts in {elapsed:.1f} s, {load.counts['answered']} answered, "
+            print(f"{listening}: {count} {kind}s in {elapsed:.1f} s, {load.counts['answered']} answered, "
                   f"{load.counts['failed']} failed; old children gone after at most {longest:.3f} s; "
                   f"descriptors {before[0]} -> {after[0]}, memory {before[1]} -> {after[1]} kB")
             server.stop()
             expect(not load.faults, f"{len(load.faults)} requests failed: {load.faults[:5]}")
             expect(longest <= SLOW + 0.1, f"an old child stayed for {longest:.3f} s")
-            expect(after[0] <= before[0], "descriptors leak")
-            expect(after[1] <= before[1] + 512, "memory grows")
-
-
-def upgrade(program, listening, count):
-    with tempfile.TemporaryDirectory() as directory:
-        server, path, connect = start(program, directory, listening, CHILDREN)
-        with server:
-            load = Load(connect)
-            before = None
-            began = time.monotonic()
-            for number in range(1, count + 1):
-                digit = str(number % 2).encode()
-                put_build(program, path, digit)
-                os.kill(server.pid, signal.SIGUSR2)
-                server.wait_for(r" upgraded: ", number)
-                seen = os.stat(f"/proc/{server.pid}/exe")
-                expect(os.path.samestat(seen, os.stat(path)), f"the master's program after upgrade {number}")
-                if number % 10 == 0:
-                    seen = get(connect, "/build")
-                    expect(seen == build_text(digit), f"build {seen!r} after upgrade {number}")
-                if number == max(3, count // 10):
-                    until(lambda: len(server.children()) == CHILDREN, "the old children's ends")
-                    before = resources(server.pid)
-            elapsed = time.monotonic() - began
-            until(lambda: len(server.children()) == CHILDREN, "the old children's ends")
-            after = resources(server.pid)
-            load.stop()
-            print(f"{listening}: {count} upgrades in {elapsed:.1f} s, {load.counts['answered']} answered, "
-                  f"{load.counts['failed']} failed; descriptors {before[0]} -> {after[0]}, "
-                  f"memory {before[1]} -> {after[1]} kB")
-            server.stop()
-            expect(not load.faults, f"{len(load.faults)} requests failed: {load.faults[:5]}")
             expect(after[0] <= before[0], "descriptors leak")
             expect(after[1] <= before[1] + 512, "memory grows")
 
@@ -215,9 +190,9 @@ def main():
     needs("swift=")
     program = swift_product("hello-prefork")
     if upgrades:
-        checks = [(upgrade, kind, count) for kind in ("sharded", "shared", "unix", "adopted")]
+        checks = [(deploy, kind, count, "upgrade") for kind in ("sharded", "shared", "unix", "adopted")]
     else:
-        checks = [(restart, kind, count) for kind in ("sharded", "shared", "unix")]
+        checks = [(deploy, kind, count, "restart") for kind in ("sharded", "shared", "unix")]
         checks += [(resize, kind) for kind in ("sharded", "shared")]
     failures = []
     for check, *rest in checks:
