@@ -143,7 +143,7 @@ extension Referee {
         guard kid.readyAt != nil, !kid.isWithdrawn, kid.cause != .abandoned, kid.cause != .resize else { return }
         let successor = slots[index].current
         // It was up when the other one was asked to exit, but this input says that it no longer is.
-        if let promoted = batch.promoted, promoted == batch.subject { return }
+        if let subject = batch.subject, batch.promoted[index] == subject { return }
         try require(successor?.accepts == true && successor?.isUp == true, "slot \(index) serves and is told to exit")
     }
 

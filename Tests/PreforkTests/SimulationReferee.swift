@@ -120,8 +120,8 @@ struct Referee {
         var fleet: [Int32] = []
         /// The child that the input is about.
         var subject: Int32?
-        /// The last successor that has taken its place.
-        var promoted: Int32?
+        /// The successors that have taken their places, by slot.
+        var promoted: [Int: Int32] = [:]
         var suppresses = false
         /// What a restart or a resize leads to, in this order.
         var wanted: [Supervisor.Action] = []

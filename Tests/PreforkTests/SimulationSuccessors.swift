@@ -56,6 +56,7 @@ extension Referee {
             return
         }
         guard let kid = slots[index].successor, kid.accepts, kid.upAt <= batch.now else { return }
+        if let beatBy = kid.beatBy, beatBy <= batch.now { return }
         if let old = slots[index].current {
             batch.wanted.append(.report(.retiring(slot: index, pid: old.pid, successor: kid.pid)))
             dismissCurrent(index, causeOfSwap(from: old.generation, to: kid.generation))
@@ -63,7 +64,7 @@ extension Referee {
         }
         slots[index].successor = nil
         slots[index].current = kid
-        batch.promoted = kid.pid
+        batch.promoted[index] = kid.pid
         confirm(index, &coverage)
     }
 

@@ -132,6 +132,8 @@ extension Supervisor {
         guard let child = slots[index].successor, !child.isDraining, case .ready(_, let upAt?, _) = child.stage,
             upAt <= now
         else { return }
+        // A timer that comes late finds both due. The other child must not go for one that does not respond.
+        if let beatBy = child.beatBy, beatBy <= now { return }
         promoteSuccessor(index, now, &actions)
         confirm(index, now)
     }
