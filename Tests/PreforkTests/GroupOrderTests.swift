@@ -19,6 +19,15 @@ import Testing
         #expect(order.count == 0 && order.isKnown && order.numbers(of: [0]) == [])
     }
 
+    @Test("are the same for a program that takes over the group") func takenOver() {
+        var order = GroupOrder(count: 4)
+        order.remove([1])
+        order.append(1)
+        let same = GroupOrder(members: order.members, isKnown: order.isKnown)
+        #expect(same == order)
+        #expect(same.numbers(of: [2, 3]) == [1, 2])
+    }
+
     /// The kernel's procedure, one socket after another.
     private func kernel(_ members: [Int], _ gone: [Int]) -> [Int] {
         var members = members

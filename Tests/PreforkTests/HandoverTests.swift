@@ -3,13 +3,12 @@ import Testing
 @testable import Prefork
 
 private let rules = Supervisor.Rules()
-private let now = Bench.begin
 
-/// The state of a supervisor after it was text.
-private func passedOn(_ supervisor: Supervisor) throws -> Supervisor {
+/// A supervisor that knows only the text of the handover of another one.
+func passedOn(_ supervisor: Supervisor) throws(HandoverRecord.Fault) -> Supervisor {
     var records: [HandoverRecord] = []
     for record in supervisor.handoverRecords { records.append(try HandoverRecord(line: record.line[...])) }
-    return try Supervisor(supervisor.rules, records, at: now)
+    return try Supervisor(supervisor.rules, records)
 }
 
 /// What a master says to the program that takes its place.
@@ -79,7 +78,7 @@ private func passedOn(_ supervisor: Supervisor) throws -> Supervisor {
     @Test func beatsAreExpectedByTheNewRules() throws {
         let bench = Bench.ready(children: 1) { $0.heartbeatTimeout = .seconds(1) }
         let records = bench.supervisor.handoverRecords
-        #expect(try Supervisor(Supervisor.Rules(), records, at: now).slots[0].current?.beatBy == nil)
+        #expect(try Supervisor(Supervisor.Rules(), records).slots[0].current?.beatBy == nil)
         #expect(try passedOn(bench.supervisor).slots[0].current?.beatBy != nil)
     }
 
@@ -101,7 +100,7 @@ private func passedOn(_ supervisor: Supervisor) throws -> Supervisor {
                     do {
                         var records: [HandoverRecord] = []
                         for line in broken { records.append(try HandoverRecord(line: line[...])) }
-                        _ = try Supervisor(rules, records, at: now)
+                        _ = try Supervisor(rules, records)
                     } catch {
                         faults += 1
                     }
@@ -170,7 +169,7 @@ private func passedOn(_ supervisor: Supervisor) throws -> Supervisor {
 
     /// The handover of the first version, as a real master wrote it. It must be read for ever.
     @Test func versionOne() throws {
-        let supervisor = try Supervisor(rules, try lines(Self.versionOneText), at: now)
+        let supervisor = try Supervisor(rules, try lines(Self.versionOneText))
         #expect(supervisor.generation == 2)
         #expect(supervisor.previousGeneration == 1)
         #expect(supervisor.target == 2)

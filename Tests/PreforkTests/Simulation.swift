@@ -291,9 +291,7 @@ final class Simulation {
         if random.chance(of: 200) { return try feed(.handoverFailed(reason: "execve failed")) }
         let lines = supervisor.handoverRecords.map(\.line)
         do throws(HandoverRecord.Fault) {
-            var records: [HandoverRecord] = []
-            for line in lines { records.append(try HandoverRecord(line: line[...])) }
-            supervisor = try Supervisor(schedule.limits.rules, records, at: Instant(nanoseconds: now))
+            supervisor = try passedOn(supervisor)
         } catch {
             throw Violation(text: "the handover is refused: \(error)")
         }

@@ -117,7 +117,7 @@ extension ChildHandle {
 
     var descriptors: [CInt] { ([Descriptor.number(of: channel)] + replies.map { $0?.raw ?? -1 }).filter { $0 != -1 } }
 
-    /// A child of the old program, as numbers that nobody owns yet.
+    /// A child of the old program. Its descriptors are numbers without an owner until the `init` that takes them.
     struct HandedOver {
         let record: HandoverRecord
         let pid: Int32

@@ -83,7 +83,6 @@ struct ControlWork {
 
 extension ControlWork {
     func write(to record: inout HandoverRecord) {
-        record.set("failure", failure)
         switch kind {
         case .stop: record.set("request", "stop")
         case .restart(let generation):

@@ -11,7 +11,7 @@ struct DepartingListeners {
     enum Step {
         case wait
         /// The children can be replaced.
-        case restart
+        case renew
         /// No child has them any more.
         case close
     }
@@ -41,7 +41,7 @@ struct DepartingListeners {
             let isQuiet = listeners.isClosed(ready: supervisor.acceptingSlots, at: now)
             guard isQuiet || until <= now else { return .wait }
             stage = .replacing
-            return .restart
+            return .renew
         case .replacing:
             // Also if the restart has failed.
             return supervisor.restart == nil && !supervisor.isRestartQueued ? .close : .wait

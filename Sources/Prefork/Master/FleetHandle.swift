@@ -133,7 +133,7 @@ final class FleetHandle: Sendable {
         }
     }
 
-    /// Copies the slots that have changed. Nothing else is done with them until somebody asks for the status.
+    /// Copies the slots that have changed. The status is computed from them on demand.
     func publish(_ supervisor: inout Supervisor, addresses: [Prefork.Address]) {
         state.withLock { state in
             for slot in supervisor.slots.takeChanged() {

@@ -47,7 +47,7 @@ extension Master {
             handle.publish(listeners: [])
             for event in listeners.closeAfterExitRequests(at: System.now()) { observe(event) }
         case .report(let event):
-            // Whoever hears that a child is ready may connect at once, and must not get into another slot.
+            // An observer may connect as soon as it hears that a child is ready, and must reach that child.
             if case .ready = event.payload { steer() }
             publish()
             control?.note(event)

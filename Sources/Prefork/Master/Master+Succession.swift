@@ -227,7 +227,7 @@ extension Master {
         guard var leaving = departing else { return }
         switch leaving.step(supervisor, at: now) {
         case .wait: departing = leaving
-        case .restart:
+        case .renew:
             departing = leaving
             feed(.renew)
         case .close:

@@ -57,12 +57,11 @@ final class Master {
     /// Whether the rotation has changed since the kernel was told.
     var needsSteering = false
     /// When all listeners may be checked again, and whether that was put off until then.
-    private var nextFullCheck: Instant = .distantPast
-    private var isFullCheckDue = false
+    var nextFullCheck: Instant = .distantPast
+    var isFullCheckDue = false
     /// `nil` unless there is a control socket.
     var control: ControlServer?
 
-    private static let fullCheckInterval: Duration = .milliseconds(500)
     /// The largest number of reads for the last messages of a child.
     private static let lastReads = 8
 
@@ -303,49 +302,5 @@ final class Master {
     private func reapOrphans(_ now: Instant) {
         guard let next = orphans?.next, next <= now else { return }
         if let event = orphans?.reap(except: Set(children.keys), at: now) { observe(event) }
-    }
-
-    // MARK: Listeners
-
-    /// Makes listeners that a child has stopped for all processes listen again.
-    ///
-    /// Those of the slot are checked now. A check of the others takes longer in a larger fleet, so it comes at
-    /// intervals.
-    /// - Parameter suspect: the slot's child, which did something that programs combine with shutdown(2).
-    func repairListeners(of slot: Int, isStarting: Bool = false, suspect pid: Int32?) {
-        let now = System.now()
-        let checksAll = nextFullCheck <= now
-        if checksAll { nextFullCheck = now + Self.fullCheckInterval }
-        isFullCheckDue = !checksAll && listeners.ownSockets(of: slot) != nil
-        repairListeners(
-            slot: checksAll ? nil : slot, isStarting: isStarting,
-            suspect: pid.map { .init(slot: slot, pid: $0, isCertain: supervisor.target == 1) })
-    }
-
-    private func makeUpForCheck(at now: Instant) {
-        guard isFullCheckDue, nextFullCheck <= now else { return }
-        isFullCheckDue = false
-        repairListeners(slot: nil, isStarting: false, suspect: nil)
-    }
-
-    /// Tells the kernel which slots get new connections, if that has changed. It takes the kernel longer in a larger
-    /// fleet, so it happens once in a turn, and before a child is asked to exit.
-    func steer() {
-        guard needsSteering else { return }
-        needsSteering = false
-        for event in listeners.steer(to: supervisor.rotation) { observe(event) }
-    }
-
-    private func repairListeners(slot: Int?, isStarting: Bool, suspect: Prefork.Event.StoppingChild?) {
-        if supervisor.isStopping { return }
-        let events = listeners.repair(
-            slot: slot, isStarting: isStarting, suspect: suspect,
-            owner: { supervisor.slots[$0].current?.pid ?? supervisor.slots[$0].lastPID })
-        if events.isEmpty { return }
-        for event in events { observe(event) }
-        needsSteering = true
-        steer()
-        // A Unix-domain socket may have been replaced.
-        handle.publish(listeners: listeners.views)
     }
 }

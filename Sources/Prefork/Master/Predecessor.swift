@@ -1,5 +1,5 @@
-/// The fleet of the old program, checked, as values that nobody owns yet. A program that cannot continue it has taken
-/// nothing when it finds that out.
+/// The fleet of the old program, checked. Its descriptors are still numbers without an owner, so a program that cannot
+/// continue the fleet has taken nothing.
 struct Predecessor {
     let process: Handover.Process
     let supervisor: Supervisor
@@ -12,7 +12,7 @@ struct Predecessor {
 
     init(_ handover: Handover, _ rules: Supervisor.Rules) throws(HandoverRecord.Fault) {
         process = handover.process
-        let supervisor = try Supervisor(rules, handover.records, at: System.now())
+        let supervisor = try Supervisor(rules, handover.records)
         self.supervisor = supervisor
         var listeners: [Listener.HandedOver] = []
         for record in handover.records("listener") { listeners.append(try .init(record, handover)) }

@@ -61,7 +61,6 @@ struct ControlError: Error, Equatable, Sendable {
         /// There was no end of a line within the limit.
         case requestTooLong
         /// The request is part of the protocol, but this version cannot carry it out.
-        case unsupported
         /// The client's user is neither the master's nor root.
         case forbidden
         case tooManyClients

@@ -18,7 +18,7 @@ struct Handover: Equatable {
         var earlierRuns: String
         /// The number of children that the old program was configured with.
         var children: Int
-        /// How children get their listeners, see `TakeoverMode`. Both programs must agree.
+        /// How children get their listeners (`Prefork.Configuration.takeoverName`). Both programs must agree.
         var takeover: String
         /// How many slots have sockets of their own if children ask for addresses. `nil` if none have.
         var shards: Int?
@@ -33,7 +33,7 @@ struct Handover: Equatable {
         var blocked: [CInt] = []
         /// The descriptors that the new program owns.
         var descriptors: [CInt] = []
-        /// Descriptors that the first program was started with. They belong to whoever started it.
+        /// Descriptors that the first program inherited from the process that started it.
         var inherited: [CInt] = []
     }
 
@@ -60,8 +60,8 @@ struct Handover: Equatable {
         head.set("inodes", process.descriptors.map { inode($0) ?? 0 })
         head.set("inherited", process.inherited)
         head.set("inherited-inodes", process.inherited.map { inode($0) ?? 0 })
-        // A file that lost its end would still have the first lines.
         let words = Self.records("argument", process.arguments) + Self.records("variable", process.environment)
+        // A file that lost its end would still have the first lines.
         var end = HandoverRecord("end")
         end.set("lines", words.count + records.count)
         return ([head] + words + records + [end]).reduce(into: "") { $0 += $1.line + "\n" }
@@ -169,7 +169,7 @@ struct HandoverNotice: Equatable {
         (self.pid, self.file, self.identity, self.returnPath, self.fault) = (pid, file, identity, returnPath, fault)
     }
 
-    /// Returns `nil` if the value is none that a master sets.
+    /// Returns `nil` if no master can have set the value.
     init?(_ value: String) {
         let words = value.split(separator: " ")
         guard words.count >= 4, let version: Int = plainNumber(words[0]), version >= 1,

@@ -16,6 +16,7 @@ struct GroupOrder: Equatable {
     init(members: [Int], isKnown: Bool) {
         self.members = members
         self.isKnown = isKnown
+        isInOrder = members.indices.allSatisfy { members[$0] == $0 }
     }
 
     var count: Int { members.count }

@@ -28,7 +28,7 @@ extension Listener {
 
     var descriptors: [CInt] { sockets.map(\.raw) + (decoy?.descriptors ?? []) }
 
-    /// A listener of the old program, as numbers that nobody owns yet.
+    /// A listener of the old program. Its descriptors are numbers without an owner until the `init` that takes them.
     struct HandedOver {
         let record: HandoverRecord
         let sockets: [CInt]

@@ -18,7 +18,7 @@ struct Slots: RandomAccessCollection {
         static let retrying = Trait(rawValue: 1 << 5)
         /// It leaves the fleet and waits for its queue, but its child accepts nothing.
         static let deserted = Trait(rawValue: 1 << 6)
-        /// It leaves the fleet, and its child is to be asked to exit.
+        /// It leaves the fleet, and the next step is to ask its child to exit.
         static let leaving = Trait(rawValue: 1 << 7)
         /// The child that was to be recycled is gone.
         static let recycled = Trait(rawValue: 1 << 8)

@@ -24,7 +24,7 @@ extension Supervisor {
     }
 
     /// - Parameter rules: those of the new program.
-    init(_ rules: Rules, _ records: [HandoverRecord], at now: Instant) throws(HandoverRecord.Fault) {
+    init(_ rules: Rules, _ records: [HandoverRecord]) throws(HandoverRecord.Fault) {
         guard let fleet = records.first(where: { $0.kind == "fleet" }) else {
             throw HandoverRecord.Fault("it has no line of kind fleet")
         }
@@ -55,7 +55,7 @@ extension Supervisor {
             case "poison-budget": try poisonBudget.restore(record)
             case "broken-budget": try brokenBudget.restore(record)
             case "exit": lastExits.append(try Prefork.ChildExit(record))
-            case "last-exit", "life", "child": try restore(record, now)
+            case "last-exit", "life", "child": try restore(record)
             default: break
             }
         }
@@ -74,14 +74,14 @@ extension Supervisor {
     }
 
     /// Restores what belongs to a slot.
-    private mutating func restore(_ record: HandoverRecord, _ now: Instant) throws(HandoverRecord.Fault) {
+    private mutating func restore(_ record: HandoverRecord) throws(HandoverRecord.Fault) {
         let index: Int = try record.number("slot")
         guard slots.indices.contains(index) else { throw record.fault("slot") }
         switch record.kind {
         case "last-exit": slots[index].lastExit = try Prefork.ChildExit(record)
         case "life": try slots[index].crashes.restore(record)
         default:
-            let child = try Child(record, rules, now)
+            let child = try Child(record, rules)
             switch try record.text("role") {
             case "current" where slots[index].current == nil: slots[index].current = child
             case "successor" where slots[index].successor == nil: slots[index].successor = child
@@ -183,9 +183,7 @@ extension Supervisor.Child {
     }
 
     /// - Parameter rules: those of the new program, which may expect beats where the old one did not.
-    fileprivate init(
-        _ record: HandoverRecord, _ rules: Supervisor.Rules, _ now: Instant
-    ) throws(HandoverRecord.Fault) {
+    fileprivate init(_ record: HandoverRecord, _ rules: Supervisor.Rules) throws(HandoverRecord.Fault) {
         let stage: Stage
         if let since = try record.optionalInstant("ready") {
             stage = .ready(

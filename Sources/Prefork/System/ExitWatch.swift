@@ -79,8 +79,8 @@ enum ExitWatch {
         }
     }
 
-    /// A child of this process that has ended and has not been reaped, whoever has started it (waitid(2), WNOWAIT). The
-    /// status stays for its owner.
+    /// A child of this process that has ended and has not been reaped, also one that the program started by itself
+    /// (waitid(2), WNOWAIT). Its status can still be taken.
     static func anyEnded() -> Int32? {
         var information = siginfo_t()
         let result = try? System.call("waitid") { waitid(P_ALL, 0, &information, CInt(WEXITED | WNOHANG | WNOWAIT)) }

@@ -25,7 +25,7 @@ enum OpenDescriptors {
     }
 }
 
-/// The descriptors that this process was started with, beside the standard ones. They belong to whoever started it.
+/// The descriptors, other than the standard ones, that this process inherited from the process that started it.
 enum InheritedDescriptors {
     private static let found = OpenDescriptors.list(from: 3).filter { !System.isCloseOnExec($0) }
         .compactMap { number in System.identity(of: number).map { (number, $0) } }

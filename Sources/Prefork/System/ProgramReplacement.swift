@@ -32,8 +32,8 @@ struct ProgramReplacement {
         throw SystemError(call: "execve", code: code, context: program.text)
     }
 
-    /// Whether a program can leave its state to the next one (`SealedMemory`), and be executed from an open file. Not a
-    /// program with more rights than its user: whoever starts it could say what is executed.
+    /// Whether a program can leave its state to the next one (`SealedMemory`). A program with more rights than its user
+    /// cannot, because that user could choose what it executes.
     static var isSupported: Bool { SealedMemory.isSupported }
 
     /// execve(2) as this process is now.

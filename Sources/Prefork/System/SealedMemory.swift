@@ -15,7 +15,7 @@ import PreforkLibc
         }
     }
 #else
-    /// A file in memory that nobody can change any more (memfd_create(2), fcntl(2) F_ADD_SEALS).
+    /// A file in memory that no process can change once it is sealed (memfd_create(2), fcntl(2) F_ADD_SEALS).
     enum SealedMemory {
         static var isSupported: Bool { !HiddenSymbols.hasMoreRights }
 

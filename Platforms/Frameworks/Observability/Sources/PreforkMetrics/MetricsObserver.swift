@@ -87,7 +87,7 @@ public final class MetricsObserver: Sendable {
     private func spawned(_ event: Prefork.Event, _ slot: Int) {
         var isRecovery = event.replacedPID != nil
         change(slot) { running in
-            // In a restart the child that is to be replaced still runs.
+            // In a restart, the old child still runs beside the new one.
             if let old = event.replacedPID, running.contains(old) { isRecovery = false }
             running.insert(event.pid ?? 0)
         }
