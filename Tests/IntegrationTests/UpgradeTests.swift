@@ -156,7 +156,7 @@
                 #expect(!subject.logLines("Permission denied").isEmpty, subject.log)
                 try subject.waitForChildren(1) { _ in true }
                 // One more program is held open, for a rollback.
-                #expect(openDescriptors(subject.pid).count <= before + 1, subject.log)
+                try subject.eventually("no more descriptors") { openDescriptors(subject.pid).count <= before + 1 }
                 #expect(get("/generation", port: try subject.port()).body == "2", subject.log)
                 // Everything is as before, so the next one succeeds.
                 chmod(deploy.path, 0o755)
@@ -208,6 +208,8 @@
                 subject.signal(SIGUSR2)
                 try subject.waitForLog("the master keeps its program")
                 #expect(subject.logLines("cannot take over; executing the old one").count == 1, subject.log)
+                let arguments = try System.readFile("/proc/\(subject.pid)/cmdline").split(separator: 0)
+                #expect(arguments.last.map { Array($0) } == Array("127.0.0.1:0".utf8), "the old program's own")
                 #expect(get("/", port: port) == .hello, subject.log)
                 kill(try #require(subject.readyPIDs.last), SIGKILL)
                 try subject.eventually("a recovery") { subject.readyPIDs.count == 5 }

@@ -11,6 +11,8 @@
         /// Runs of other fleets before this one.
         var earlierRuns = 0
         var isAsync = false
+        /// Opens a descriptor in each master, at the lowest free number from 300 on, that execve(2) would pass on.
+        var opensDescriptor = false
 
         enum Build: Codable, Sendable {
             case fleet(FleetRole)
@@ -40,6 +42,11 @@
         }
 
         private func run(_ role: FleetRole) async throws {
+            if opensDescriptor, isMaster {
+                let null = open("/dev/null", O_RDONLY)
+                _ = fcntl(null, F_DUPFD, 300)
+                close(null)
+            }
             for _ in 0..<earlierRuns {
                 let earlier = Prefork(configuration: Prefork.Configuration(children: 1))
                 let error = Result { try runBlocking(earlier) { _ in } }
